@@ -1,0 +1,421 @@
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use crate::key::MAX_KEY_LEN;
+use crate::refusal::Rejection;
+
+/// Where keys are accepted: `Authorization: Bearer` and `X-API-Key`, unless said otherwise. Never
+/// in the URL or the body (RFC 6750, sections 2.2 and 2.3).
+///
+/// ```
+/// # use keygate::Credentials;
+/// let only_header = Credentials::new().without_bearer().headers(["X-Acme-Key"]);
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    bearer: bool,
+    basic: bool,
+    headers: Vec<String>,
+}
+
+/// Why keys cannot be accepted as configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialsError {
+    /// It is no name of a header field, or one that already has a meaning.
+    #[error("{0:?} cannot carry a key: use the name of a header field of its own, like X-API-Key")]
+    Header(String),
+    /// Keys are accepted nowhere.
+    #[error("no place to accept keys from is left: keep Bearer or name a header")]
+    Nowhere,
+}
+
+/// The credential that was found in a request. Nothing about it is proved.
+pub struct Extracted<'a> {
+    text: Text<'a>,
+    header: &'a str,
+}
+
+enum Text<'a> {
+    Borrowed(&'a str),
+    Decoded(Zeroizing<String>),
+}
+
+impl Extracted<'_> {
+    /// The lower-case name of the header field that carried it: to be kept out of logs.
+    pub fn header(&self) -> &str {
+        self.header
+    }
+
+    /// The text of the credential.
+    pub fn text(&self) -> &str {
+        match &self.text {
+            Text::Borrowed(text) => text,
+            Text::Decoded(text) => text,
+        }
+    }
+}
+
+impl fmt::Debug for Extracted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Extracted([redacted])")
+    }
+}
+
+const AUTHORIZATION: &str = "authorization";
+
+impl Credentials {
+    /// `Authorization: Bearer` and `X-API-Key`.
+    pub fn new() -> Self {
+        Self {
+            bearer: true,
+            basic: false,
+            headers: vec!["x-api-key".into()],
+        }
+    }
+
+    /// Without `Authorization: Bearer`.
+    pub fn without_bearer(mut self) -> Self {
+        self.bearer = false;
+        self
+    }
+
+    /// Also `Authorization: Basic` with the key as user name and any password (RFC 7617).
+    pub fn accept_basic(mut self) -> Self {
+        self.basic = true;
+        self
+    }
+
+    /// These header fields instead of `X-API-Key`.
+    pub fn headers<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let names = names.into_iter().map(Into::into);
+        self.headers = names.map(|name| name.to_ascii_lowercase()).collect();
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), CredentialsError> {
+        // A name with an underscore is dropped or confused by common proxies.
+        let can_carry = |name: &&String| {
+            !name.is_empty()
+                && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+                && !["authorization", "proxy-authorization", "cookie"].contains(&name.as_str())
+        };
+        if let Some(name) = self.headers.iter().find(|name| !can_carry(name)) {
+            return Err(CredentialsError::Header(name.clone()));
+        }
+        if !self.uses_authorization() && self.headers.is_empty() {
+            return Err(CredentialsError::Nowhere);
+        }
+        Ok(())
+    }
+
+    /// The scheme that a challenge names.
+    pub(super) fn challenge_scheme(&self) -> &'static str {
+        match (self.bearer, self.basic) {
+            (true, _) => "Bearer",
+            (false, true) => "Basic",
+            (false, false) => "ApiKey",
+        }
+    }
+
+    pub(super) fn vary(&self) -> String {
+        let authorization = self.uses_authorization().then_some("Authorization");
+        let own = self.headers.iter().map(|name| match name.as_str() {
+            "x-api-key" => "X-API-Key",
+            other => other,
+        });
+        let names: Vec<&str> = authorization.into_iter().chain(own).collect();
+        names.join(", ")
+    }
+
+    fn uses_authorization(&self) -> bool {
+        self.bearer || self.basic
+    }
+
+    pub(super) fn extract<'a, L>(
+        &'a self,
+        lines: impl Fn(&str) -> L,
+        query: Option<&str>,
+        is_key: impl Fn(&str) -> bool,
+    ) -> Result<Extracted<'a>, Rejection>
+    where
+        L: Iterator<Item = &'a [u8]>,
+    {
+        if query.is_some_and(|query| holds_key(query, is_key)) {
+            return Err(Rejection::KeyInUrl);
+        }
+        let mut found = None;
+        if self.uses_authorization()
+            && let Some(value) = only_line(lines(AUTHORIZATION))?
+            && let Some(credential) = self.in_authorization(value)
+        {
+            found = Some((credential, AUTHORIZATION));
+        }
+        for name in &self.headers {
+            if let Some(value) = only_line(lines(name))? {
+                if found.is_some() {
+                    return Err(Rejection::KeyDuplicated);
+                }
+                found = Some((Credential::Token(value), name.as_str()));
+            }
+        }
+        let (credential, header) = found.ok_or(Rejection::KeyMissing)?;
+        let text = match credential {
+            Credential::Token(token) => Text::Borrowed(token_text(token)?),
+            Credential::Basic(encoded) => Text::Decoded(user_name(encoded)?),
+        };
+        Ok(Extracted { text, header })
+    }
+
+    /// What of ours an `Authorization` field holds. Another scheme is none of our business.
+    fn in_authorization<'a>(&self, value: &'a [u8]) -> Option<Credential<'a>> {
+        let is_token_char = |c: &u8| c.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(c);
+        let end = value
+            .iter()
+            .position(|c| !is_token_char(c))
+            .unwrap_or(value.len());
+        let (scheme, rest) = value.split_at(end);
+        // RFC 9110, section 11.4: 1*SP stands between the scheme and what follows it.
+        let spaces = rest.iter().take_while(|c| **c == b' ').count();
+        let token = &rest[spaces..];
+        if self.bearer && scheme.eq_ignore_ascii_case(b"Bearer") {
+            return Some(Credential::Token(if spaces > 0 { token } else { b"" }));
+        }
+        if self.basic && scheme.eq_ignore_ascii_case(b"Basic") {
+            return Some(Credential::Basic(if spaces > 0 { token } else { b"" }));
+        }
+        None
+    }
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+enum Credential<'a> {
+    Token(&'a [u8]),
+    Basic(&'a [u8]),
+}
+
+/// The value of a field that may stand in a request once at most, without white space around it.
+fn only_line<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Rejection> {
+    let first = lines.next();
+    match lines.next() {
+        Some(_) => Err(Rejection::KeyDuplicated),
+        None => Ok(first.map(<[u8]>::trim_ascii)),
+    }
+}
+
+/// The token as text. What could never be a key is told from what is no token at all.
+fn token_text(token: &[u8]) -> Result<&str, Rejection> {
+    if token.len() > MAX_KEY_LEN {
+        return Err(Rejection::KeyInvalid);
+    }
+    let is_b64token = |c: &u8| c.is_ascii_alphanumeric() || b"-._~+/=".contains(c);
+    if token.is_empty() || !token.iter().all(is_b64token) {
+        return Err(Rejection::RequestMalformed);
+    }
+    std::str::from_utf8(token).map_err(|_| Rejection::RequestMalformed)
+}
+
+/// The user name of Basic credentials: what stands before the first colon.
+fn user_name(encoded: &[u8]) -> Result<Zeroizing<String>, Rejection> {
+    const MAX_ENCODED_LEN: usize = 1024;
+    if encoded.len() > MAX_ENCODED_LEN {
+        return Err(Rejection::KeyInvalid);
+    }
+    let decoded = BASE64_STANDARD.decode(encoded).map(Zeroizing::new);
+    let decoded = decoded.map_err(|_| Rejection::RequestMalformed)?;
+    let user = decoded.split(|c| *c == b':').next().unwrap_or_default();
+    if user.len() == decoded.len() {
+        return Err(Rejection::RequestMalformed);
+    }
+    token_text(user).map(|text| Zeroizing::new(text.to_owned()))
+}
+
+/// Whether a key stands anywhere in the query, percent-encoded or not.
+fn holds_key(query: &str, is_key: impl Fn(&str) -> bool) -> bool {
+    let decoded = percent_decode_str(query).decode_utf8_lossy();
+    decoded
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .any(is_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "acme_live_aWFeOgd23eOp_1ARVjVEeNJPXGyijpXUwIL8tuPmXyNcizRcEneZHbEy4czicd";
+
+    fn extract(
+        credentials: &Credentials,
+        headers: &[(&str, &str)],
+        query: Option<&str>,
+    ) -> Result<String, Rejection> {
+        let lines = |name: &str| {
+            let name = name.to_owned();
+            let of_name = headers
+                .iter()
+                .filter(move |(n, _)| n.eq_ignore_ascii_case(&name));
+            of_name.map(|(_, value)| value.as_bytes())
+        };
+        let extracted = credentials.extract(lines, query, |text| text == KEY)?;
+        Ok(extracted.text().to_owned())
+    }
+
+    #[test]
+    fn one_credential_is_found_in_each_place_it_may_stand() {
+        for (name, value) in [
+            ("Authorization", format!("Bearer {KEY}")),
+            ("authorization", format!("bEARER   {KEY}")),
+            ("Authorization", format!("  Bearer {KEY} ")),
+            ("X-API-Key", KEY.into()),
+            ("x-api-key", format!(" {KEY}\t")),
+        ] {
+            let found = extract(&Credentials::new(), &[(name, &value)], Some("page=2"));
+            assert_eq!(found.as_deref(), Ok(KEY), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_exactly_one_credential_is_refused() {
+        use Rejection::*;
+        let bearer = format!("Bearer {KEY}");
+        let long = format!("Bearer {}", "a".repeat(96));
+        let cases: Vec<(Vec<(&str, &str)>, Rejection)> = vec![
+            (vec![], KeyMissing),
+            (vec![("Authorization", "Basic YTpi")], KeyMissing),
+            (vec![("Authorization", "Bearerish x")], KeyMissing),
+            (vec![("Proxy-Authorization", &bearer)], KeyMissing),
+            (vec![("X_API_Key", KEY)], KeyMissing),
+            (vec![("Authorization", "")], KeyMissing),
+            (
+                vec![("Authorization", &bearer), ("X-API-Key", KEY)],
+                KeyDuplicated,
+            ),
+            (
+                vec![("Authorization", &bearer), ("Authorization", &bearer)],
+                KeyDuplicated,
+            ),
+            (
+                vec![("Authorization", "Basic YTpi"), ("Authorization", &bearer)],
+                KeyDuplicated,
+            ),
+            (vec![("X-API-Key", KEY), ("X-API-Key", KEY)], KeyDuplicated),
+            (
+                vec![("Authorization", "Bearer"), ("X-API-Key", KEY)],
+                KeyDuplicated,
+            ),
+            (vec![("Authorization", "Bearer")], RequestMalformed),
+            (vec![("Authorization", "Bearer ")], RequestMalformed),
+            (vec![("Authorization", "Bearer\tx")], RequestMalformed),
+            (vec![("Authorization", "Bearer,x")], RequestMalformed),
+            (vec![("Authorization", "Bearer a b")], RequestMalformed),
+            (vec![("Authorization", "Bearer \u{e9}")], RequestMalformed),
+            (vec![("Authorization", "Bearer a\0")], RequestMalformed),
+            (vec![("X-API-Key", "")], RequestMalformed),
+            (vec![("X-API-Key", "a,b")], RequestMalformed),
+            (vec![("Authorization", &long)], KeyInvalid),
+        ];
+        for (headers, expected) in cases {
+            let found = extract(&Credentials::new(), &headers, None);
+            assert_eq!(found, Err(expected), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn another_scheme_leaves_the_header_of_our_own_in_force() {
+        let headers = [("Authorization", "Basic YTpi"), ("X-API-Key", KEY)];
+        assert_eq!(
+            extract(&Credentials::new(), &headers, None).as_deref(),
+            Ok(KEY)
+        );
+    }
+
+    #[test]
+    fn a_key_in_the_query_is_seen_however_it_is_written_and_beats_a_good_header() {
+        let encoded = KEY.replace('_', "%5F");
+        for query in [
+            format!("api_key={KEY}"),
+            format!("a=1&token={encoded}&b=2"),
+            format!("auth=Bearer%20{KEY}"),
+            KEY.to_owned(),
+        ] {
+            let found = extract(&Credentials::new(), &[("X-API-Key", KEY)], Some(&query));
+            assert_eq!(found, Err(Rejection::KeyInUrl), "{query}");
+        }
+        let harmless = extract(&Credentials::new(), &[("X-API-Key", KEY)], Some("q=%FF%&x"));
+        assert_eq!(harmless.as_deref(), Ok(KEY));
+    }
+
+    #[test]
+    fn basic_is_accepted_only_where_it_is_switched_on() {
+        let value = |user: &str| format!("Basic {}", BASE64_STANDARD.encode(user));
+        let on = Credentials::new().accept_basic();
+        let good = value(&format!("{KEY}:"));
+        assert_eq!(
+            extract(&on, &[("Authorization", &good)], None).as_deref(),
+            Ok(KEY)
+        );
+        let off = extract(&Credentials::new(), &[("Authorization", &good)], None);
+        assert_eq!(off, Err(Rejection::KeyMissing));
+        for bad in [
+            value(KEY),
+            value(":password"),
+            "Basic".into(),
+            "Basic !".into(),
+        ] {
+            let found = extract(&on, &[("Authorization", &bad)], None);
+            assert_eq!(found, Err(Rejection::RequestMalformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_challenge_and_vary_name_what_is_accepted() {
+        let cases = [
+            (Credentials::new(), "Bearer", "Authorization, X-API-Key"),
+            (Credentials::new().without_bearer(), "ApiKey", "X-API-Key"),
+            (
+                Credentials::new().headers(["X-Acme"]),
+                "Bearer",
+                "Authorization, x-acme",
+            ),
+            (
+                Credentials::new().headers(Vec::<String>::new()),
+                "Bearer",
+                "Authorization",
+            ),
+        ];
+        for (credentials, scheme, vary) in cases {
+            assert_eq!(credentials.check(), Ok(()));
+            assert_eq!(
+                (credentials.challenge_scheme(), credentials.vary().as_str()),
+                (scheme, vary)
+            );
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_work_is_refused() {
+        let nowhere = Credentials::new()
+            .without_bearer()
+            .headers(Vec::<String>::new());
+        assert_eq!(nowhere.check(), Err(CredentialsError::Nowhere));
+        for name in ["", "X_API_Key", "Authorization", "X Key", "Cookie", "é"] {
+            assert!(
+                Credentials::new().headers([name]).check().is_err(),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! HTTP, as plain values: where a key is found in a request, and what a refusal looks like.
+//!
+//! The middleware of this crate is built on this, and so can be a middleware for any other
+//! framework: [`Answers::extract`] finds the one credential, [`Answers::refuse`] says no.
+
+mod credentials;
+mod problem;
+mod table;
+
+pub use credentials::{Credentials, CredentialsError, Extracted};
+
+use crate::key::Prefix;
+use crate::manage::ManageError;
+use crate::refusal::{Refusal, Rejection};
+
+/// How this service asks for keys and refuses requests.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    realm: String,
+    credentials: Credentials,
+}
+
+/// A complete HTTP answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The header fields, with lower-case names.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body: a problem (RFC 9457) as JSON.
+    pub body: Vec<u8>,
+}
+
+impl Answers {
+    pub(crate) fn new(realm: String, credentials: Credentials) -> Self {
+        Self { realm, credentials }
+    }
+
+    /// The one credential of a request.
+    ///
+    /// `lines` yields the values of all header lines with a name, which is given in lower case;
+    /// `query` is the query of the request's URL; `is_key` tells a key of ours from other text.
+    ///
+    /// # Errors
+    /// [`Rejection::KeyMissing`], [`Rejection::KeyDuplicated`], [`Rejection::KeyInUrl`],
+    /// [`Rejection::RequestMalformed`], [`Rejection::KeyInvalid`] for text that is too long.
+    pub fn extract<'a, L>(
+        &'a self,
+        lines: impl Fn(&str) -> L,
+        query: Option<&str>,
+        is_key: impl Fn(&str) -> bool,
+    ) -> Result<Extracted<'a>, Rejection>
+    where
+        L: Iterator<Item = &'a [u8]>,
+    {
+        self.credentials.extract(lines, query, is_key)
+    }
+
+    /// The answer to a request that is not let through.
+    pub fn refuse(&self, refusal: &Refusal) -> Answer {
+        let scheme = self.credentials.challenge_scheme();
+        table::of_refusal(refusal).into_answer(scheme, &self.realm)
+    }
+
+    /// The `Vary` field of answers that depend on who is calling.
+    pub fn vary(&self) -> String {
+        self.credentials.vary()
+    }
+}
+
+impl Answer {
+    /// The answer to a request to manage keys that failed.
+    pub fn to_manage_error(error: &ManageError) -> Self {
+        table::of_manage_error(error).into_answer("", "")
+    }
+}
+
+/// Whether `realm` can stand in a quoted string as it is.
+pub(crate) fn is_realm(realm: &str) -> bool {
+    !realm.is_empty()
+        && realm
+            .bytes()
+            .all(|c| matches!(c, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+/// The realm of a service that names none.
+pub(crate) fn default_realm(prefix: &Prefix) -> String {
+    prefix.to_string()
+}

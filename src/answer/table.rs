@@ -1,0 +1,397 @@
+//! The one table from a refusal to its answer.
+
+use super::Answer;
+use super::problem::Problem;
+use crate::manage::{Excess, ManageError};
+use crate::refusal::{Error, Refusal, Rejection};
+use crate::scope::Scope;
+
+/// A line of the table.
+pub(super) struct Row {
+    status: u16,
+    code: &'static str,
+    detail: String,
+    challenge: Challenge,
+    retry_after: Option<u64>,
+    required_scopes: Vec<String>,
+    missing_scopes: Vec<String>,
+}
+
+/// What `WWW-Authenticate` says (RFC 6750, section 3; RFC 9110, section 11.6.1).
+enum Challenge {
+    /// No such field.
+    None,
+    /// Only how to authenticate.
+    Bare,
+    /// And what was wrong.
+    Error {
+        error: &'static str,
+        description: Option<&'static str>,
+        scope: Option<String>,
+    },
+}
+
+const RETRY_SECONDS: u64 = 1;
+
+const fn error(error: &'static str) -> Challenge {
+    Challenge::Error {
+        error,
+        description: None,
+        scope: None,
+    }
+}
+
+pub(super) fn of_refusal(refusal: &Refusal) -> Row {
+    let row = match refusal {
+        Refusal::Rejected(rejection) => of_rejection(rejection),
+        Refusal::Failed(Error::Unguarded) => Row::new(500, Challenge::None, INTERNAL),
+        Refusal::Failed(_) => {
+            Row::new(503, Challenge::None, UNAVAILABLE).retry_after(RETRY_SECONDS)
+        }
+    };
+    Row {
+        code: refusal.code(),
+        ..row
+    }
+}
+
+const INTERNAL: &str = "The service made a mistake. Please report it.";
+const UNAVAILABLE: &str =
+    "The service cannot check keys right now. Keep your key and try again in a moment.";
+
+fn of_rejection(rejection: &Rejection) -> Row {
+    let malformed = || error("invalid_request");
+    let invalid = || error("invalid_token");
+    match rejection {
+        Rejection::KeyMissing => Row::new(
+            401,
+            Challenge::Bare,
+            "Send your API key in the header that the WWW-Authenticate field names.",
+        ),
+        Rejection::RequestMalformed => Row::new(
+            400,
+            malformed(),
+            "The header with the API key is malformed. Write: Authorization: Bearer KEY",
+        ),
+        Rejection::KeyDuplicated => Row::new(
+            400,
+            malformed(),
+            "More than one credential was sent. Send the API key in one header, once.",
+        ),
+        Rejection::KeyInUrl => Row::new(
+            400,
+            malformed(),
+            "An API key was sent in the URL, where logs keep it. Send it in a header, and rotate it: it has leaked.",
+        ),
+        Rejection::KeyInvalid => Row::new(
+            401,
+            invalid(),
+            "This is not a valid API key. Check that it was copied whole.",
+        ),
+        Rejection::WrongEnvironment => {
+            const DESCRIPTION: &str = "The key belongs to another environment";
+            Row::new(
+                401,
+                Challenge::Error {
+                    error: "invalid_token",
+                    description: Some(DESCRIPTION),
+                    scope: None,
+                },
+                "This API key belongs to another environment. Use the key of this one.",
+            )
+        }
+        Rejection::KeyExpired => Row::new(
+            401,
+            invalid(),
+            "This API key has expired. Use its newer secret, or get a new key. Do not retry with this one.",
+        ),
+        Rejection::KeyRevoked => Row::new(
+            401,
+            invalid(),
+            "This API key has been revoked. Get a new key.",
+        ),
+        Rejection::KeyDisabled => Row::new(
+            401,
+            invalid(),
+            "This API key is disabled. Ask for it to be enabled.",
+        ),
+        Rejection::ScopeInsufficient(missing) => {
+            let names = |scopes: &[Scope]| -> Vec<String> {
+                scopes.iter().map(ToString::to_string).collect()
+            };
+            let required_scopes = names(missing.sufficient());
+            Row {
+                missing_scopes: names(missing.missing()),
+                ..Row::new(
+                    403,
+                    Challenge::Error {
+                        error: "insufficient_scope",
+                        description: None,
+                        scope: Some(required_scopes.join(" ")),
+                    },
+                    format!("This API key lacks a scope: {missing}. Request a key that has it."),
+                )
+                .requiring(required_scopes)
+            }
+        }
+        Rejection::IpDenied => Row::new(
+            403,
+            Challenge::None,
+            "This API key does not work from your address. Call from a network on its list.",
+        ),
+        Rejection::RateLimited { retry_after } => {
+            // A part of a second counts as a whole one: coming back earlier would be in vain.
+            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            Row::new(
+                429,
+                Challenge::None,
+                "This API key is over its rate limit. Wait as Retry-After says.",
+            )
+            .retry_after(seconds.max(1))
+        }
+    }
+}
+
+pub(super) fn of_manage_error(error: &ManageError) -> Row {
+    let said = |status, code| Row {
+        code,
+        ..Row::new(status, Challenge::None, format!("{error}."))
+    };
+    match error {
+        ManageError::Invalid(_) | ManageError::Scope(_) | ManageError::Text(_) => {
+            said(400, "input_invalid")
+        }
+        ManageError::BeyondCeiling(excesses) => {
+            let mut row = said(403, "ceiling_exceeded");
+            for excess in excesses {
+                if let Excess::Scopes(scopes) = excess {
+                    row.missing_scopes.clone_from(scopes);
+                }
+            }
+            row
+        }
+        ManageError::NotFound(_) | ManageError::OwnerNotFound(_) => said(404, "not_found"),
+        ManageError::Conflict(_) => said(409, "conflict"),
+        ManageError::Store(_) | ManageError::UnknownPepper(_) => Row {
+            code: "store_unavailable",
+            ..Row::new(503, Challenge::None, UNAVAILABLE).retry_after(RETRY_SECONDS)
+        },
+        ManageError::Random(_) => Row {
+            code: "internal",
+            ..Row::new(500, Challenge::None, INTERNAL)
+        },
+    }
+}
+
+impl Row {
+    fn new(status: u16, challenge: Challenge, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: "internal",
+            detail: detail.into(),
+            challenge,
+            retry_after: None,
+            required_scopes: Vec::new(),
+            missing_scopes: Vec::new(),
+        }
+    }
+
+    fn retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..self
+        }
+    }
+
+    fn requiring(self, scopes: Vec<String>) -> Self {
+        Self {
+            required_scopes: scopes,
+            ..self
+        }
+    }
+
+    /// The answer of a service that challenges with `scheme` and `realm`.
+    pub(super) fn into_answer(self, scheme: &str, realm: &str) -> Answer {
+        let mut headers = vec![
+            ("content-type", "application/problem+json".to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ];
+        if let Some(challenge) = self.challenge.render(scheme, realm) {
+            headers.push(("www-authenticate", challenge));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.push(("retry-after", seconds.to_string()));
+        }
+        let problem = Problem::new(self.status, self.code, &self.detail)
+            .with_scopes(&self.required_scopes, &self.missing_scopes);
+        Answer {
+            status: self.status,
+            headers,
+            body: problem.to_json(),
+        }
+    }
+}
+
+impl Challenge {
+    fn render(&self, scheme: &str, realm: &str) -> Option<String> {
+        let mut text = format!("{scheme} realm=\"{realm}\"");
+        match self {
+            Self::None => return None,
+            Self::Bare => {}
+            Self::Error {
+                error,
+                description,
+                scope,
+            } => {
+                text += &format!(", error=\"{error}\"");
+                if let Some(description) = description {
+                    text += &format!(", error_description=\"{description}\"");
+                }
+                if let Some(scope) = scope {
+                    text += &format!(", scope=\"{scope}\"");
+                }
+            }
+        }
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::key::KeyId;
+    use crate::mac::PepperId;
+    use crate::scope::{Rule, ScopeSet};
+
+    fn id() -> KeyId {
+        "4KX9vQ2mB7tZ".parse().unwrap()
+    }
+
+    fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+        let mut of_name = answer.headers.iter().filter(|(n, _)| *n == name);
+        let value = of_name.next().map(|(_, value)| value.as_str());
+        assert!(of_name.next().is_none(), "{name} stands once at most");
+        value
+    }
+
+    fn missing() -> Rejection {
+        let rule = Rule::all(["a:x", "b"]).unwrap();
+        let granted = ScopeSet::parse(["b"]).unwrap();
+        Rejection::ScopeInsufficient(rule.check(&granted).unwrap_err())
+    }
+
+    #[test]
+    fn every_code_of_the_catalogue_has_its_status_challenge_and_retry() {
+        let bare = Some(r#"Bearer realm="R""#);
+        let request = Some(r#"Bearer realm="R", error="invalid_request""#);
+        let token = Some(r#"Bearer realm="R", error="invalid_token""#);
+        let other = Some(
+            r#"Bearer realm="R", error="invalid_token", error_description="The key belongs to another environment""#,
+        );
+        let scope = Some(r#"Bearer realm="R", error="insufficient_scope", scope="a:x b""#);
+        let limited = Rejection::RateLimited {
+            retry_after: Duration::from_millis(2_001),
+        };
+        let unknown = Error::UnknownPepper {
+            key_id: id(),
+            pepper: PepperId(1),
+        };
+        let cases: Vec<(Refusal, &str, u16, Option<&str>, Option<&str>)> = vec![
+            (Rejection::KeyMissing.into(), "key_missing", 401, bare, None),
+            (
+                Rejection::RequestMalformed.into(),
+                "request_malformed",
+                400,
+                request,
+                None,
+            ),
+            (
+                Rejection::KeyDuplicated.into(),
+                "key_duplicated",
+                400,
+                request,
+                None,
+            ),
+            (Rejection::KeyInUrl.into(), "key_in_url", 400, request, None),
+            (
+                Rejection::KeyInvalid.into(),
+                "key_invalid",
+                401,
+                token,
+                None,
+            ),
+            (
+                Rejection::WrongEnvironment.into(),
+                "wrong_environment",
+                401,
+                other,
+                None,
+            ),
+            (
+                Rejection::KeyExpired.into(),
+                "key_expired",
+                401,
+                token,
+                None,
+            ),
+            (
+                Rejection::KeyRevoked.into(),
+                "key_revoked",
+                401,
+                token,
+                None,
+            ),
+            (
+                Rejection::KeyDisabled.into(),
+                "key_disabled",
+                401,
+                token,
+                None,
+            ),
+            (missing().into(), "scope_insufficient", 403, scope, None),
+            (Rejection::IpDenied.into(), "ip_denied", 403, None, None),
+            (limited.into(), "rate_limited", 429, None, Some("3")),
+            (
+                Error::Overloaded.into(),
+                "store_unavailable",
+                503,
+                None,
+                Some("1"),
+            ),
+            (unknown.into(), "store_unavailable", 503, None, Some("1")),
+            (Error::Unguarded.into(), "internal", 500, None, None),
+        ];
+        for (refusal, code, status, challenge, retry_after) in cases {
+            let answer = of_refusal(&refusal).into_answer("Bearer", "R");
+            assert_eq!(answer.status, status, "{code}");
+            assert_eq!(header(&answer, "www-authenticate"), challenge, "{code}");
+            assert_eq!(header(&answer, "retry-after"), retry_after, "{code}");
+            assert_eq!(header(&answer, "cache-control"), Some("no-store"), "{code}");
+            assert_eq!(
+                header(&answer, "content-type"),
+                Some("application/problem+json"),
+                "{code}"
+            );
+            let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(
+                (body["status"].as_u64(), body["code"].as_str()),
+                (Some(status.into()), Some(code))
+            );
+            assert!(
+                body["detail"]
+                    .as_str()
+                    .is_some_and(|detail| detail.ends_with('.') || detail.ends_with("KEY"))
+            );
+        }
+    }
+
+    #[test]
+    fn the_body_names_what_is_missing_and_the_challenge_what_would_do() {
+        let answer = of_refusal(&missing().into()).into_answer("Bearer", "R");
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["missing_scopes"], serde_json::json!(["a:x"]));
+        assert_eq!(body["required_scopes"], serde_json::json!(["a:x", "b"]));
+    }
+}

@@ -1,0 +1,45 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::changes::Generation;
+use crate::environment::EnvironmentIndex;
+use crate::key::Prefix;
+use crate::principal::{GateId, Identity};
+use crate::record::{KeyRecord, Secrets};
+
+/// As of when something was read: both parts are taken before the store is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    pub(super) generation: Generation,
+    pub(super) read_at: Instant,
+}
+
+/// What the cache keeps of a record. Its times are judged anew on every hit.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) stamp: Stamp,
+    pub(super) environment: EnvironmentIndex,
+    pub(super) disabled: bool,
+    pub(super) revoked: bool,
+    pub(super) secrets: Secrets,
+    pub(super) identity: Arc<Identity>,
+}
+
+impl Entry {
+    pub(super) fn new(
+        stamp: Stamp,
+        gate: GateId,
+        environment: EnvironmentIndex,
+        prefix: Prefix,
+        record: KeyRecord,
+    ) -> Self {
+        Self {
+            stamp,
+            environment,
+            disabled: record.disabled_at.is_some(),
+            revoked: record.revocation.is_some(),
+            secrets: record.secrets.clone(),
+            identity: Arc::new(Identity::new(gate, prefix, record)),
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! Deciding requests: is this key one of ours, and may it do this, now?
+//!
+//! 1. The text is parsed; what is too long, malformed or mistyped never reaches the store.
+//! 2. Its prefix must be one that is accepted.
+//! 3. The record comes from the cache, or from the store: one read for all who wait for it.
+//! 4. The MAC proves the secret. Whatever is wrong so far is answered alike.
+//! 5. Only then: disabled, revoked, expired; the address; the rate limit; the route's rule.
+//!
+//! A cached record is used for less than a second from the start of its read, and not at all
+//! after a change in this process: so a revocation anywhere is honoured within a second. A store
+//! that fails or is slow refuses with our error, and is neither an "accepted" nor a "not valid".
+
+mod cache;
+mod entry;
+mod flight;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_timer::Delay;
+
+use crate::changes::{Changes, FRESH_FOR};
+use crate::clock::{Clock, Timestamp};
+use crate::environment::{Environments, Presented};
+use crate::key::{KeyId, PresentedKey};
+use crate::mac::{Match, PepperRing};
+use crate::principal::{GateId, Identity, Principal};
+use crate::record::Secrets;
+use crate::refusal::{Error, Refusal, Rejection};
+use crate::scope::{Rule, ScopeSet};
+use crate::store::KeyStore;
+use cache::Cache;
+use entry::{Entry, Stamp};
+use flight::Flights;
+
+/// How much an authenticator keeps and lets wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) known: usize,
+    pub(crate) unknown: usize,
+    pub(crate) lookups: usize,
+}
+
+/// Verifies keys. Cloning it is cheap, and clones share their cache.
+///
+/// ```
+/// # use keygate::*;
+/// # async fn run(authenticator: Authenticator, text: &str) {
+/// let rule = Rule::all(["orders:read"]).expect("concrete scopes");
+/// match authenticator.authenticate(Attempt::new(text).requiring(&rule)).await {
+///     Ok(principal) => println!("{} may read orders", principal.owner()),
+///     Err(Refusal::Rejected(rejection)) => println!("refused: {rejection}"),
+///     Err(Refusal::Failed(error)) => println!("ask again later: {error}"),
+/// }
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Authenticator {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    gate: GateId,
+    environments: Environments,
+    peppers: Arc<PepperRing>,
+    /// Stands in for the secrets of keys that do not exist.
+    decoy: Secrets,
+    store: Arc<dyn KeyStore>,
+    clock: Arc<dyn Clock>,
+    changes: Arc<Changes>,
+    known: Cache<Entry>,
+    unknown: Cache<Stamp>,
+    flights: Arc<Flights<Result<Lookup, Error>>>,
+}
+
+/// One request to decide.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    text: &'a str,
+    address: Option<IpAddr>,
+    rule: Option<&'a Rule>,
+}
+
+impl<'a> Attempt<'a> {
+    /// The key text that the caller sent.
+    pub const fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            address: None,
+            rule: None,
+        }
+    }
+
+    /// Where the request came from. Without it, keys that are bound to networks are refused.
+    pub const fn from_address(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
+    }
+
+    /// What the route asks for. Without it any valid key is accepted.
+    pub const fn requiring(self, rule: &'a Rule) -> Self {
+        Self {
+            rule: Some(rule),
+            ..self
+        }
+    }
+}
+
+impl fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("address", &self.address)
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A verified caller, borrowed from the cache.
+#[derive(Clone, Copy)]
+pub struct Verified<'a> {
+    identity: &'a Arc<Identity>,
+    secret_ends_at: Option<Timestamp>,
+    address: Option<IpAddr>,
+}
+
+impl Verified<'_> {
+    /// The key that was presented.
+    pub fn key_id(&self) -> &KeyId {
+        &self.identity.key_id
+    }
+
+    /// Whom the key acts for.
+    pub fn owner(&self) -> &str {
+        &self.identity.owner
+    }
+
+    /// What the key may do.
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.identity.scopes
+    }
+
+    /// The caller, to keep.
+    pub fn to_principal(&self) -> Principal {
+        Principal::new(Arc::clone(self.identity), self.secret_ends_at, self.address)
+    }
+}
+
+impl fmt::Debug for Verified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_principal().fmt(f)
+    }
+}
+
+/// What the store says of an id, and as of when.
+#[derive(Clone)]
+enum Lookup {
+    Known(Entry),
+    Unknown(Stamp),
+}
+
+impl Lookup {
+    fn stamp(&self) -> Stamp {
+        match self {
+            Self::Known(entry) => entry.stamp,
+            Self::Unknown(stamp) => *stamp,
+        }
+    }
+}
+
+impl Authenticator {
+    /// A lookup that is too old when it arrives is asked for once more, and no oftener.
+    const LOOKUPS: usize = 2;
+
+    pub(crate) fn new(
+        environments: Environments,
+        peppers: Arc<PepperRing>,
+        decoy: Secrets,
+        store: Arc<dyn KeyStore>,
+        clock: Arc<dyn Clock>,
+        changes: Arc<Changes>,
+        bounds: Bounds,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                gate: GateId::new(),
+                environments,
+                peppers,
+                decoy,
+                store,
+                clock,
+                changes,
+                known: Cache::new(bounds.known),
+                unknown: Cache::new(bounds.unknown),
+                flights: Flights::new(bounds.lookups),
+            }),
+        }
+    }
+
+    /// Whether `principal` was verified by this authenticator or a clone of it.
+    pub fn vouches_for(&self, principal: &Principal) -> bool {
+        principal.is_of(self.shared.gate)
+    }
+
+    /// Whether `text` is a well-formed key under a declared prefix, whether it opens or not.
+    pub fn recognises(&self, text: &str) -> bool {
+        self.shared.environments.recognises(text)
+    }
+
+    /// Who presents this key, if it opens.
+    ///
+    /// # Errors
+    /// [`Refusal::Rejected`] by the caller's fault; [`Refusal::Failed`] when it cannot be decided.
+    pub async fn authenticate(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
+        match self.authenticate_cached(attempt, |caller| caller.to_principal()) {
+            Some(decision) => decision,
+            None => self.authenticate_uncached(attempt).await,
+        }
+    }
+
+    /// The decision, if it can be made without asking the store; `accepted` then sees the caller.
+    ///
+    /// This allocates nothing for a caller that is let in, and never waits. After `None`,
+    /// [`authenticate`](Self::authenticate) decides.
+    pub fn authenticate_cached<R>(
+        &self,
+        attempt: Attempt<'_>,
+        accepted: impl FnOnce(Verified<'_>) -> R,
+    ) -> Option<Result<R, Refusal>> {
+        let shared = &*self.shared;
+        let presented = match shared.admit(attempt.text) {
+            Ok(presented) => presented,
+            Err(rejection) => return Some(Err(rejection.into())),
+        };
+        let id = presented.key.id();
+        let fresh = |stamp: &Stamp| shared.is_fresh(id, stamp);
+        let mut accepted = Some(accepted);
+        let hit = shared.known.read(id, |entry| {
+            let accepted = accepted.take_if(|_| fresh(&entry.stamp))?;
+            Some(
+                shared
+                    .decide(&presented, Some(entry), attempt)
+                    .map(accepted),
+            )
+        });
+        if let Some(decision) = hit.flatten() {
+            return Some(decision);
+        }
+        shared.unknown.read(id, fresh).filter(|fresh| *fresh)?;
+        let accepted = accepted?;
+        Some(shared.decide(&presented, None, attempt).map(accepted))
+    }
+
+    async fn authenticate_uncached(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
+        let shared = &self.shared;
+        let presented = shared.admit(attempt.text)?;
+        let id = *presented.key.id();
+        for _ in 0..Self::LOOKUPS {
+            let start = || Arc::clone(shared).look_up(id);
+            let flight = shared.flights.join(id, start).ok_or(Error::Overloaded)?;
+            let lookup = flight.await?;
+            if shared.is_fresh(&id, &lookup.stamp()) {
+                let entry = match &lookup {
+                    Lookup::Known(entry) => Some(entry),
+                    Lookup::Unknown(_) => None,
+                };
+                return shared
+                    .decide(&presented, entry, attempt)
+                    .map(|caller| caller.to_principal());
+            }
+        }
+        Err(timeout(id).into())
+    }
+}
+
+fn timeout(key_id: KeyId) -> Error {
+    Error::Timeout {
+        key_id,
+        within: FRESH_FOR,
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("environments", &self.shared.environments)
+            .field("peppers", &self.shared.peppers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Takes the text apart and looks at its prefix. An undeclared prefix costs the caller as much
+    /// time as an unknown key.
+    fn admit<'a>(&self, text: &'a str) -> Result<Presented<'a>, Rejection> {
+        let key = PresentedKey::parse(text).map_err(|_| Rejection::KeyInvalid)?;
+        self.environments.admit(key).inspect_err(|rejection| {
+            if *rejection == Rejection::KeyInvalid {
+                self.peppers.find(&key, &self.decoy);
+            }
+        })
+    }
+
+    /// Everything that is asked of a record, in this order.
+    fn decide<'e>(
+        &self,
+        presented: &Presented<'_>,
+        entry: Option<&'e Entry>,
+        attempt: Attempt<'_>,
+    ) -> Result<Verified<'e>, Refusal> {
+        let entry = entry.filter(|entry| entry.environment == presented.environment);
+        let secrets = entry.map_or(&self.decoy, |entry| &entry.secrets);
+        let matched = self.peppers.find(&presented.key, secrets);
+        let Some(entry) = entry else {
+            return Err(Rejection::KeyInvalid.into());
+        };
+        let identity = &entry.identity;
+        let secret = match matched {
+            Match::Current => &secrets.current,
+            Match::Previous => secrets.previous.as_ref().ok_or(Rejection::KeyInvalid)?,
+            Match::None => return Err(Rejection::KeyInvalid.into()),
+            Match::UnknownPepper(pepper) => {
+                let key_id = identity.key_id;
+                return Err(Error::UnknownPepper { key_id, pepper }.into());
+            }
+        };
+        if entry.disabled {
+            return Err(Rejection::KeyDisabled.into());
+        }
+        if entry.revoked {
+            return Err(Rejection::KeyRevoked.into());
+        }
+        let now = self.clock.wall();
+        if identity.expires_at.is_some_and(|end| now >= end) || secret.has_ended(now) {
+            return Err(Rejection::KeyExpired.into());
+        }
+        if !identity.allows(attempt.address) {
+            return Err(Rejection::IpDenied.into());
+        }
+        if identity.rate_limit.is_some() {
+            return Err(Error::Unenforceable(identity.key_id).into());
+        }
+        if let Some(rule) = attempt.rule {
+            rule.check(&identity.scopes)
+                .map_err(Rejection::ScopeInsufficient)?;
+        }
+        Ok(Verified {
+            identity,
+            secret_ends_at: secret.not_after,
+            address: attempt.address,
+        })
+    }
+
+    fn is_fresh(&self, id: &KeyId, stamp: &Stamp) -> bool {
+        let age = self
+            .clock
+            .monotonic()
+            .saturating_duration_since(stamp.read_at);
+        stamp.generation == self.changes.generation(id) && age < FRESH_FOR
+    }
+
+    /// Asks the store and caches its answer. What is stamped is the moment before the question.
+    async fn look_up(self: Arc<Self>, id: KeyId) -> Result<Lookup, Error> {
+        let stamp = Stamp {
+            generation: self.changes.generation(&id),
+            read_at: self.clock.monotonic(),
+        };
+        let answer = within(FRESH_FOR, self.store.get(&id))
+            .await
+            .ok_or(timeout(id))?;
+        let record = answer.map_err(|source| Error::Store { key_id: id, source })?;
+        let entry = record.and_then(|record| {
+            let environment = self.environments.index_of(&record.prefix)?;
+            let prefix = self.environments.prefix(environment).clone();
+            Some(Entry::new(stamp, self.gate, environment, prefix, record))
+        });
+        Ok(match entry {
+            Some(entry) => {
+                self.known.insert(id, entry.clone());
+                Lookup::Known(entry)
+            }
+            None => {
+                self.unknown.insert(id, stamp);
+                Lookup::Unknown(stamp)
+            }
+        })
+    }
+}
+
+/// The output of `work`, or `None` when it takes longer. No timer is set for work that is done at
+/// once.
+async fn within<T>(
+    limit: Duration,
+    mut work: Pin<Box<dyn Future<Output = T> + Send + '_>>,
+) -> Option<T> {
+    let mut deadline = None;
+    poll_fn(move |context| {
+        if let Poll::Ready(output) = work.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        let deadline = deadline.get_or_insert_with(|| Delay::new(limit));
+        Pin::new(deadline).poll(context).map(|()| None)
+    })
+    .await
+}

@@ -1,0 +1,292 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::answer::{Answers, Credentials, CredentialsError, default_realm, is_realm};
+use crate::authenticate::{Authenticator, Bounds};
+use crate::changes::Changes;
+use crate::clock::{Clock, SystemClock};
+use crate::environment::Environments;
+use crate::key::{KeyId, Prefix, PrefixError, RandomError};
+use crate::keygate::Keygate;
+use crate::mac::{Pepper, PepperId, PepperRing};
+use crate::manage::{KeyManager, Policy};
+use crate::pepper_check::check_peppers;
+use crate::record::{SecretSlot, Secrets};
+use crate::store::{KeyStore, StoreError};
+
+/// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
+#[must_use]
+pub struct Builder {
+    prefix: String,
+    accepted: Vec<String>,
+    declined: Vec<String>,
+    peppers: Option<PepperRing>,
+    store: Option<Arc<dyn KeyStore>>,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    bounds: Bounds,
+    realm: Option<String>,
+    credentials: Credentials,
+    #[cfg(feature = "tower")]
+    client_address: crate::tower::ClientAddress,
+}
+
+impl Builder {
+    pub(crate) fn new(prefix: String) -> Self {
+        Self {
+            prefix,
+            accepted: Vec::new(),
+            declined: Vec::new(),
+            peppers: None,
+            store: None,
+            clock: Arc::new(SystemClock),
+            policy: Policy::new(),
+            bounds: Bounds {
+                known: 100_000,
+                unknown: 10_000,
+                lookups: 4_096,
+            },
+            realm: None,
+            credentials: Credentials::new(),
+            #[cfg(feature = "tower")]
+            client_address: Default::default(),
+        }
+    }
+
+    /// The pepper of all MACs, known to the store as pepper 1. For several, see
+    /// [`peppers`](Self::peppers).
+    pub fn pepper(self, pepper: Pepper) -> Self {
+        self.peppers(PepperRing::new(PepperId(1), pepper))
+    }
+
+    /// The peppers, of which one is active.
+    pub fn peppers(mut self, peppers: PepperRing) -> Self {
+        self.peppers = Some(peppers);
+        self
+    }
+
+    /// Where the records are kept.
+    pub fn store(mut self, store: impl KeyStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Serves keys with this prefix too. The caller's [`environment`](crate::Principal::environment)
+    /// tells which it is.
+    pub fn accept_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.accepted.push(prefix.into());
+        self
+    }
+
+    /// Names a prefix of another environment, such as `acme_test` for a live service: its keys are
+    /// told that they belong elsewhere, and not that they are invalid.
+    pub fn decline_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.declined.push(prefix.into());
+        self
+    }
+
+    /// How long keys and the overlaps of rotations last.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Where in a request keys are accepted.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// What challenges call this service (RFC 9110, section 11.5); without it, the prefix.
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.realm = Some(realm.into());
+        self
+    }
+
+    /// How many keys are kept in memory, 100,000 unless set.
+    pub fn cache_capacity(mut self, keys: usize) -> Self {
+        self.bounds.known = keys;
+        self
+    }
+
+    /// How many different keys may be looked up in the store at once, 4096 unless set. Requests
+    /// beyond are told to come back.
+    pub fn max_lookups(mut self, lookups: usize) -> Self {
+        self.bounds.lookups = lookups;
+        self
+    }
+
+    /// Another clock than the operating system's, for tests.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Tells the client's address from what the server put into a request's extensions. Without
+    /// it, keys that are bound to networks are refused.
+    ///
+    /// ```
+    /// # use std::net::{IpAddr, SocketAddr};
+    /// # fn run(builder: keygate::Builder) -> keygate::Builder {
+    /// use axum::extract::ConnectInfo;     // serve with into_make_service_with_connect_info
+    /// builder.client_address(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.ip()))
+    /// # }
+    /// ```
+    #[cfg(feature = "tower")]
+    pub fn client_address<F>(mut self, source: F) -> Self
+    where
+        F: Fn(&::http::Extensions) -> Option<std::net::IpAddr> + Send + Sync + 'static,
+    {
+        self.client_address = crate::tower::ClientAddress::new(source);
+        self
+    }
+
+    /// Checks everything, the peppers against the store too.
+    ///
+    /// # Errors
+    /// Says what is wrong and what to do about it. A store that does not answer is an error: a
+    /// service that starts can decide.
+    pub async fn build(self) -> Result<Keygate, BuildError> {
+        let environments = self.environments()?;
+        self.credentials.check()?;
+        let realm = self
+            .realm
+            .unwrap_or_else(|| default_realm(environments.primary()));
+        if !is_realm(&realm) {
+            return Err(BuildError::Realm(realm));
+        }
+        if let Some(contradiction) = self.policy.contradiction() {
+            return Err(BuildError::Policy(contradiction));
+        }
+        let store = self.store.ok_or(BuildError::NoStore)?;
+        let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
+        check_peppers(&*store, &peppers).await?;
+
+        let changes = Arc::new(Changes::new());
+        Ok(Keygate {
+            authenticator: Authenticator::new(
+                environments.clone(),
+                Arc::clone(&peppers),
+                decoy(&environments, &peppers, &*self.clock)?,
+                Arc::clone(&store),
+                Arc::clone(&self.clock),
+                Arc::clone(&changes),
+                self.bounds,
+            ),
+            manager: KeyManager::new(
+                environments,
+                peppers,
+                store,
+                self.clock,
+                changes,
+                self.policy,
+            ),
+            answers: Arc::new(Answers::new(realm, self.credentials)),
+            #[cfg(feature = "tower")]
+            client_address: self.client_address,
+        })
+    }
+
+    /// Only the verifying half, for services that manage no keys.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub async fn build_authenticator(self) -> Result<Authenticator, BuildError> {
+        Ok(self.build().await?.authenticator)
+    }
+
+    /// Only the managing half, for services that verify no keys.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub async fn build_manager(self) -> Result<KeyManager, BuildError> {
+        Ok(self.build().await?.manager)
+    }
+
+    fn environments(&self) -> Result<Environments, BuildError> {
+        let mut environments = Environments::new(self.prefix.parse()?);
+        for text in &self.accepted {
+            let prefix: Prefix = text.parse()?;
+            if !environments.accept(prefix) {
+                return Err(BuildError::PrefixTwice(text.clone()));
+            }
+        }
+        for text in &self.declined {
+            let prefix: Prefix = text.parse()?;
+            if !environments.decline(prefix) {
+                return Err(BuildError::PrefixTwice(text.clone()));
+            }
+        }
+        Ok(environments)
+    }
+}
+
+/// The secrets of a key that nobody holds: its text is gone when this returns.
+fn decoy(
+    environments: &Environments,
+    peppers: &PepperRing,
+    clock: &dyn Clock,
+) -> Result<Secrets, RandomError> {
+    let (prefix, id) = (environments.primary(), KeyId::generate()?);
+    let (_, current) = SecretSlot::generate(peppers, prefix, &id, clock.wall())?;
+    Ok(Secrets {
+        current,
+        previous: None,
+    })
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("prefix", &self.prefix)
+            .field("peppers", &self.peppers)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a gate cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Keys are accepted nowhere, or where they cannot be.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// No pepper was given.
+    #[error(
+        "no pepper was given: call pepper(Pepper::from_file(..)?), and keep that file apart from the database"
+    )]
+    NoPepper,
+    /// No store was given.
+    #[error("no store was given: call store(..)")]
+    NoStore,
+    /// The lifetimes contradict each other.
+    #[error("the policy contradicts itself: {0}")]
+    Policy(&'static str),
+    /// A prefix cannot begin a key.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
+    /// A prefix was declared twice.
+    #[error("the prefix {0} is declared twice")]
+    PrefixTwice(String),
+    /// The operating system gave no random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The realm cannot be quoted.
+    #[error("{0:?} is not a realm: use printable ASCII without double quotes and backslashes")]
+    Realm(String),
+    /// The store failed.
+    #[error("the key store cannot be used")]
+    Store(#[source] StoreError),
+    /// The pepper is not the one under whose id the store's keys were made.
+    #[error(
+        "pepper {0} is not the one that the keys in this store were made with: find the right one, or give the new one a new id and keep the old one as verify-only"
+    )]
+    WrongPepper(PepperId),
+}
+
+impl From<StoreError> for BuildError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,72 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::answer::{Answer, Answers};
+use crate::authenticate::Authenticator;
+use crate::builder::Builder;
+use crate::manage::KeyManager;
+use crate::refusal::Refusal;
+
+/// Everything a service needs: it verifies keys, manages them, and guards routes.
+///
+/// Cloning it is cheap, and clones share everything.
+///
+/// ```
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use keygate::{Attempt, Keygate, MemoryStore, NewKey, Pepper};
+///
+/// let pepper = Pepper::from_base64(&Pepper::generate_base64()?)?;     // for real: Pepper::from_file
+/// let keys = Keygate::builder("acme_live").pepper(pepper).store(MemoryStore::new()).build().await?;
+/// let issued = keys.manager().issue(NewKey::for_owner("org_42").scopes(["orders:read"])).await?;
+///
+/// let attempt = Attempt::new(issued.key.expose());
+/// let caller = keys.authenticator().authenticate(attempt).await?;
+/// assert_eq!(caller.owner(), "org_42");
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(run()).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Keygate {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) manager: KeyManager,
+    pub(crate) answers: Arc<Answers>,
+    #[cfg(feature = "tower")]
+    pub(crate) client_address: crate::tower::ClientAddress,
+}
+
+impl Keygate {
+    /// Begins a gate for keys with this prefix, such as `acme_live`.
+    pub fn builder(prefix: impl Into<String>) -> Builder {
+        Builder::new(prefix.into())
+    }
+
+    /// Verifies keys.
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
+    /// Issues, changes and ends keys.
+    pub fn manager(&self) -> &KeyManager {
+        &self.manager
+    }
+
+    /// Finds keys in requests and says no, as plain values.
+    pub fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// The answer to a request that is not let through: for handlers that decide themselves.
+    pub fn refuse(&self, refusal: impl Into<Refusal>) -> Answer {
+        self.answers.refuse(&refusal.into())
+    }
+}
+
+impl fmt::Debug for Keygate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keygate")
+            .field("authenticator", &self.authenticator)
+            .field("manager", &self.manager)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! API-key authentication that a Rust service embeds.
+
+pub mod answer;
+pub mod audit;
+mod authenticate;
+mod builder;
+mod changes;
+mod clock;
+mod environment;
+mod key;
+mod keygate;
+mod mac;
+mod manage;
+mod pepper_check;
+mod principal;
+mod record;
+mod refusal;
+mod scope;
+pub mod store;
+
+pub use answer::{Credentials, CredentialsError};
+pub use authenticate::{Attempt, Authenticator, Verified};
+pub use builder::{BuildError, Builder};
+pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
+pub use ipnet::IpNet;
+pub use key::{
+    KeyId, KeyText, ParseKeyError, ParseKeyIdError, Prefix, PrefixError, PresentedKey, RandomError,
+};
+pub use keygate::Keygate;
+pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
+pub use manage::{
+    Change, Conflict, Excess, Filter, Found, FoundSecret, Issued, KeyList, KeyManager, ManageError,
+    NewKey, OwnerRevocation, Policy, Revoked, Unrevoked,
+};
+pub use principal::Principal;
+pub use record::{
+    KeyInfo, KeyRecord, KeyStatus, RateLimit, RecordError, Revocation, SecretInfo, SecretSlot,
+    Secrets, TextError,
+};
+pub use refusal::{Error, Refusal, Rejection};
+pub use scope::{IntoRule, MissingScopes, Rule, Scope, ScopeError, ScopeSet};
+pub use store::{KeyStore, MemoryStore, StoreError, StoreErrorKind};

@@ -1,0 +1,212 @@
+use std::fmt;
+
+use ipnet::IpNet;
+
+use crate::clock::Timestamp;
+use crate::key::{KeyId, Prefix};
+use crate::principal::Principal;
+use crate::record::{KeyRecord, RateLimit};
+use crate::scope::ScopeSet;
+
+/// What a caller can do, and so the most that can be done on its behalf.
+pub(super) struct Ceiling {
+    pub(super) key_id: KeyId,
+    pub(super) address: Option<std::net::IpAddr>,
+    /// `None`: the host lets this caller act for every owner.
+    owner: Option<String>,
+    pub(super) environment: Prefix,
+    scopes: ScopeSet,
+    /// The end of what the caller presented. An old secret in its overlap must not be traded for
+    /// something that lasts longer.
+    pub(super) ends_at: Option<Timestamp>,
+    pub(super) allowed_ips: Vec<IpNet>,
+    pub(super) rate_limit: Option<RateLimit>,
+}
+
+impl Ceiling {
+    pub(super) fn of(caller: &Principal) -> Self {
+        Self {
+            key_id: *caller.key_id(),
+            address: caller.client_address(),
+            owner: Some(caller.owner().into()),
+            environment: caller.environment().clone(),
+            scopes: caller.scopes().clone(),
+            ends_at: caller.ends_at(),
+            allowed_ips: caller.allowed_ips().into(),
+            rate_limit: caller.rate_limit(),
+        }
+    }
+
+    pub(super) fn for_any_owner(self) -> Self {
+        Self {
+            owner: None,
+            ..self
+        }
+    }
+
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// Keys of other owners and environments do not exist for the caller.
+    pub(super) fn sees(&self, record: &KeyRecord) -> bool {
+        record.prefix == self.environment
+            && self
+                .owner
+                .as_ref()
+                .is_none_or(|owner| *owner == record.owner)
+    }
+
+    /// By how much the scopes of `record` go beyond the caller's. A caller may end, and otherwise
+    /// weaken, keys without such an excess, and its own.
+    pub(super) fn excess_to_weaken(&self, record: &KeyRecord) -> Vec<Excess> {
+        if record.id == self.key_id {
+            return Vec::new();
+        }
+        let lacking: Vec<String> = self
+            .scopes
+            .lacking(&record.scopes)
+            .map(Into::into)
+            .collect();
+        match lacking.is_empty() {
+            true => Vec::new(),
+            false => vec![Excess::Scopes(lacking)],
+        }
+    }
+
+    /// By how much a credential for `record` would go beyond the caller's own.
+    pub(super) fn excess_to_hold(&self, record: &KeyRecord) -> Vec<Excess> {
+        let mut excesses = Vec::new();
+        if let Some(owner) = &self.owner
+            && *owner != record.owner
+        {
+            excesses.push(Excess::Owner(record.owner.clone()));
+        }
+        if self.environment != record.prefix {
+            excesses.push(Excess::Environment(record.prefix.clone()));
+        }
+        let lacking: Vec<String> = self
+            .scopes
+            .lacking(&record.scopes)
+            .map(Into::into)
+            .collect();
+        if !lacking.is_empty() {
+            excesses.push(Excess::Scopes(lacking));
+        }
+        if let Some(most) = self.ends_at
+            && record.expires_at.is_none_or(|end| end > most)
+        {
+            excesses.push(Excess::Expiry { most });
+        }
+        if !within_networks(&self.allowed_ips, &record.allowed_ips) {
+            excesses.push(Excess::Addresses);
+        }
+        if !within_limit(self.rate_limit, record.rate_limit) {
+            excesses.push(Excess::RateLimit);
+        }
+        excesses
+    }
+}
+
+fn within_networks(mine: &[IpNet], theirs: &[IpNet]) -> bool {
+    let covered = |net: &IpNet| mine.iter().any(|own| own.contains(net));
+    mine.is_empty() || (!theirs.is_empty() && theirs.iter().all(covered))
+}
+
+fn within_limit(mine: Option<RateLimit>, theirs: Option<RateLimit>) -> bool {
+    let Some(mine) = mine else { return true };
+    theirs.is_some_and(|theirs| {
+        let per_second =
+            |a: RateLimit, b: RateLimit| u64::from(a.requests) * u64::from(b.per_seconds);
+        per_second(theirs, mine) <= per_second(mine, theirs) && theirs.burst <= mine.burst
+    })
+}
+
+/// One way in which something goes beyond what the caller can do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Excess {
+    /// It would work from more addresses.
+    Addresses,
+    /// It belongs to another environment.
+    Environment(Prefix),
+    /// It would last longer.
+    Expiry {
+        /// When the caller's own credential ends.
+        most: Timestamp,
+    },
+    /// It belongs to another owner.
+    Owner(String),
+    /// It could be used more often.
+    RateLimit,
+    /// It has scopes that the caller lacks.
+    Scopes(Vec<String>),
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Addresses => {
+                f.write_str("it would work from addresses that the caller's key does not work from")
+            }
+            Self::Environment(prefix) => write!(f, "it belongs to the environment {prefix}"),
+            Self::Expiry { most } => write!(
+                f,
+                "it would last beyond {most}, when what the caller presented ends"
+            ),
+            Self::Owner(owner) => write!(f, "it belongs to the owner {owner:?}"),
+            Self::RateLimit => f.write_str("it could be used more often than the caller's key"),
+            Self::Scopes(scopes) => write!(f, "the caller lacks the scopes {}", scopes.join(" ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn networks_lie_within_others_only_if_each_of_them_does() {
+        let cases: [(&[&str], &[&str], bool); 7] = [
+            (&[], &[], true),
+            (&[], &["10.0.0.0/8"], true),
+            (&["10.0.0.0/8"], &[], false),
+            (&["10.0.0.0/8"], &["10.1.0.0/16"], true),
+            (&["10.1.0.0/16"], &["10.0.0.0/8"], false),
+            (
+                &["10.0.0.0/8", "2001:db8::/32"],
+                &["2001:db8:1::/48", "10.0.0.1/32"],
+                true,
+            ),
+            (&["10.0.0.0/8"], &["10.0.0.0/9", "0.0.0.0/0"], false),
+        ];
+        for (mine, theirs, expected) in cases {
+            assert_eq!(
+                within_networks(&nets(mine), &nets(theirs)),
+                expected,
+                "{theirs:?} in {mine:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_limit_lies_within_another_if_neither_rate_nor_burst_is_higher() {
+        let limit = |requests, per_seconds, burst| {
+            Some(RateLimit {
+                requests,
+                per_seconds,
+                burst,
+            })
+        };
+        assert!(within_limit(None, None));
+        assert!(within_limit(None, limit(u32::MAX, 1, u32::MAX)));
+        assert!(!within_limit(limit(5, 60, 5), None));
+        assert!(within_limit(limit(60, 60, 5), limit(1, 1, 5)));
+        assert!(!within_limit(limit(60, 60, 5), limit(61, 60, 5)));
+        assert!(!within_limit(limit(60, 60, 5), limit(60, 60, 6)));
+    }
+}

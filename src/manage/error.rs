@@ -1,0 +1,93 @@
+use crate::clock::Timestamp;
+use crate::key::{KeyId, ParseKeyError, RandomError};
+use crate::mac::PepperId;
+use crate::manage::ceiling::Excess;
+use crate::record::TextError;
+use crate::scope::ScopeError;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Why a key was not issued, changed or ended. Except for a store's
+/// [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown), nothing happened.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManageError {
+    /// The caller on whose behalf it was asked cannot do so much.
+    #[error("this goes beyond what the caller may do: {}", list(.0))]
+    BeyondCeiling(Vec<Excess>),
+    /// The key is not in a state in which this can be done.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// A value that cannot be taken, with what it must be.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such key, or it is out of the caller's sight.
+    #[error("there is no key {0}")]
+    NotFound(KeyId),
+    /// There is no such owner, or it is out of the caller's sight.
+    #[error("there is no owner {0:?}")]
+    OwnerNotFound(String),
+    /// The operating system gave no random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A text is not a scope, or not one that can be granted.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// The store failed.
+    #[error("{0}")]
+    Store(#[source] StoreError),
+    /// A name, an owner, a reason or metadata cannot be taken.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// The record was made with a pepper that this process does not have.
+    #[error(
+        "the key was made under pepper {0}, which is not in the pepper ring: add it as verify-only"
+    )]
+    UnknownPepper(PepperId),
+}
+
+/// A state of the key, or another change at the same time, that stands against an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// Others changed the key again and again.
+    #[error("the key is being changed by others: try again")]
+    Busy,
+    /// An ended key stays ended.
+    #[error("the key has expired: issue another")]
+    Expired,
+    /// Only during a rotation is there a newer secret to supersede.
+    #[error("no rotation is under way: rotate the key instead")]
+    NotRotating,
+    /// A revoked key stays revoked.
+    #[error("the key is revoked: issue another")]
+    Revoked,
+    /// Another rotation was first, and its text is the one that counts.
+    #[error("the key was rotated by another request at the same time")]
+    RotatedMeanwhile,
+    /// Two secrets are live.
+    #[error("two secrets of the key are live until {}: wait, finish the rotation, or supersede the newer secret", .until.map_or_else(|| "the key's end".into(), |end| end.to_string()))]
+    Rotating {
+        /// When the older of them ends.
+        until: Option<Timestamp>,
+    },
+}
+
+impl From<StoreError> for ManageError {
+    fn from(error: StoreError) -> Self {
+        match error.kind() {
+            StoreErrorKind::Stale => Conflict::Busy.into(),
+            _ => Self::Store(error),
+        }
+    }
+}
+
+impl From<ParseKeyError> for ManageError {
+    fn from(error: ParseKeyError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+fn list(excesses: &[Excess]) -> String {
+    let parts: Vec<String> = excesses.iter().map(Excess::to_string).collect();
+    parts.join("; ")
+}

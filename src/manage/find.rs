@@ -1,0 +1,52 @@
+use super::{KeyManager, ManageError};
+use crate::key::PresentedKey;
+use crate::mac::Match;
+use crate::record::KeyInfo;
+
+/// The key that a presented text belongs to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Found {
+    /// The key, whatever its status.
+    pub info: KeyInfo,
+    /// Which of its secrets the text holds.
+    pub secret: FoundSecret,
+}
+
+/// Which secret of a key a text holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FoundSecret {
+    /// The newest.
+    Current,
+    /// The one before it.
+    Previous,
+}
+
+impl KeyManager {
+    /// The key that `text` is a key text of: also an expired, disabled or revoked one.
+    ///
+    /// Only the right secret finds a key. An id alone, which is public, must not accuse anyone.
+    ///
+    /// # Errors
+    /// [`ManageError::Invalid`] for what is no key text, [`ManageError::UnknownPepper`],
+    /// [`ManageError::Store`].
+    pub async fn find(&self, text: &str) -> Result<Option<Found>, ManageError> {
+        let key = PresentedKey::parse(text)?;
+        let record = self.shared.store.get(key.id()).await?;
+        let Some(record) =
+            record.filter(|record| self.sees(record) && record.prefix.as_str() == key.prefix())
+        else {
+            return Ok(None);
+        };
+        let secret = match self.shared.peppers.find(&key, &record.secrets) {
+            Match::Current => FoundSecret::Current,
+            Match::Previous => FoundSecret::Previous,
+            Match::None => return Ok(None),
+            Match::UnknownPepper(pepper) => return Err(ManageError::UnknownPepper(pepper)),
+        };
+        Ok(Some(Found {
+            info: self.info(&record),
+            secret,
+        }))
+    }
+}

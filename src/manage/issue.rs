@@ -1,0 +1,112 @@
+use super::new_key::Lifetime;
+use super::{KeyManager, ManageError, NewKey};
+use crate::audit::AuditAction;
+use crate::clock::Timestamp;
+use crate::key::{KeyId, KeyText, Prefix};
+use crate::record::{KeyInfo, KeyRecord, SecretSlot, Secrets};
+use crate::scope::ScopeSet;
+use crate::store::{Expect, StoreErrorKind};
+
+/// A new secret: its text, which is shown this once, and what may be shown of the key.
+#[derive(Debug)]
+#[must_use = "the key's text cannot be had again"]
+pub struct Issued {
+    /// The text to hand to the key's owner.
+    pub key: KeyText,
+    /// The key as it is now.
+    pub info: KeyInfo,
+}
+
+impl Issued {
+    /// After a rotation: when the old secret stops to open.
+    pub fn previous_ends_at(&self) -> Option<Timestamp> {
+        self.info.secrets.get(1)?.not_after
+    }
+}
+
+impl KeyManager {
+    /// Two ids collide once in 10^21; the second attempt is for a store that lost count.
+    const IDS: usize = 2;
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// What is wrong with `new`, [`ManageError::BeyondCeiling`], or [`ManageError::Store`].
+    pub async fn issue(&self, new: NewKey) -> Result<Issued, ManageError> {
+        new.check_owner()?;
+        let prefix = self.prefix_for(&new)?;
+        for _ in 1..Self::IDS {
+            match self.issue_once(&new, &prefix).await {
+                Err(ManageError::Store(error)) if error.kind() == StoreErrorKind::Taken => {}
+                outcome => return outcome,
+            }
+        }
+        self.issue_once(&new, &prefix).await
+    }
+
+    async fn issue_once(&self, new: &NewKey, prefix: &Prefix) -> Result<Issued, ManageError> {
+        let now = self.now();
+        let id = KeyId::generate()?;
+        let (key, current) = SecretSlot::generate(&self.shared.peppers, prefix, &id, now)?;
+        let mut record = KeyRecord {
+            id,
+            prefix: prefix.clone(),
+            name: String::new(),
+            owner: new.owner.clone(),
+            scopes: ScopeSet::default(),
+            metadata: Default::default(),
+            created_at: now,
+            expires_at: None,
+            disabled_at: None,
+            revocation: None,
+            allowed_ips: Vec::new(),
+            rate_limit: None,
+            secrets: Secrets {
+                current,
+                previous: None,
+            },
+            version: 1,
+        };
+        let mut traits = new.traits.clone();
+        let lifetime = Lifetime::For(self.shared.policy.default_lifetime);
+        traits.lifetime.get_or_insert(lifetime);
+        traits.apply(&mut record, &self.shared.policy, now)?;
+        if let Some(ceiling) = self.ceiling() {
+            // What was not asked for follows the caller; what was asked for is held against it.
+            if let (None, Some(most), Some(end)) =
+                (new.traits.lifetime, ceiling.ends_at, record.expires_at)
+            {
+                record.expires_at = Some(end.min(most));
+            }
+            if new.traits.allowed_ips.is_none() {
+                record.allowed_ips.clone_from(&ceiling.allowed_ips);
+            }
+            record.rate_limit = ceiling.rate_limit;
+            let excesses = ceiling.excess_to_hold(&record);
+            if !excesses.is_empty() {
+                return Err(ManageError::BeyondCeiling(excesses));
+            }
+        }
+        self.commit(Expect::Absent, None, &record, AuditAction::Issued)
+            .await?;
+        Ok(Issued {
+            key,
+            info: self.info(&record),
+        })
+    }
+
+    fn prefix_for(&self, new: &NewKey) -> Result<Prefix, ManageError> {
+        let environments = &self.shared.environments;
+        match (&new.environment, self.ceiling()) {
+            (None, None) => Ok(environments.primary().clone()),
+            (None, Some(ceiling)) => Ok(ceiling.environment.clone()),
+            (Some(named), _) => environments.accepted(named).cloned().ok_or_else(|| {
+                let accepted: Vec<&str> = environments.all_accepted().map(Prefix::as_str).collect();
+                ManageError::Invalid(format!(
+                    "this service has no environment {named:?}: it has {}",
+                    accepted.join(", ")
+                ))
+            }),
+        }
+    }
+}

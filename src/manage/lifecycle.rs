@@ -1,0 +1,206 @@
+use std::time::Duration;
+
+use super::write::Demand;
+use super::{Change, Conflict, KeyManager, ManageError};
+use crate::audit::AuditAction;
+use crate::changes::FRESH_FOR;
+use crate::key::KeyId;
+use crate::record::{KeyInfo, Revocation, check_reason};
+use crate::store::Page;
+
+/// The outcome of revoking a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revoked {
+    /// The key as it is now.
+    pub info: KeyInfo,
+    /// `false`: it was revoked before, and nothing was changed.
+    pub changed: bool,
+    /// From now on every process on the store refuses the key after this time at the latest.
+    pub effective_within: Duration,
+}
+
+/// The outcome of revoking all keys of an owner.
+#[derive(Clone, Debug)]
+#[must_use = "keys that could not be revoked still open"]
+pub struct OwnerRevocation {
+    /// How many keys were revoked now.
+    pub revoked: usize,
+    /// Keys that could not be revoked, and why. When it is empty, no key of the owner opens.
+    pub failed: Vec<Unrevoked>,
+    /// From now on every process on the store refuses them after this time at the latest.
+    pub effective_within: Duration,
+}
+
+/// A key that could not be revoked.
+#[derive(Clone, Debug)]
+pub struct Unrevoked {
+    /// Its id, as the store has it.
+    pub id: String,
+    /// Why.
+    pub error: ManageError,
+}
+
+impl KeyManager {
+    /// Changes name, scopes, metadata, expiry or addresses.
+    ///
+    /// # Errors
+    /// What is wrong with `change`, [`Conflict::Revoked`], [`Conflict::Expired`] (an ended key is
+    /// not brought back), [`ManageError::BeyondCeiling`], and as [`inspect`](Self::inspect).
+    pub async fn change(&self, id: &KeyId, change: Change) -> Result<KeyInfo, ManageError> {
+        let updated = self
+            .update(id, Demand::Hold, |record| {
+                let now = self.now();
+                if record.revocation.is_some() {
+                    return Err(Conflict::Revoked.into());
+                }
+                if record.expires_at.is_some_and(|end| now >= end) {
+                    return Err(Conflict::Expired.into());
+                }
+                let before = record.clone();
+                change.traits.apply(record, &self.shared.policy, now)?;
+                Ok((*record != before).then_some(AuditAction::Changed))
+            })
+            .await?;
+        Ok(self.info(&updated.record))
+    }
+
+    /// Pauses a key. Pausing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Conflict::Revoked`], [`ManageError::BeyondCeiling`], and as [`inspect`](Self::inspect).
+    pub async fn disable(&self, id: &KeyId) -> Result<KeyInfo, ManageError> {
+        let updated = self
+            .update(id, Demand::Weaken, |record| {
+                if record.revocation.is_some() {
+                    return Err(Conflict::Revoked.into());
+                }
+                if record.disabled_at.is_some() {
+                    return Ok(None);
+                }
+                record.disabled_at = Some(self.now());
+                Ok(Some(AuditAction::Disabled))
+            })
+            .await?;
+        Ok(self.info(&updated.record))
+    }
+
+    /// Ends the pause of a key. Without one, nothing is changed.
+    ///
+    /// # Errors
+    /// As [`disable`](Self::disable).
+    pub async fn enable(&self, id: &KeyId) -> Result<KeyInfo, ManageError> {
+        let updated = self
+            .update(id, Demand::Hold, |record| {
+                if record.revocation.is_some() {
+                    return Err(Conflict::Revoked.into());
+                }
+                Ok(record.disabled_at.take().map(|_| AuditAction::Enabled))
+            })
+            .await?;
+        Ok(self.info(&updated.record))
+    }
+
+    /// Ends a key for good. Nothing brings it back. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// [`ManageError::BeyondCeiling`], and as [`inspect`](Self::inspect).
+    pub async fn revoke(
+        &self,
+        id: &KeyId,
+        reason: impl Into<String> + Send,
+    ) -> Result<Revoked, ManageError> {
+        let reason = reason.into();
+        check_reason(&reason)?;
+        let updated = self
+            .update(id, Demand::Weaken, |record| {
+                if record.revocation.is_some() {
+                    return Ok(None);
+                }
+                record.revocation = Some(Revocation {
+                    at: self.now(),
+                    reason: reason.clone(),
+                });
+                // So that its bearer is told that it is gone, and not to ask for it to be enabled.
+                record.disabled_at = None;
+                Ok(Some(AuditAction::Revoked))
+            })
+            .await?;
+        Ok(Revoked {
+            info: self.info(&updated.record),
+            changed: updated.changed,
+            effective_within: FRESH_FOR,
+        })
+    }
+
+    /// Ends all keys of `owner` for good, also those that are issued while it runs. A key that
+    /// cannot be revoked does not save the others.
+    ///
+    /// # Errors
+    /// [`ManageError::OwnerNotFound`] out of the caller's sight; [`ManageError::Store`] when the
+    /// keys cannot be listed to the end: then some may be revoked, and it is to be done again.
+    pub async fn revoke_owner(
+        &self,
+        owner: &str,
+        reason: impl Into<String> + Send,
+    ) -> Result<OwnerRevocation, ManageError> {
+        let reason = reason.into();
+        check_reason(&reason)?;
+        self.check_owner_in_sight(owner)?;
+        let mut outcome = OwnerRevocation {
+            revoked: 0,
+            failed: Vec::new(),
+            effective_within: FRESH_FOR,
+        };
+        // A key issued behind the place where a pass stands is found by the next pass.
+        loop {
+            let before = outcome.revoked;
+            self.revoke_pass(owner, &reason, &mut outcome).await?;
+            if outcome.revoked == before {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    async fn revoke_pass(
+        &self,
+        owner: &str,
+        reason: &str,
+        outcome: &mut OwnerRevocation,
+    ) -> Result<(), ManageError> {
+        const PAGE: usize = 256;
+        let mut after = None;
+        outcome.failed.clear();
+        loop {
+            let page = Page {
+                owner: Some(owner),
+                after,
+                limit: PAGE,
+            };
+            let listed = self.shared.store.list(&page).await?;
+            let (full, last) = (listed.is_full(PAGE), listed.last_id());
+            for unreadable in listed.unreadable {
+                outcome.failed.push(Unrevoked {
+                    id: unreadable.id,
+                    error: unreadable.error.into(),
+                });
+            }
+            let open = listed
+                .records
+                .iter()
+                .filter(|record| record.revocation.is_none());
+            for record in open.filter(|record| self.sees(record)) {
+                match self.revoke(&record.id, reason).await {
+                    Ok(_) => outcome.revoked += 1,
+                    Err(error) => outcome.failed.push(Unrevoked {
+                        id: record.id.to_string(),
+                        error,
+                    }),
+                }
+            }
+            if !full || last <= after {
+                return Ok(());
+            }
+            after = last;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+use super::{KeyManager, ManageError};
+use crate::key::KeyId;
+use crate::record::{KeyInfo, KeyStatus};
+use crate::store::{Page, StoreError, StoreErrorKind, Unreadable};
+
+/// Which keys to list.
+///
+/// ```
+/// # use keygate::{Filter, KeyStatus};
+/// let filter = Filter::new().owner("org_42").status(KeyStatus::Active).limit(20);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Filter {
+    owner: Option<String>,
+    status: Option<KeyStatus>,
+    after: Option<KeyId>,
+    limit: usize,
+}
+
+/// A page of keys, in the order of their ids.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KeyList {
+    /// The keys.
+    pub keys: Vec<KeyInfo>,
+    /// Keys whose stored record is damaged; their status is not known.
+    pub unreadable: Vec<Unreadable>,
+    /// What to pass to [`Filter::after`] for the next page; `None` at the end.
+    pub next: Option<KeyId>,
+}
+
+impl Filter {
+    /// The most keys of one page.
+    pub const MAX_LIMIT: usize = 1_000;
+
+    /// The first hundred keys.
+    pub const fn new() -> Self {
+        Self {
+            owner: None,
+            status: None,
+            after: None,
+            limit: 100,
+        }
+    }
+
+    /// Only keys of this owner.
+    pub fn owner(mut self, owner: impl Into<String>) -> Self {
+        self.owner = Some(owner.into());
+        self
+    }
+
+    /// Only keys with this status.
+    pub const fn status(mut self, status: KeyStatus) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Only keys after this one: the next page.
+    pub const fn after(mut self, id: KeyId) -> Self {
+        self.after = Some(id);
+        self
+    }
+
+    /// At most so many keys, 1 to 1000.
+    pub const fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl KeyManager {
+    /// Lists keys without their secrets. On behalf of a caller, only the caller's owner's.
+    ///
+    /// # Errors
+    /// [`ManageError::Invalid`] for a limit out of range, [`ManageError::OwnerNotFound`] for an
+    /// owner out of the caller's sight, [`ManageError::Store`].
+    pub async fn list(&self, filter: Filter) -> Result<KeyList, ManageError> {
+        if !(1..=Filter::MAX_LIMIT).contains(&filter.limit) {
+            let problem = format!("a page holds 1 to {} keys", Filter::MAX_LIMIT);
+            return Err(ManageError::Invalid(problem));
+        }
+        if let Some(owner) = &filter.owner {
+            self.check_owner_in_sight(owner)?;
+        }
+        let own = self.ceiling().and_then(|ceiling| ceiling.owner());
+        let owner = filter.owner.as_deref().or(own);
+        let mut list = KeyList {
+            keys: Vec::new(),
+            unreadable: Vec::new(),
+            next: None,
+        };
+        let mut after = filter.after;
+        loop {
+            let limit = filter.limit - list.keys.len();
+            let listed = self
+                .shared
+                .store
+                .list(&Page {
+                    owner,
+                    after,
+                    limit,
+                })
+                .await?;
+            let (full, last) = (listed.is_full(limit), listed.last_id());
+            let seen = listed.records.iter().filter(|record| self.sees(record));
+            let wanted = |info: &KeyInfo| filter.status.is_none_or(|status| status == info.status);
+            list.keys
+                .extend(seen.map(|record| self.info(record)).filter(wanted));
+            list.unreadable.extend(listed.unreadable);
+            if !full {
+                return Ok(list);
+            }
+            if last <= after {
+                let cause = "the store's list does not advance past damaged ids";
+                return Err(StoreError::new(StoreErrorKind::Corrupt, cause).into());
+            }
+            after = last;
+            if list.keys.len() >= filter.limit {
+                list.next = last;
+                return Ok(list);
+            }
+        }
+    }
+
+    pub(super) fn check_owner_in_sight(&self, owner: &str) -> Result<(), ManageError> {
+        match self.ceiling().and_then(|ceiling| ceiling.owner()) {
+            Some(own) if own != owner => Err(ManageError::OwnerNotFound(owner.into())),
+            _ => Ok(()),
+        }
+    }
+}

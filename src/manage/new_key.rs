@@ -1,0 +1,268 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::{ManageError, Policy};
+use crate::clock::Timestamp;
+use crate::record::{KeyRecord, check_metadata, check_name, check_owner};
+use crate::scope::ScopeSet;
+
+/// What a key that is to be issued should be. Whatever is wrong with it is said when it is issued.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    pub(super) owner: String,
+    pub(super) environment: Option<String>,
+    pub(super) traits: Traits,
+}
+
+/// What is to be different about a key. What is not named stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    pub(super) traits: Traits,
+}
+
+/// What can be chosen of a key, both at first and later.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Traits {
+    name: Option<String>,
+    scopes: Option<Vec<String>>,
+    metadata: Option<BTreeMap<String, String>>,
+    pub(super) lifetime: Option<Lifetime>,
+    pub(super) allowed_ips: Option<Vec<String>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lifetime {
+    At(Timestamp),
+    For(Duration),
+    Never,
+}
+
+impl NewKey {
+    /// A key that acts for `owner`, such as a customer's id. It lasts as long as the policy has
+    /// it, is granted nothing, and works from everywhere.
+    pub fn for_owner(owner: impl Into<String>) -> Self {
+        Self {
+            owner: owner.into(),
+            environment: None,
+            traits: Traits::default(),
+        }
+    }
+
+    /// The accepted prefix it is to have; without it the first.
+    pub fn environment(mut self, prefix: impl Into<String>) -> Self {
+        self.environment = Some(prefix.into());
+        self
+    }
+}
+
+impl Change {
+    /// No change yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+macro_rules! choices {
+    ($type:ident) => {
+        impl $type {
+            /// A name for people.
+            pub fn name(mut self, name: impl Into<String>) -> Self {
+                self.traits.name = Some(name.into());
+                self
+            }
+
+            /// What it may do. `orders:read,write` abbreviates two scopes.
+            pub fn scopes<I>(mut self, scopes: I) -> Self
+            where
+                I: IntoIterator,
+                I::Item: Into<String>,
+            {
+                self.traits.scopes = Some(scopes.into_iter().map(Into::into).collect());
+                self
+            }
+
+            /// All of the host's own notes.
+            pub fn metadata<K, V>(mut self, entries: impl IntoIterator<Item = (K, V)>) -> Self
+            where
+                K: Into<String>,
+                V: Into<String>,
+            {
+                let entries = entries.into_iter().map(|(k, v)| (k.into(), v.into()));
+                self.traits.metadata = Some(entries.collect());
+                self
+            }
+
+            /// It expires at `end`.
+            pub fn expires_at(mut self, end: SystemTime) -> Self {
+                self.traits.lifetime = Some(Lifetime::At(end.into()));
+                self
+            }
+
+            /// It expires `lifetime` from now.
+            pub fn expires_in(mut self, lifetime: Duration) -> Self {
+                self.traits.lifetime = Some(Lifetime::For(lifetime));
+                self
+            }
+
+            /// It never expires.
+            pub fn never_expires(mut self) -> Self {
+                self.traits.lifetime = Some(Lifetime::Never);
+                self
+            }
+
+            /// The only networks it works from, like `10.0.0.0/8`, or single addresses. None: it
+            /// works from everywhere.
+            pub fn allowed_ips<I>(mut self, networks: I) -> Self
+            where
+                I: IntoIterator,
+                I::Item: Into<String>,
+            {
+                self.traits.allowed_ips = Some(networks.into_iter().map(Into::into).collect());
+                self
+            }
+        }
+    };
+}
+
+choices!(NewKey);
+choices!(Change);
+
+impl NewKey {
+    pub(super) fn check_owner(&self) -> Result<(), ManageError> {
+        Ok(check_owner(&self.owner)?)
+    }
+}
+
+impl Traits {
+    /// Puts everything that was chosen into `record`.
+    pub(super) fn apply(
+        &self,
+        record: &mut KeyRecord,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<(), ManageError> {
+        if let Some(name) = &self.name {
+            check_name(name)?;
+            record.name.clone_from(name);
+        }
+        if let Some(scopes) = &self.scopes {
+            record.scopes = ScopeSet::parse(scopes)?;
+        }
+        if let Some(metadata) = &self.metadata {
+            check_metadata(metadata)?;
+            record.metadata.clone_from(metadata);
+        }
+        if let Some(networks) = &self.allowed_ips {
+            record.allowed_ips = parse_networks(networks)?;
+        }
+        if let Some(lifetime) = self.lifetime {
+            record.expires_at = lifetime.end(now)?;
+            check_lifetime(record, policy, now)?;
+        }
+        Ok(())
+    }
+}
+
+impl Lifetime {
+    fn end(self, now: Timestamp) -> Result<Option<Timestamp>, ManageError> {
+        match self {
+            Self::At(end) => Ok(Some(end)),
+            Self::For(lifetime) => match now.checked_add(lifetime) {
+                Some(end) => Ok(Some(end)),
+                None => Err(ManageError::Invalid(
+                    "the key would last beyond the year 9999: say that it never expires, or choose less".into(),
+                )),
+            },
+            Self::Never => Ok(None),
+        }
+    }
+}
+
+fn check_lifetime(record: &KeyRecord, policy: &Policy, now: Timestamp) -> Result<(), ManageError> {
+    let invalid = |problem: String| Err(ManageError::Invalid(problem));
+    let Some(end) = record.expires_at else {
+        return match policy.max_lifetime {
+            None => Ok(()),
+            Some(max) => invalid(format!(
+                "a key may last at most {}: it cannot be issued for ever",
+                humantime::format_duration(max)
+            )),
+        };
+    };
+    if end <= now {
+        return invalid(format!(
+            "the key would end at {end}, which is not in the future"
+        ));
+    }
+    match policy.max_lifetime {
+        Some(max) if end.saturating_since(record.created_at) > max => invalid(format!(
+            "the key would end at {end}, and a key may last at most {}",
+            humantime::format_duration(max)
+        )),
+        _ => Ok(()),
+    }
+}
+
+const MAX_NETWORKS: usize = 64;
+
+fn parse_networks(texts: &[String]) -> Result<Vec<IpNet>, ManageError> {
+    if texts.len() > MAX_NETWORKS {
+        return Err(ManageError::Invalid(format!(
+            "a key can be bound to at most {MAX_NETWORKS} networks"
+        )));
+    }
+    let mut networks = texts
+        .iter()
+        .map(|text| parse_network(text))
+        .collect::<Result<Vec<IpNet>, _>>()?;
+    networks.sort_unstable();
+    networks.dedup();
+    Ok(networks)
+}
+
+/// A network in the one form that addresses are compared in: without host bits, and IPv4 as IPv4.
+fn parse_network(text: &str) -> Result<IpNet, ManageError> {
+    let network = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let Ok(network) = network else {
+        let shown: String = text.chars().take(64).collect();
+        return Err(ManageError::Invalid(format!(
+            "{shown:?} is not a network: write 10.0.0.0/8, 2001:db8::/32 or a single address"
+        )));
+    };
+    let canonical = match network {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.addr().to_ipv4_mapped() {
+            Some(v4) => Ipv4Net::new(v4, v6.prefix_len() - 96).map_or(network, IpNet::V4),
+            None => network,
+        },
+        _ => network,
+    };
+    Ok(canonical.trunc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_brought_into_one_form() {
+        let cases = [
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("203.0.113.7", "203.0.113.7/32"),
+            ("::1", "::1/128"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.1", "10.0.0.1/32"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_network(text).unwrap().to_string(), expected);
+        }
+        for text in ["", "10.0.0.0/33", "10.0.0", "localhost", "10.0.0.0/8 "] {
+            assert!(parse_network(text).is_err(), "{text:?}");
+        }
+    }
+}

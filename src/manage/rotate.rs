@@ -1,0 +1,135 @@
+use std::time::Duration;
+
+use super::write::Demand;
+use super::{Conflict, Issued, KeyManager, ManageError};
+use crate::audit::AuditAction;
+use crate::clock::Timestamp;
+use crate::key::{KeyId, KeyText};
+use crate::record::{KeyInfo, KeyRecord, SecretSlot, Secrets};
+
+impl KeyManager {
+    /// Gives the key a new secret; the old one works for the policy's overlap, 24 hours unless set.
+    ///
+    /// The key keeps its id and its expiry.
+    ///
+    /// # Errors
+    /// [`Conflict::Rotating`] while two secrets live, [`Conflict::RotatedMeanwhile`] when another
+    /// rotation was first, [`Conflict::Revoked`], [`Conflict::Expired`], and as
+    /// [`inspect`](Self::inspect) and [`issue`](Self::issue).
+    pub async fn rotate(&self, id: &KeyId) -> Result<Issued, ManageError> {
+        self.rotate_with_overlap(id, self.shared.policy.default_overlap)
+            .await
+    }
+
+    /// As [`rotate`](Self::rotate), with an overlap of its own; zero ends the old secret at once.
+    ///
+    /// # Errors
+    /// As [`rotate`](Self::rotate), and [`ManageError::Invalid`] beyond the policy's maximum.
+    pub async fn rotate_with_overlap(
+        &self,
+        id: &KeyId,
+        overlap: Duration,
+    ) -> Result<Issued, ManageError> {
+        let max = self.shared.policy.max_overlap;
+        if overlap > max {
+            return Err(ManageError::Invalid(format!(
+                "the old secret may go on for at most {}",
+                humantime::format_duration(max)
+            )));
+        }
+        self.replace_current(id, AuditAction::Rotated, |record, now| {
+            if let Some(previous) = record
+                .secrets
+                .previous
+                .as_ref()
+                .filter(|slot| !slot.has_ended(now))
+            {
+                let until = previous.not_after;
+                return Err(Conflict::Rotating { until });
+            }
+            let mut ending = record.secrets.current.clone();
+            let ends = [
+                now.checked_add(overlap),
+                ending.not_after,
+                record.expires_at,
+            ];
+            ending.not_after = ends.into_iter().flatten().min();
+            record.secrets.previous = Some(ending);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Replaces the newer secret of a rotation that is under way, because its text was lost. The
+    /// older one keeps its end.
+    ///
+    /// # Errors
+    /// [`Conflict::NotRotating`], and as [`rotate`](Self::rotate).
+    pub async fn supersede(&self, id: &KeyId) -> Result<Issued, ManageError> {
+        self.replace_current(id, AuditAction::Superseded, |record, now| {
+            match &record.secrets.previous {
+                Some(previous) if !previous.has_ended(now) => Ok(()),
+                _ => Err(Conflict::NotRotating),
+            }
+        })
+        .await
+    }
+
+    /// Ends the older secret of a rotation now. Without one, nothing is changed.
+    ///
+    /// # Errors
+    /// As [`inspect`](Self::inspect), and [`ManageError::BeyondCeiling`].
+    pub async fn finish_rotation(&self, id: &KeyId) -> Result<KeyInfo, ManageError> {
+        let updated = self
+            .update(id, Demand::Weaken, |record| {
+                let now = self.now();
+                let live = record
+                    .secrets
+                    .previous
+                    .as_mut()
+                    .filter(|slot| !slot.has_ended(now));
+                Ok(live.map(|slot| {
+                    slot.not_after = Some(now);
+                    AuditAction::RotationFinished
+                }))
+            })
+            .await?;
+        Ok(self.info(&updated.record))
+    }
+
+    /// Puts a fresh secret in the place of the current one, after `prepare`. A rotation that came
+    /// in between is never overwritten: its text is in somebody's hands.
+    async fn replace_current(
+        &self,
+        id: &KeyId,
+        action: AuditAction,
+        mut prepare: impl FnMut(&mut KeyRecord, Timestamp) -> Result<(), Conflict> + Send,
+    ) -> Result<Issued, ManageError> {
+        let mut seen: Option<Secrets> = None;
+        let mut fresh: Option<KeyText> = None;
+        let updated = self
+            .update(id, Demand::Hold, |record| {
+                let now = self.now();
+                if record.revocation.is_some() {
+                    return Err(Conflict::Revoked.into());
+                }
+                if record.expires_at.is_some_and(|end| now >= end) {
+                    return Err(Conflict::Expired.into());
+                }
+                if *seen.get_or_insert_with(|| record.secrets.clone()) != record.secrets {
+                    return Err(Conflict::RotatedMeanwhile.into());
+                }
+                prepare(record, now)?;
+                let peppers = &self.shared.peppers;
+                let (text, slot) = SecretSlot::generate(peppers, &record.prefix, &record.id, now)?;
+                record.secrets.current = slot;
+                fresh = Some(text);
+                Ok(Some(action))
+            })
+            .await?;
+        Ok(Issued {
+            key: fresh.ok_or(Conflict::Busy)?,
+            info: self.info(&updated.record),
+        })
+    }
+}

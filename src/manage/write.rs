@@ -1,0 +1,175 @@
+//! How a change reaches the store.
+
+use super::{Conflict, KeyManager, ManageError};
+use crate::audit::{AuditAction, AuditEvent, FieldChange};
+use crate::key::KeyId;
+use crate::record::{KeyRecord, SecretSlot};
+use crate::store::{Expect, StoreErrorKind, Write};
+
+/// What a change demands of the caller on whose behalf it is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// The key will open no more than before.
+    Weaken,
+    /// The key will open more than before, or somebody gets a secret of it.
+    Hold,
+}
+
+impl KeyManager {
+    /// A change gives way to others so often before it gives up. Each time another one succeeded.
+    const ATTEMPTS: usize = 64;
+
+    /// Reads the record, lets `change` alter it, and writes it if nobody else did in between;
+    /// otherwise begins again. Where `change` answers `None`, nothing is to be done.
+    pub(super) async fn update(
+        &self,
+        id: &KeyId,
+        demand: Demand,
+        mut change: impl FnMut(&mut KeyRecord) -> Result<Option<AuditAction>, ManageError> + Send,
+    ) -> Result<Updated, ManageError> {
+        for _ in 0..Self::ATTEMPTS {
+            let before = self.read(id).await?;
+            self.demand(demand, &before)?;
+            let mut after = before.clone();
+            let Some(action) = change(&mut after)? else {
+                return Ok(Updated {
+                    record: before,
+                    changed: false,
+                });
+            };
+            if demand == Demand::Hold {
+                self.demand(demand, &after)?;
+            }
+            after.version = before.version.checked_add(1).ok_or(Conflict::Busy)?;
+            let expect = Expect::Version(before.version);
+            match self.commit(expect, Some(&before), &after, action).await {
+                Err(ManageError::Conflict(Conflict::Busy)) => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    return Ok(Updated {
+                        record: after,
+                        changed: true,
+                    });
+                }
+            }
+        }
+        Err(Conflict::Busy.into())
+    }
+
+    /// Writes one change. Whatever the store answers, what is cached of the key ends here.
+    pub(super) async fn commit(
+        &self,
+        expect: Expect,
+        before: Option<&KeyRecord>,
+        record: &KeyRecord,
+        action: AuditAction,
+    ) -> Result<(), ManageError> {
+        let event = AuditEvent {
+            at: self.now(),
+            action,
+            key_id: record.id,
+            owner: record.owner.clone(),
+            actor: self.actor(),
+            address: self.ceiling().and_then(|ceiling| ceiling.address),
+            changes: differences(before, record),
+        };
+        let _invalidate = self.shared.changes.invalidate_on_drop(&record.id);
+        let change = Write {
+            expect,
+            record,
+            audit: &[event],
+        };
+        match self.shared.store.write(change).await {
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
+                let stored = self.shared.store.get(&record.id).await;
+                match stored {
+                    Ok(Some(stored)) if stored == *record => Ok(()),
+                    _ => Err(ManageError::Store(error)),
+                }
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    fn demand(&self, demand: Demand, record: &KeyRecord) -> Result<(), ManageError> {
+        let Some(ceiling) = self.ceiling() else {
+            return Ok(());
+        };
+        let excesses = match demand {
+            Demand::Weaken => ceiling.excess_to_weaken(record),
+            Demand::Hold => ceiling.excess_to_hold(record),
+        };
+        match excesses.is_empty() {
+            true => Ok(()),
+            false => Err(ManageError::BeyondCeiling(excesses)),
+        }
+    }
+}
+
+/// A record after an update.
+pub(super) struct Updated {
+    pub(super) record: KeyRecord,
+    /// Whether anything had to be written.
+    pub(super) changed: bool,
+}
+
+/// What an audit event says of a change: every field that differs, and of secrets only their times.
+fn differences(before: Option<&KeyRecord>, after: &KeyRecord) -> Vec<FieldChange> {
+    let before = before.map(shown).unwrap_or_default();
+    shown(after)
+        .into_iter()
+        .enumerate()
+        .map(|(n, (field, after))| FieldChange {
+            field: field.into(),
+            before: before.get(n).and_then(|(_, value)| value.clone()),
+            after,
+        })
+        .filter(|change| change.before != change.after)
+        .collect()
+}
+
+fn shown(record: &KeyRecord) -> Vec<(&'static str, Option<String>)> {
+    let text = |text: String| Some(text).filter(|text| !text.is_empty());
+    let networks: Vec<String> = record.allowed_ips.iter().map(ToString::to_string).collect();
+    let metadata = match record.metadata.is_empty() {
+        true => None,
+        false => serde_json::to_string(&record.metadata).ok(),
+    };
+    let ends = |slot: Option<&SecretSlot>| slot.and_then(|slot| slot.not_after);
+    vec![
+        ("name", text(record.name.clone())),
+        ("scopes", text(record.scopes.to_string())),
+        ("metadata", metadata),
+        ("expires_at", record.expires_at.map(|t| t.to_string())),
+        ("disabled_at", record.disabled_at.map(|t| t.to_string())),
+        (
+            "revoked_at",
+            record.revocation.as_ref().map(|r| r.at.to_string()),
+        ),
+        (
+            "revocation_reason",
+            record
+                .revocation
+                .as_ref()
+                .and_then(|r| text(r.reason.clone())),
+        ),
+        ("allowed_ips", text(networks.join(" "))),
+        (
+            "rate_limit",
+            record.rate_limit.map(|limit| {
+                format!(
+                    "{} per {} s, burst {}",
+                    limit.requests, limit.per_seconds, limit.burst
+                )
+            }),
+        ),
+        (
+            "secret_created_at",
+            Some(record.secrets.current.created_at.to_string()),
+        ),
+        (
+            "previous_secret_ends_at",
+            ends(record.secrets.previous.as_ref()).map(|t| t.to_string()),
+        ),
+    ]
+}

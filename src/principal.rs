@@ -1,0 +1,169 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::clock::Timestamp;
+use crate::key::{KeyId, Prefix};
+use crate::record::{KeyRecord, RateLimit};
+use crate::refusal::Rejection;
+use crate::scope::{Rule, ScopeSet};
+
+/// Who is calling. It is cheap to clone and holds nothing secret, not even a MAC.
+///
+/// Only a [`Keygate`](crate::Keygate) makes one, so where there is a principal, a key was verified.
+#[derive(Clone)]
+pub struct Principal {
+    identity: Arc<Identity>,
+    secret_ends_at: Option<Timestamp>,
+    address: Option<IpAddr>,
+}
+
+/// What all principals of one key share.
+pub(crate) struct Identity {
+    pub(crate) gate: GateId,
+    pub(crate) key_id: KeyId,
+    pub(crate) environment: Prefix,
+    pub(crate) name: Box<str>,
+    pub(crate) owner: Box<str>,
+    pub(crate) scopes: ScopeSet,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) allowed_ips: Box<[IpNet]>,
+    pub(crate) rate_limit: Option<RateLimit>,
+}
+
+/// Tells the gates of one process apart, so that none trusts another's principals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct GateId(u64);
+
+impl GateId {
+    pub(crate) fn new() -> Self {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Identity {
+    pub(crate) fn new(gate: GateId, environment: Prefix, record: KeyRecord) -> Self {
+        Self {
+            gate,
+            environment,
+            key_id: record.id,
+            name: record.name.into(),
+            owner: record.owner.into(),
+            scopes: record.scopes,
+            metadata: record.metadata,
+            expires_at: record.expires_at,
+            allowed_ips: record.allowed_ips.into(),
+            rate_limit: record.rate_limit,
+        }
+    }
+
+    /// Whether the key works from `address`. Without a list, from everywhere; with one, not from an
+    /// address that is not known.
+    pub(crate) fn allows(&self, address: Option<IpAddr>) -> bool {
+        let Some(address) = address.map(|address| address.to_canonical()) else {
+            return self.allowed_ips.is_empty();
+        };
+        self.allowed_ips.is_empty() || self.allowed_ips.iter().any(|net| net.contains(&address))
+    }
+}
+
+impl Principal {
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        secret_ends_at: Option<Timestamp>,
+        address: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            identity,
+            secret_ends_at,
+            address,
+        }
+    }
+
+    pub(crate) fn is_of(&self, gate: GateId) -> bool {
+        self.identity.gate == gate
+    }
+
+    pub(crate) fn allowed_ips(&self) -> &[IpNet] {
+        &self.identity.allowed_ips
+    }
+
+    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+        self.identity.rate_limit
+    }
+
+    /// The key that was presented.
+    pub fn key_id(&self) -> &KeyId {
+        &self.identity.key_id
+    }
+
+    /// Whom the key acts for.
+    pub fn owner(&self) -> &str {
+        &self.identity.owner
+    }
+
+    /// The key's name for people; may be empty.
+    pub fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// Which of the accepted prefixes the key has, such as `acme_live`.
+    pub fn environment(&self) -> &Prefix {
+        &self.identity.environment
+    }
+
+    /// What the key may do.
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.identity.scopes
+    }
+
+    /// The host's own notes on the key.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.identity.metadata
+    }
+
+    /// When the key ends by itself.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.identity.expires_at
+    }
+
+    /// When what was presented stops to open: the key's end, or the end of the old secret that
+    /// the caller still uses during a rotation, whichever comes first.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        [self.identity.expires_at, self.secret_ends_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Where the request came from, if an address source is configured.
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// Whether the key may do what `rule` asks for.
+    ///
+    /// # Errors
+    /// [`Rejection::ScopeInsufficient`], with what is missing.
+    pub fn authorize(&self, rule: &Rule) -> Result<(), Rejection> {
+        rule.check(self.scopes())
+            .map_err(Rejection::ScopeInsufficient)
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("key_id", self.key_id())
+            .field("owner", &self.owner())
+            .field("environment", self.environment())
+            .field("scopes", self.scopes())
+            .finish_non_exhaustive()
+    }
+}

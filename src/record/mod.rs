@@ -1,0 +1,134 @@
+//! The record: what a store keeps for one key. It holds MACs and no secret.
+
+mod codec;
+mod info;
+mod text;
+
+#[cfg(feature = "sqlite")]
+pub(crate) use codec::FORMAT;
+pub use codec::RecordError;
+pub use info::{KeyInfo, KeyStatus, SecretInfo};
+pub use text::TextError;
+pub(crate) use text::{check_metadata, check_name, check_owner, check_reason};
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::key::{KeyId, KeyText, Prefix, RandomError, Secret};
+use crate::mac::{Mac, PepperId, PepperRing};
+use crate::scope::ScopeSet;
+
+/// Everything a store keeps for one key.
+///
+/// A store may keep it in columns of its own, or whole as the opaque bytes of
+/// [`to_bytes`](Self::to_bytes) beside id, owner and version. It has no `Serialize` on purpose:
+/// what may be shown is [`KeyInfo`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyRecord {
+    /// The key's id, for its whole life.
+    pub id: KeyId,
+    /// The prefix of its text. Under another prefix the key does not exist.
+    pub prefix: Prefix,
+    /// A name for people; may be empty.
+    pub name: String,
+    /// Whom the key acts for.
+    pub owner: String,
+    /// What it may do.
+    pub scopes: ScopeSet,
+    /// The host's own notes on the key.
+    pub metadata: BTreeMap<String, String>,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// From this moment on it is expired; `None`: it never expires.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it is paused.
+    pub disabled_at: Option<Timestamp>,
+    /// Since when it is ended, for good.
+    pub revocation: Option<Revocation>,
+    /// The networks it works from; empty: from everywhere.
+    pub allowed_ips: Vec<IpNet>,
+    /// How often it may be used; `None`: without limit.
+    pub rate_limit: Option<RateLimit>,
+    /// The MACs of its live secrets.
+    pub secrets: Secrets,
+    /// Raised by every change, also one typed by hand. The first is 1.
+    pub version: u64,
+}
+
+/// The end of a key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// When it was revoked.
+    pub at: Timestamp,
+    /// Why, for people; may be empty.
+    pub reason: String,
+}
+
+/// How often a key may be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// How many requests per window.
+    pub requests: u32,
+    /// The length of the window, in seconds.
+    pub per_seconds: u32,
+    /// How many requests may come at once.
+    pub burst: u32,
+}
+
+/// The one or two secrets of a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Secrets {
+    /// The newest secret.
+    pub current: SecretSlot,
+    /// The one before it. It keeps its slot when it has ended, until the next rotation.
+    pub previous: Option<SecretSlot>,
+}
+
+impl Secrets {
+    /// The slots, the newest first.
+    pub fn slots(&self) -> impl Iterator<Item = &SecretSlot> {
+        std::iter::once(&self.current).chain(&self.previous)
+    }
+}
+
+/// What is kept of one secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SecretSlot {
+    /// The keyed MAC of key id and secret.
+    pub mac: Mac,
+    /// The pepper it was made with.
+    pub pepper: PepperId,
+    /// When the secret was made.
+    pub created_at: Timestamp,
+    /// From this moment on the secret no longer opens; `None`: as long as the key.
+    pub not_after: Option<Timestamp>,
+}
+
+impl SecretSlot {
+    /// A fresh secret of the key `id`: its text, and what is kept of it.
+    pub(crate) fn generate(
+        peppers: &PepperRing,
+        prefix: &Prefix,
+        id: &KeyId,
+        created_at: Timestamp,
+    ) -> Result<(KeyText, Self), RandomError> {
+        let secret = Secret::generate()?;
+        let (pepper, mac) = peppers.mac(id, secret.as_bytes());
+        let slot = Self {
+            mac,
+            pepper,
+            created_at,
+            not_after: None,
+        };
+        Ok((KeyText::new(prefix, id, &secret), slot))
+    }
+
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        self.not_after.is_some_and(|end| now >= end)
+    }
+}

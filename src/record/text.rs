@@ -1,0 +1,125 @@
+//! What the texts of a record may hold.
+
+use std::collections::BTreeMap;
+
+const MAX_NAME_CHARS: usize = 128;
+const MAX_REASON_CHARS: usize = 512;
+const MAX_METADATA_ENTRIES: usize = 32;
+const MAX_METADATA_KEY_CHARS: usize = 64;
+const MAX_METADATA_VALUE_CHARS: usize = 512;
+
+pub(crate) fn check_owner(owner: &str) -> Result<(), TextError> {
+    if owner.is_empty() {
+        return Err(TextError::Empty { field: "owner" });
+    }
+    check("owner", owner, MAX_NAME_CHARS)
+}
+
+pub(crate) fn check_name(name: &str) -> Result<(), TextError> {
+    check("name", name, MAX_NAME_CHARS)
+}
+
+pub(crate) fn check_reason(reason: &str) -> Result<(), TextError> {
+    check("reason", reason, MAX_REASON_CHARS)
+}
+
+pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), TextError> {
+    if metadata.len() > MAX_METADATA_ENTRIES {
+        return Err(TextError::TooMany {
+            field: "metadata",
+            max: MAX_METADATA_ENTRIES,
+        });
+    }
+    for (key, value) in metadata {
+        if key.is_empty() {
+            return Err(TextError::Empty {
+                field: "metadata key",
+            });
+        }
+        check("metadata key", key, MAX_METADATA_KEY_CHARS)?;
+        check("metadata value", value, MAX_METADATA_VALUE_CHARS)?;
+    }
+    Ok(())
+}
+
+fn check(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
+    if text.chars().count() > max {
+        return Err(TextError::Long { field, max });
+    }
+    if text.chars().any(char::is_control) {
+        return Err(TextError::Control { field });
+    }
+    Ok(())
+}
+
+/// A text that a record does not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextError {
+    /// It holds a control character, such as a line break.
+    #[error("the {field} holds a control character, such as a line break: leave it out")]
+    Control {
+        /// Which text.
+        field: &'static str,
+    },
+    /// It must not be empty.
+    #[error("the {field} is empty: it must name something")]
+    Empty {
+        /// Which text.
+        field: &'static str,
+    },
+    /// It is too long.
+    #[error("the {field} is longer than {max} characters")]
+    Long {
+        /// Which text.
+        field: &'static str,
+        /// The most characters it may have.
+        max: usize,
+    },
+    /// There are too many entries.
+    #[error("there are more than {max} entries of {field}")]
+    TooMany {
+        /// Which part.
+        field: &'static str,
+        /// The most entries there may be.
+        max: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_count_characters_and_control_characters_are_named() {
+        assert!(check_owner(&"é".repeat(128)).is_ok());
+        assert_eq!(
+            check_owner(&"é".repeat(129)),
+            Err(TextError::Long {
+                field: "owner",
+                max: 128
+            })
+        );
+        assert_eq!(check_owner(""), Err(TextError::Empty { field: "owner" }));
+        assert!(check_name("").is_ok());
+        assert_eq!(
+            check_name("a\nb"),
+            Err(TextError::Control { field: "name" })
+        );
+        assert_eq!(
+            check_reason("\u{1b}[31m"),
+            Err(TextError::Control { field: "reason" })
+        );
+    }
+
+    #[test]
+    fn metadata_is_bounded_in_every_direction() {
+        let entry = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        assert!(check_metadata(&entry("plan", "")).is_ok());
+        assert!(check_metadata(&entry("", "gold")).is_err());
+        assert!(check_metadata(&entry(&"k".repeat(65), "")).is_err());
+        assert!(check_metadata(&entry("k", &"v".repeat(513))).is_err());
+        let many = (0..33).map(|n| (n.to_string(), String::new())).collect();
+        assert!(check_metadata(&many).is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! The answer no: by the caller's fault, by ours, or either.
+
+use std::time::Duration;
+
+use crate::key::KeyId;
+use crate::mac::PepperId;
+use crate::scope::MissingScopes;
+use crate::store::StoreError;
+
+/// The request is refused by the caller's fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The caller's address is not on the key's list.
+    #[error("the key does not work from this address")]
+    IpDenied,
+    /// The key is paused.
+    #[error("the key is disabled")]
+    KeyDisabled,
+    /// Two credentials were sent.
+    #[error("more than one credential was sent")]
+    KeyDuplicated,
+    /// The key, or the old secret of a rotation, is past its end.
+    #[error("the key has expired")]
+    KeyExpired,
+    /// A key was sent in the URL, where logs and histories keep it.
+    #[error("a key was sent in the URL")]
+    KeyInUrl,
+    /// A well-formed field whose key is not one: length, checksum, id or secret.
+    #[error("the key is not valid")]
+    KeyInvalid,
+    /// No credential was sent.
+    #[error("no key was sent")]
+    KeyMissing,
+    /// The key is ended for good.
+    #[error("the key has been revoked")]
+    KeyRevoked,
+    /// The key is used more often than it may be.
+    #[error("the key is over its rate limit")]
+    RateLimited {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The credential's header field is not as its standard has it.
+    #[error("the credential's header field is malformed")]
+    RequestMalformed,
+    /// The key lacks a scope that the route asks for.
+    #[error("the key lacks the scope {0}")]
+    ScopeInsufficient(MissingScopes),
+    /// The key is of another environment, such as a test key on the live service.
+    #[error("the key belongs to another environment")]
+    WrongEnvironment,
+}
+
+/// The request cannot be decided, by our fault. It is never let through for that.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store's record of the key carries a restriction that is not enforced here.
+    #[error(
+        "key {0} has a rate limit, and this version of keygate does not enforce rate limits: clear it or upgrade"
+    )]
+    Unenforceable(KeyId),
+    /// Too many keys are being looked up at once.
+    #[error("too many keys are waiting for the key store")]
+    Overloaded,
+    /// The store failed.
+    #[error("the record of key {key_id} cannot be had")]
+    Store {
+        /// The key that was looked up.
+        key_id: KeyId,
+        /// What the store says.
+        source: StoreError,
+    },
+    /// The store did not answer soon enough for its answer to be used.
+    #[error("the key store did not answer for key {key_id} within {within:?}")]
+    Timeout {
+        /// The key that was looked up.
+        key_id: KeyId,
+        /// How long the answer was waited for.
+        within: Duration,
+    },
+    /// A handler asks for the principal and no guard stands before it.
+    #[error(
+        "a handler asks who is calling, and no keygate layer guards its route: add keys.require(..) or keys.authenticate()"
+    )]
+    Unguarded,
+    /// The record was made with a pepper that this process does not have.
+    #[error(
+        "key {key_id} was made under pepper {pepper}, which is not in the pepper ring: add it as verify-only"
+    )]
+    UnknownPepper {
+        /// The key.
+        key_id: KeyId,
+        /// The pepper that is missing.
+        pepper: PepperId,
+    },
+}
+
+/// Why a request is not let through.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refusal {
+    /// By the caller's fault.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// By ours.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl Refusal {
+    /// The refusal's name in the error catalogue, as in the problem body: `key_expired`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => rejection.code(),
+            Self::Failed(Error::Unguarded) => "internal",
+            Self::Failed(_) => "store_unavailable",
+        }
+    }
+}
+
+impl Rejection {
+    /// The rejection's name in the error catalogue.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::IpDenied => "ip_denied",
+            Self::KeyDisabled => "key_disabled",
+            Self::KeyDuplicated => "key_duplicated",
+            Self::KeyExpired => "key_expired",
+            Self::KeyInUrl => "key_in_url",
+            Self::KeyInvalid => "key_invalid",
+            Self::KeyMissing => "key_missing",
+            Self::KeyRevoked => "key_revoked",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::RequestMalformed => "request_malformed",
+            Self::ScopeInsufficient(_) => "scope_insufficient",
+            Self::WrongEnvironment => "wrong_environment",
+        }
+    }
+}

@@ -1,0 +1,201 @@
+use std::fmt;
+
+use super::{Scope, ScopeError, ScopeSet};
+
+/// What a route asks of its caller: one scope, all of several, or any of several.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rule {
+    quantifier: Quantifier,
+    scopes: Vec<Scope>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Quantifier {
+    All,
+    Any,
+}
+
+impl Rule {
+    /// A rule that every one of `scopes` must be granted.
+    ///
+    /// # Errors
+    /// No scope at all, text that is not a scope, or a wildcard: a route asks for something concrete.
+    pub fn all<I>(scopes: I) -> Result<Self, ScopeError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        Self::new(Quantifier::All, scopes)
+    }
+
+    /// A rule that at least one of `scopes` must be granted.
+    ///
+    /// # Errors
+    /// As [`all`](Self::all).
+    pub fn any<I>(scopes: I) -> Result<Self, ScopeError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        Self::new(Quantifier::Any, scopes)
+    }
+
+    fn new<I>(quantifier: Quantifier, scopes: I) -> Result<Self, ScopeError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let scopes = scopes
+            .into_iter()
+            .map(|text| text.as_ref().parse())
+            .collect::<Result<Vec<Scope>, _>>()?;
+        if scopes.is_empty() {
+            return Err(ScopeError {
+                scope: String::new(),
+                reason: "a rule names at least one scope; to accept any valid key, only authenticate",
+            });
+        }
+        if let Some(scope) = scopes.iter().find(|scope| scope.has_wildcard()) {
+            return Err(ScopeError {
+                scope: scope.to_string(),
+                reason: "a rule asks for a concrete scope; wildcards are for granted scopes",
+            });
+        }
+        Ok(Self { quantifier, scopes })
+    }
+
+    /// Whether `granted` satisfies this rule.
+    ///
+    /// # Errors
+    /// The scopes that are missing, and a set that would do.
+    pub fn check(&self, granted: &ScopeSet) -> Result<(), MissingScopes> {
+        let has = |scope: &Scope| granted.grants(scope);
+        let satisfied = match self.quantifier {
+            Quantifier::All => self.scopes.iter().all(has),
+            Quantifier::Any => self.scopes.iter().any(has),
+        };
+        if satisfied {
+            return Ok(());
+        }
+        Err(MissingScopes {
+            sufficient: match self.quantifier {
+                Quantifier::All => self.scopes.clone(),
+                Quantifier::Any => self.scopes.iter().take(1).cloned().collect(),
+            },
+            missing: self
+                .scopes
+                .iter()
+                .filter(|scope| !has(scope))
+                .cloned()
+                .collect(),
+        })
+    }
+
+    /// The scopes that the rule names.
+    pub fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+}
+
+/// What a caller lacks to satisfy a [`Rule`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MissingScopes {
+    sufficient: Vec<Scope>,
+    missing: Vec<Scope>,
+}
+
+impl MissingScopes {
+    /// A set of scopes that would satisfy the rule: the `scope` of the challenge (RFC 6750, section 3).
+    pub fn sufficient(&self) -> &[Scope] {
+        &self.sufficient
+    }
+
+    /// The scopes of the rule that were not granted: of an "any" rule, each of them alone would do.
+    pub fn missing(&self) -> &[Scope] {
+        &self.missing
+    }
+}
+
+impl fmt::Display for MissingScopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, scope) in self.missing.iter().enumerate() {
+            write!(f, "{}{scope}", if n > 0 { " " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// What can be given to a guard as its rule: a [`Rule`], or a scope as a literal.
+pub trait IntoRule {
+    /// The rule.
+    ///
+    /// # Panics
+    /// For a literal that is not a concrete scope. Guards are built when a service starts, so this
+    /// is seen before the first request; for text that is not in the source, use [`Rule::all`].
+    fn into_rule(self) -> Rule;
+}
+
+impl IntoRule for Rule {
+    fn into_rule(self) -> Rule {
+        self
+    }
+}
+
+impl IntoRule for &'static str {
+    #[track_caller]
+    #[expect(
+        clippy::panic,
+        reason = "a wrong literal is a mistake in the host's source"
+    )]
+    fn into_rule(self) -> Rule {
+        match Rule::all([self]) {
+            Ok(rule) => rule,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(scopes: &[&str]) -> ScopeSet {
+        ScopeSet::parse(scopes).unwrap()
+    }
+
+    fn names(scopes: &[Scope]) -> Vec<&str> {
+        scopes.iter().map(Scope::as_str).collect()
+    }
+
+    #[test]
+    fn all_needs_every_scope_and_names_the_missing_ones() {
+        let rule = Rule::all(["a", "b", "c"]).unwrap();
+        assert!(rule.check(&granted(&["a", "b", "c", "d"])).is_ok());
+        let missing = rule.check(&granted(&["b"])).unwrap_err();
+        assert_eq!(names(missing.missing()), ["a", "c"]);
+        assert_eq!(names(missing.sufficient()), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn any_needs_one_and_a_single_scope_is_sufficient() {
+        let rule = Rule::any(["a", "b"]).unwrap();
+        assert!(rule.check(&granted(&["b"])).is_ok());
+        let missing = rule.check(&granted(&[])).unwrap_err();
+        assert_eq!(names(missing.missing()), ["a", "b"]);
+        assert_eq!(names(missing.sufficient()), ["a"]);
+    }
+
+    #[test]
+    fn a_rule_is_concrete_and_never_empty() {
+        assert!(Rule::all(["orders:*"]).is_err());
+        assert!(Rule::any(["a", "b:**"]).is_err());
+        assert!(Rule::all(std::iter::empty::<&str>()).is_err());
+        assert!(Rule::any(std::iter::empty::<&str>()).is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "is not a scope")]
+    fn a_wrong_literal_stops_the_start_of_the_service() {
+        let _ = "orders read".into_rule();
+    }
+}

@@ -1,0 +1,157 @@
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use super::{KeyUsage, StoreError, UsageBatch};
+use crate::audit::{AuditPage, AuditQuery};
+use crate::key::KeyId;
+
+/// What a store can do beyond the three methods of [`KeyStore`](super::KeyStore).
+///
+/// ```
+/// # use keygate::store::{Abilities, AuditLog};
+/// # struct MyStore;
+/// # impl MyStore { fn log(&self) -> &dyn AuditLog { unimplemented!() }
+/// fn abilities(&self) -> Abilities<'_> {
+///     Abilities::none().with_audit_log(self.log())
+/// }
+/// # }
+/// ```
+#[derive(Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Abilities<'a> {
+    /// Tells of changes as they happen, so that caches may keep entries longer than a second.
+    pub change_feed: Option<&'a dyn ChangeFeed>,
+    /// Keeps the audit events that come with a write, in the same atomic step.
+    pub audit_log: Option<&'a dyn AuditLog>,
+    /// Keeps a few values that all processes on the store must agree on.
+    pub settings: Option<&'a dyn Settings>,
+    /// Adds up how keys are used.
+    pub usage: Option<&'a dyn UsageStore>,
+}
+
+impl<'a> Abilities<'a> {
+    /// None of them.
+    pub const fn none() -> Self {
+        Self {
+            change_feed: None,
+            audit_log: None,
+            settings: None,
+            usage: None,
+        }
+    }
+
+    /// With a change feed.
+    pub const fn with_change_feed(self, feed: &'a dyn ChangeFeed) -> Self {
+        Self {
+            change_feed: Some(feed),
+            ..self
+        }
+    }
+
+    /// With an audit log.
+    pub const fn with_audit_log(self, log: &'a dyn AuditLog) -> Self {
+        Self {
+            audit_log: Some(log),
+            ..self
+        }
+    }
+
+    /// With settings.
+    pub const fn with_settings(self, settings: &'a dyn Settings) -> Self {
+        Self {
+            settings: Some(settings),
+            ..self
+        }
+    }
+
+    /// With usage.
+    pub const fn with_usage(self, usage: &'a dyn UsageStore) -> Self {
+        Self {
+            usage: Some(usage),
+            ..self
+        }
+    }
+}
+
+impl std::fmt::Debug for Abilities<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Abilities")
+            .field("change_feed", &self.change_feed.is_some())
+            .field("audit_log", &self.audit_log.is_some())
+            .field("settings", &self.settings.is_some())
+            .field("usage", &self.usage.is_some())
+            .finish()
+    }
+}
+
+/// Tells of changes made by any process, as they happen.
+#[async_trait]
+pub trait ChangeFeed: Send + Sync {
+    /// Follows the feed and reports to `listener` until the feed breaks; returns why it broke.
+    ///
+    /// It reports every change that is committed after its first [`ChangeListener::alive`], and
+    /// proves by heartbeats that travel the feed's own path that it would have.
+    async fn follow(&self, listener: &dyn ChangeListener) -> StoreError;
+}
+
+/// Who is told of changes.
+pub trait ChangeListener: Send + Sync {
+    /// The record of `id` was changed, added or removed.
+    fn changed(&self, id: &KeyId);
+
+    /// Any record may have been changed: the feed was not listening for a while.
+    fn all_changed(&self);
+
+    /// A heartbeat that was sent at `sent` came through: every change committed before it was told.
+    fn alive(&self, sent: Instant);
+}
+
+/// Reads the audit events that [`KeyStore::write`](super::KeyStore::write) keeps.
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// The events that `query` asks for, the oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `Corrupt` for a cursor that is none of the store's.
+    async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
+}
+
+/// A few named values that all processes on the store agree on, such as the check values of peppers.
+///
+/// A store without them cannot tell a wrong pepper at start.
+#[async_trait]
+pub trait Settings: Send + Sync {
+    /// The value under `name`, or `None`.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Sets `name` to `value` in one atomic step, if it holds `expected` now (`None`: nothing).
+    ///
+    /// # Errors
+    /// `Stale` when it holds something else; `Unavailable`; `OutcomeUnknown`.
+    async fn compare_and_set(
+        &self,
+        name: &str,
+        expected: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), StoreError>;
+}
+
+/// Adds up how keys are used, apart from their records, so that it can never undo a change of one.
+#[async_trait]
+pub trait UsageStore: Send + Sync {
+    /// Adds a batch. One that was added before, by its instance and sequence, changes nothing.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `OutcomeUnknown`; the same batch is then added again.
+    async fn add(&self, batch: &UsageBatch) -> Result<(), StoreError>;
+
+    /// What was added up for one key; `None` when it was never used.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn of_key(&self, id: &KeyId) -> Result<Option<KeyUsage>, StoreError>;
+}
