@@ -3,6 +3,8 @@
 pub mod answer;
 pub mod audit;
 mod authenticate;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod builder;
 mod changes;
 mod clock;
@@ -17,6 +19,10 @@ mod record;
 mod refusal;
 mod scope;
 pub mod store;
+#[cfg(feature = "tracing")]
+mod telemetry;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use answer::{Credentials, CredentialsError};
 pub use authenticate::{Attempt, Authenticator, Verified};

@@ -35,10 +35,7 @@ pub enum CredentialsError {
 }
 
 /// The credential that was found in a request. Nothing about it is proved.
-pub struct Extracted<'a> {
-    text: Text<'a>,
-    header: &'a str,
-}
+pub struct Extracted<'a>(Text<'a>);
 
 enum Text<'a> {
     Borrowed(&'a str),
@@ -46,14 +43,9 @@ enum Text<'a> {
 }
 
 impl Extracted<'_> {
-    /// The lower-case name of the header field that carried it: to be kept out of logs.
-    pub fn header(&self) -> &str {
-        self.header
-    }
-
     /// The text of the credential.
     pub fn text(&self) -> &str {
-        match &self.text {
+        match &self.0 {
             Text::Borrowed(text) => text,
             Text::Decoded(text) => text,
         }
@@ -126,14 +118,12 @@ impl Credentials {
         }
     }
 
-    pub(super) fn vary(&self) -> String {
-        let authorization = self.uses_authorization().then_some("Authorization");
-        let own = self.headers.iter().map(|name| match name.as_str() {
-            "x-api-key" => "X-API-Key",
-            other => other,
-        });
-        let names: Vec<&str> = authorization.into_iter().chain(own).collect();
-        names.join(", ")
+    /// The names, in lower case, of all header fields that may carry a key.
+    pub(super) fn header_names(&self) -> impl Iterator<Item = &str> {
+        let authorization = self.uses_authorization().then_some(AUTHORIZATION);
+        authorization
+            .into_iter()
+            .chain(self.headers.iter().map(String::as_str))
     }
 
     fn uses_authorization(&self) -> bool {
@@ -141,7 +131,7 @@ impl Credentials {
     }
 
     pub(super) fn extract<'a, L>(
-        &'a self,
+        &self,
         lines: impl Fn(&str) -> L,
         query: Option<&str>,
         is_key: impl Fn(&str) -> bool,
@@ -157,22 +147,20 @@ impl Credentials {
             && let Some(value) = only_line(lines(AUTHORIZATION))?
             && let Some(credential) = self.in_authorization(value)
         {
-            found = Some((credential, AUTHORIZATION));
+            found = Some(credential);
         }
         for name in &self.headers {
             if let Some(value) = only_line(lines(name))? {
                 if found.is_some() {
                     return Err(Rejection::KeyDuplicated);
                 }
-                found = Some((Credential::Token(value), name.as_str()));
+                found = Some(Credential::Token(value));
             }
         }
-        let (credential, header) = found.ok_or(Rejection::KeyMissing)?;
-        let text = match credential {
+        Ok(Extracted(match found.ok_or(Rejection::KeyMissing)? {
             Credential::Token(token) => Text::Borrowed(token_text(token)?),
             Credential::Basic(encoded) => Text::Decoded(user_name(encoded)?),
-        };
-        Ok(Extracted { text, header })
+        }))
     }
 
     /// What of ours an `Authorization` field holds. Another scheme is none of our business.
@@ -383,17 +371,17 @@ mod tests {
     #[test]
     fn the_challenge_and_vary_name_what_is_accepted() {
         let cases = [
-            (Credentials::new(), "Bearer", "Authorization, X-API-Key"),
+            (Credentials::new(), "Bearer", "authorization, x-api-key"),
             (Credentials::new().without_bearer(), "ApiKey", "X-API-Key"),
             (
                 Credentials::new().headers(["X-Acme"]),
                 "Bearer",
-                "Authorization, x-acme",
+                "authorization, x-acme",
             ),
             (
                 Credentials::new().headers(Vec::<String>::new()),
                 "Bearer",
-                "Authorization",
+                "authorization",
             ),
         ];
         for (credentials, scheme, vary) in cases {

@@ -11,6 +11,8 @@ pub use credentials::{Credentials, CredentialsError, Extracted};
 
 use crate::key::Prefix;
 use crate::manage::ManageError;
+#[cfg(feature = "axum")]
+use crate::refusal::Error;
 use crate::refusal::{Refusal, Rejection};
 
 /// How this service asks for keys and refuses requests.
@@ -46,7 +48,7 @@ impl Answers {
     /// [`Rejection::KeyMissing`], [`Rejection::KeyDuplicated`], [`Rejection::KeyInUrl`],
     /// [`Rejection::RequestMalformed`], [`Rejection::KeyInvalid`] for text that is too long.
     pub fn extract<'a, L>(
-        &'a self,
+        &self,
         lines: impl Fn(&str) -> L,
         query: Option<&str>,
         is_key: impl Fn(&str) -> bool,
@@ -63,15 +65,24 @@ impl Answers {
         table::of_refusal(refusal).into_answer(scheme, &self.realm)
     }
 
-    /// The `Vary` field of answers that depend on who is calling.
-    pub fn vary(&self) -> String {
-        self.credentials.vary()
+    /// The names, in lower case, of all header fields that may carry a key: what answers to
+    /// callers vary by, and what is kept out of logs.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.credentials.header_names()
     }
 }
 
+#[cfg(feature = "axum")]
 impl Answer {
-    /// The answer to a request to manage keys that failed.
-    pub fn to_manage_error(error: &ManageError) -> Self {
+    /// The answer of a handler that asks who is calling behind no guard.
+    pub(crate) fn unguarded() -> Self {
+        table::of_refusal(&Error::Unguarded.into()).into_answer("", "")
+    }
+}
+
+/// The answer to a request to manage keys that failed.
+impl From<&ManageError> for Answer {
+    fn from(error: &ManageError) -> Self {
         table::of_manage_error(error).into_answer("", "")
     }
 }

@@ -1,0 +1,68 @@
+//! axum 0.8: the [middleware](crate::tower), extractors for who is calling, and errors as responses.
+//!
+//! ```
+//! # async fn run(keys: keygate::Keygate, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+//! use axum::{Router, routing::get};
+//! use keygate::Principal;
+//!
+//! let app = Router::new()
+//!     .route("/healthz", get(|| async { "ok" }))
+//!     .route("/orders", get(list).layer(keys.require("orders:read")));
+//! axum::serve(listener, app).await
+//! # }
+//! # async fn list(caller: keygate::Principal) -> String { format!("orders of {}", caller.owner()) }
+//! ```
+//!
+//! A handler that takes a [`Principal`] behind no guard answers 500, and not 200 to everybody. One
+//! that takes `Option<Principal>` gets `None` there.
+
+use std::convert::Infallible;
+
+use ::http::request::Parts;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+
+use crate::answer::Answer;
+use crate::manage::ManageError;
+use crate::principal::Principal;
+use crate::refusal::Error;
+use crate::telemetry;
+
+/// Who is calling, verified by a guard before the handler.
+impl<S: Send + Sync> FromRequestParts<S> for Principal {
+    type Rejection = Answer;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Answer> {
+        parts.extensions.get().cloned().ok_or_else(|| {
+            telemetry::failed("handler not called", &Error::Unguarded);
+            Answer::unguarded()
+        })
+    }
+}
+
+/// Who is calling, if anybody was verified.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Principal {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get().cloned())
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        self.into()
+    }
+}
+
+/// Tells the caller what is wrong with the request and how to mend it; our own failures go to the
+/// log, and the caller is told no more than to come back.
+impl IntoResponse for ManageError {
+    fn into_response(self) -> Response {
+        let answer = Answer::from(&self);
+        if answer.status >= 500 {
+            telemetry::failed("key not managed", &self);
+        }
+        answer.into()
+    }
+}

@@ -1,0 +1,33 @@
+//! What is logged: outages in detail, refusals by their code, and never a key.
+
+use std::error::Error as StdError;
+
+use crate::key::KeyId;
+use crate::principal::Principal;
+use crate::refusal::Refusal;
+
+pub(crate) fn accepted(principal: &Principal) {
+    tracing::debug!(key_id = %principal.key_id(), owner = principal.owner(), "key accepted");
+}
+
+/// The id is the one that the request claims, which need not be proved.
+pub(crate) fn refused(refusal: &Refusal, key_id: Option<&KeyId>) {
+    match refusal {
+        Refusal::Rejected(_) => {
+            let key_id = key_id.map(KeyId::as_str);
+            tracing::debug!(code = refusal.code(), key_id, "request refused");
+        }
+        Refusal::Failed(error) => failed("request not decided", error),
+    }
+}
+
+pub(crate) fn failed(what: &str, error: &(dyn StdError + 'static)) {
+    tracing::error!(error = chain(error), "{what}");
+}
+
+/// An error with all its causes.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (**error).source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}

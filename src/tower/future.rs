@@ -1,0 +1,109 @@
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use ::http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::Guard;
+use super::guard::{Decision, Passed};
+use crate::refusal::Refusal;
+
+pin_project! {
+    /// The response of a [`Guarded`](super::Guarded) service.
+    pub struct GuardFuture<S, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        guard: Guard,
+        #[pin]
+        state: State<S, ReqBody>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        /// The store is asked. What is to be called, and with what, waits.
+        Asking { decision: Decision, call: Option<(S, Request<ReqBody>)> },
+        Calling { #[pin] response: S::Future, passed: Passed },
+        Refused { refusal: Refusal },
+    }
+}
+
+impl<S, ReqBody> GuardFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    pub(super) fn asking(
+        guard: Guard,
+        decision: Decision,
+        request: Request<ReqBody>,
+        service: S,
+    ) -> Self {
+        let call = Some((service, request));
+        let state = State::Asking { decision, call };
+        Self { guard, state }
+    }
+
+    pub(super) fn calling(guard: Guard, response: S::Future, passed: Passed) -> Self {
+        let state = State::Calling { response, passed };
+        Self { guard, state }
+    }
+
+    pub(super) fn refused(guard: Guard, refusal: Refusal) -> Self {
+        let state = State::Refused { refusal };
+        Self { guard, state }
+    }
+}
+
+impl<S, ReqBody, ResBody> Future for GuardFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: From<Vec<u8>>,
+{
+    type Output = Result<Response<ResBody>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProjection::Asking { decision, call } => {
+                    match (ready!(decision.as_mut().poll(context)), call.take()) {
+                        (Ok(principal), Some((mut service, mut request))) => {
+                            this.guard.admit(&mut request, principal);
+                            State::Calling {
+                                response: service.call(request),
+                                passed: Passed::WithKey,
+                            }
+                        }
+                        (Err(refusal), _) => State::Refused { refusal },
+                        // Only a future that is polled after it was done has nothing to call.
+                        (Ok(_), None) => return Poll::Pending,
+                    }
+                }
+                StateProjection::Calling { response, passed } => {
+                    let mut response = ready!(response.poll(context))?;
+                    this.guard.mark(*passed, response.headers_mut());
+                    return Poll::Ready(Ok(response));
+                }
+                StateProjection::Refused { refusal } => {
+                    return Poll::Ready(Ok(this.guard.refuse(refusal)));
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+impl<S, ReqBody> std::fmt::Debug for GuardFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GuardFuture").finish_non_exhaustive()
+    }
+}
