@@ -139,6 +139,32 @@ impl Clock for SystemClock {
     }
 }
 
+/// Both clocks, read at one decision.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) wall: Timestamp,
+    monotonic: Instant,
+}
+
+impl Now {
+    pub(crate) fn of(clock: &dyn Clock) -> Self {
+        Self {
+            wall: clock.wall(),
+            monotonic: clock.monotonic(),
+        }
+    }
+
+    /// Whether less than `limit` has passed since `earlier`, by both clocks.
+    ///
+    /// The wall clock may step, and the monotonic one may stand still while the machine is
+    /// suspended. A step in either direction makes what is fresh look old, never the reverse.
+    pub(crate) fn is_within(self, limit: Duration, earlier: Self) -> bool {
+        self.monotonic.saturating_duration_since(earlier.monotonic) < limit
+            && self.wall >= earlier.wall
+            && self.wall.saturating_since(earlier.wall) < limit
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +175,23 @@ mod tests {
             assert_eq!(moment.to_string().parse(), Ok(moment));
             assert_eq!(Timestamp::from(SystemTime::from(moment)), moment);
         }
+    }
+
+    #[test]
+    fn freshness_needs_both_clocks_to_agree() {
+        let start = Instant::now();
+        let at = |wall: i64, monotonic: u64| Now {
+            wall: Timestamp(1_000_000 + wall),
+            monotonic: start + Duration::from_millis(monotonic),
+        };
+        let fresh = |now: Now| now.is_within(Duration::from_secs(1), at(0, 0));
+        assert!(fresh(at(0, 0)) && fresh(at(999, 999)));
+        assert!(!fresh(at(999, 1_000)), "too old");
+        assert!(
+            !fresh(at(1_000, 0)),
+            "suspended, or the wall clock stepped forward"
+        );
+        assert!(!fresh(at(-1, 500)), "the wall clock stepped back");
     }
 
     #[test]

@@ -1,4 +1,10 @@
-//! API-key authentication that a Rust service embeds.
+#![cfg_attr(all(feature = "axum", feature = "sqlite"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "axum", feature = "sqlite")),
+    doc = "API-key authentication that a Rust service embeds. See [`Keygate`]."
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod answer;
 pub mod audit;
@@ -8,6 +14,11 @@ pub mod axum;
 mod builder;
 mod changes;
 mod clock;
+/// Long pages: how it is built and why.
+pub mod docs {
+    #[doc = include_str!("docs/design.md")]
+    pub mod design {}
+}
 mod environment;
 mod key;
 mod keygate;

@@ -58,7 +58,7 @@ impl fmt::Debug for Extracted<'_> {
     }
 }
 
-const AUTHORIZATION: &str = "authorization";
+const AUTHORIZATION: &str = "Authorization";
 
 impl Credentials {
     /// `Authorization: Bearer` and `X-API-Key`.
@@ -66,7 +66,7 @@ impl Credentials {
         Self {
             bearer: true,
             basic: false,
-            headers: vec!["x-api-key".into()],
+            headers: vec!["X-API-Key".into()],
         }
     }
 
@@ -88,8 +88,7 @@ impl Credentials {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        let names = names.into_iter().map(Into::into);
-        self.headers = names.map(|name| name.to_ascii_lowercase()).collect();
+        self.headers = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -98,7 +97,9 @@ impl Credentials {
         let can_carry = |name: &&String| {
             !name.is_empty()
                 && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
-                && !["authorization", "proxy-authorization", "cookie"].contains(&name.as_str())
+                && !["Authorization", "Proxy-Authorization", "Cookie"]
+                    .iter()
+                    .any(|taken| taken.eq_ignore_ascii_case(name))
         };
         if let Some(name) = self.headers.iter().find(|name| !can_carry(name)) {
             return Err(CredentialsError::Header(name.clone()));
@@ -118,7 +119,7 @@ impl Credentials {
         }
     }
 
-    /// The names, in lower case, of all header fields that may carry a key.
+    /// The names of all header fields that may carry a key.
     pub(super) fn header_names(&self) -> impl Iterator<Item = &str> {
         let authorization = self.uses_authorization().then_some(AUTHORIZATION);
         authorization
@@ -371,25 +372,24 @@ mod tests {
     #[test]
     fn the_challenge_and_vary_name_what_is_accepted() {
         let cases = [
-            (Credentials::new(), "Bearer", "authorization, x-api-key"),
+            (Credentials::new(), "Bearer", "Authorization, X-API-Key"),
             (Credentials::new().without_bearer(), "ApiKey", "X-API-Key"),
             (
                 Credentials::new().headers(["X-Acme"]),
                 "Bearer",
-                "authorization, x-acme",
+                "Authorization, X-Acme",
             ),
             (
                 Credentials::new().headers(Vec::<String>::new()),
                 "Bearer",
-                "authorization",
+                "Authorization",
             ),
         ];
         for (credentials, scheme, vary) in cases {
             assert_eq!(credentials.check(), Ok(()));
-            assert_eq!(
-                (credentials.challenge_scheme(), credentials.vary().as_str()),
-                (scheme, vary)
-            );
+            let names: Vec<&str> = credentials.header_names().collect();
+            assert_eq!(credentials.challenge_scheme(), scheme);
+            assert_eq!(names.join(", "), vary);
         }
     }
 

@@ -41,8 +41,8 @@ impl Answers {
 
     /// The one credential of a request.
     ///
-    /// `lines` yields the values of all header lines with a name, which is given in lower case;
-    /// `query` is the query of the request's URL; `is_key` tells a key of ours from other text.
+    /// `lines` yields the values of all header lines with a name, whatever its case; `query` is the
+    /// query of the request's URL; `is_key` tells a key of ours from other text.
     ///
     /// # Errors
     /// [`Rejection::KeyMissing`], [`Rejection::KeyDuplicated`], [`Rejection::KeyInUrl`],
@@ -65,7 +65,7 @@ impl Answers {
         table::of_refusal(refusal).into_answer(scheme, &self.realm)
     }
 
-    /// The names, in lower case, of all header fields that may carry a key: what answers to
+    /// The names of all header fields that may carry a key: what answers to
     /// callers vary by, and what is kept out of logs.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
         self.credentials.header_names()

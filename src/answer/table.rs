@@ -298,8 +298,14 @@ mod tests {
             key_id: id(),
             pepper: PepperId(1),
         };
-        let cases: Vec<(Refusal, &str, u16, Option<&str>, Option<&str>)> = vec![
-            (Rejection::KeyMissing.into(), "key_missing", 401, bare, None),
+        let cases = vec![
+            (
+                Refusal::from(Rejection::KeyMissing),
+                "key_missing",
+                401,
+                bare,
+                None,
+            ),
             (
                 Rejection::RequestMalformed.into(),
                 "request_malformed",

@@ -1,7 +1,7 @@
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::changes::Generation;
+use crate::clock::Now;
 use crate::environment::EnvironmentIndex;
 use crate::key::Prefix;
 use crate::principal::{GateId, Identity};
@@ -11,7 +11,7 @@ use crate::record::{KeyRecord, Secrets};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp {
     pub(super) generation: Generation,
-    pub(super) read_at: Instant,
+    pub(super) read_at: Now,
 }
 
 /// What the cache keeps of a record. Its times are judged anew on every hit.

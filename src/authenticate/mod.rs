@@ -25,7 +25,7 @@ use std::time::Duration;
 use futures_timer::Delay;
 
 use crate::changes::{Changes, FRESH_FOR};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Now, Timestamp};
 use crate::environment::{Environments, Presented};
 use crate::key::{KeyId, PresentedKey};
 use crate::mac::{Match, PepperRing};
@@ -236,13 +236,14 @@ impl Authenticator {
             Err(rejection) => return Some(Err(rejection.into())),
         };
         let id = presented.key.id();
-        let fresh = |stamp: &Stamp| shared.is_fresh(id, stamp);
+        let now = Now::of(&*shared.clock);
+        let fresh = |stamp: &Stamp| shared.is_fresh(id, stamp, now);
         let mut accepted = Some(accepted);
         let hit = shared.known.read(id, |entry| {
             let accepted = accepted.take_if(|_| fresh(&entry.stamp))?;
             Some(
                 shared
-                    .decide(&presented, Some(entry), attempt)
+                    .decide(&presented, Some(entry), attempt, now)
                     .map(accepted),
             )
         });
@@ -251,7 +252,7 @@ impl Authenticator {
         }
         shared.unknown.read(id, fresh).filter(|fresh| *fresh)?;
         let accepted = accepted?;
-        Some(shared.decide(&presented, None, attempt).map(accepted))
+        Some(shared.decide(&presented, None, attempt, now).map(accepted))
     }
 
     async fn authenticate_uncached(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
@@ -262,13 +263,14 @@ impl Authenticator {
             let start = || Arc::clone(shared).look_up(id);
             let flight = shared.flights.join(id, start).ok_or(Error::Overloaded)?;
             let lookup = flight.await?;
-            if shared.is_fresh(&id, &lookup.stamp()) {
+            let now = Now::of(&*shared.clock);
+            if shared.is_fresh(&id, &lookup.stamp(), now) {
                 let entry = match &lookup {
                     Lookup::Known(entry) => Some(entry),
                     Lookup::Unknown(_) => None,
                 };
                 return shared
-                    .decide(&presented, entry, attempt)
+                    .decide(&presented, entry, attempt, now)
                     .map(|caller| caller.to_principal());
             }
         }
@@ -310,6 +312,7 @@ impl Shared {
         presented: &Presented<'_>,
         entry: Option<&'e Entry>,
         attempt: Attempt<'_>,
+        now: Now,
     ) -> Result<Verified<'e>, Refusal> {
         let entry = entry.filter(|entry| entry.environment == presented.environment);
         let secrets = entry.map_or(&self.decoy, |entry| &entry.secrets);
@@ -333,7 +336,7 @@ impl Shared {
         if entry.revoked {
             return Err(Rejection::KeyRevoked.into());
         }
-        let now = self.clock.wall();
+        let now = now.wall;
         if identity.expires_at.is_some_and(|end| now >= end) || secret.has_ended(now) {
             return Err(Rejection::KeyExpired.into());
         }
@@ -354,19 +357,15 @@ impl Shared {
         })
     }
 
-    fn is_fresh(&self, id: &KeyId, stamp: &Stamp) -> bool {
-        let age = self
-            .clock
-            .monotonic()
-            .saturating_duration_since(stamp.read_at);
-        stamp.generation == self.changes.generation(id) && age < FRESH_FOR
+    fn is_fresh(&self, id: &KeyId, stamp: &Stamp, now: Now) -> bool {
+        stamp.generation == self.changes.generation(id) && now.is_within(FRESH_FOR, stamp.read_at)
     }
 
     /// Asks the store and caches its answer. What is stamped is the moment before the question.
     async fn look_up(self: Arc<Self>, id: KeyId) -> Result<Lookup, Error> {
         let stamp = Stamp {
             generation: self.changes.generation(&id),
-            read_at: self.clock.monotonic(),
+            read_at: Now::of(&*self.clock),
         };
         let answer = within(FRESH_FOR, self.store.get(&id))
             .await
