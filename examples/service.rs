@@ -35,6 +35,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
 
 // ---- The service: what to copy into your own ----
 
@@ -317,7 +318,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let causes = std::iter::successors(Some(&*error), |error| error.source());
+            let causes = std::iter::successors(Some(&*error), |error| (**error).source());
             let texts: Vec<String> = causes.map(ToString::to_string).collect();
             eprintln!("error: {}", texts.join(": "));
             ExitCode::FAILURE
@@ -328,9 +329,12 @@ async fn main() -> ExitCode {
 type Failure = Box<dyn Error>;
 
 async fn run() -> Result<(), Failure> {
-    let log_level = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
+    let level = variable("RUST_LOG")?.unwrap_or_else(|| "info".into());
+    let level: LevelFilter = level.parse().map_err(|_| {
+        format!("RUST_LOG={level:?} is no level: use error, warn, info, debug or trace")
+    })?;
     tracing_subscriber::fmt()
-        .with_max_level(log_level.parse::<tracing_subscriber::filter::LevelFilter>()?)
+        .with_max_level(level)
         .with_writer(io::stderr)
         .init();
     let bind = variable("KEYGATE_BIND")?.unwrap_or_else(|| "127.0.0.1:8080".into());

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use crate::key::KeyId;
 use crate::principal::Principal;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Rejection};
 
 pub(crate) fn accepted(principal: &Principal) {
     tracing::debug!(key_id = %principal.key_id(), owner = principal.owner(), "key accepted");
@@ -13,6 +13,11 @@ pub(crate) fn accepted(principal: &Principal) {
 /// The id is the one that the request claims, which need not be proved.
 pub(crate) fn refused(refusal: &Refusal, key_id: Option<&KeyId>) {
     match refusal {
+        Refusal::Rejected(Rejection::KeyInUrl) => {
+            tracing::warn!(
+                "request refused: it carries a key in its URL, which has leaked by that"
+            );
+        }
         Refusal::Rejected(_) => {
             let key_id = key_id.map(KeyId::as_str);
             tracing::debug!(code = refusal.code(), key_id, "request refused");

@@ -1,0 +1,31 @@
+//! What a decision costs, beside a hand-written floor in the same run: `cargo bench --all-features`.
+//!
+//! Each group is one line of the budget. The summary at the end gives the ratios of the medians,
+//! the allocations of a hit, and the memory of a key.
+
+mod cold;
+mod floor;
+mod http;
+mod keys;
+mod summary;
+mod threads;
+mod verify;
+
+use std::path::Path;
+
+use criterion::Criterion;
+
+fn main() {
+    let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion");
+    let mut criterion = Criterion::default()
+        .output_directory(&output)
+        .configure_from_args();
+    let facts = [
+        verify::bench(&mut criterion),
+        threads::bench(&mut criterion),
+        http::bench(&mut criterion),
+        cold::bench(&mut criterion),
+    ];
+    criterion.final_summary();
+    summary::print(&output, &facts.concat());
+}

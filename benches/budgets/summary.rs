@@ -1,0 +1,63 @@
+use std::fs;
+use std::path::Path;
+
+/// What is compared, and what the budget allows.
+const RATIOS: [(&str, &str, &str, &str); 6] = [
+    (
+        "hit of 10,000 keys / floor",
+        "verify 10000 keys/hit",
+        "verify 10000 keys/floor",
+        "<= 1.25",
+    ),
+    (
+        "hit of 1,000,000 keys / floor",
+        "verify 1000000 keys/hit",
+        "verify 1000000 keys/floor",
+        "<= 1.25",
+    ),
+    (
+        "junk / hit",
+        "verify 10000 keys/junk",
+        "verify 10000 keys/hit",
+        "<= 0.25",
+    ),
+    (
+        "two threads on one key: speed against private gates",
+        "two threads on one key/two private gates",
+        "two threads on one key/one gate",
+        ">= 0.9",
+    ),
+    (
+        "axum guarded / by hand",
+        "axum in process/keygate",
+        "axum in process/by hand",
+        "<= 1.15",
+    ),
+    (
+        "axum guarded / bare",
+        "axum in process/keygate",
+        "axum in process/bare",
+        "for orientation",
+    ),
+];
+
+/// Prints the ratios of this run's medians. After `--test`, which measures nothing, there are none.
+pub fn print(output: &Path, facts: &[String]) {
+    for (what, case, base, budget) in RATIOS {
+        if let (Some(case), Some(base)) = (median(output, case), median(output, base)) {
+            println!(
+                "{what}: {:.2} ({case:.0} ns / {base:.0} ns; budget {budget})",
+                case / base
+            );
+        }
+    }
+    for fact in facts {
+        println!("{fact}");
+    }
+}
+
+fn median(output: &Path, case: &str) -> Option<f64> {
+    let text = fs::read_to_string(output.join(case).join("new/estimates.json")).ok()?;
+    let estimates: serde_json::Value = serde_json::from_str(&text).ok()?;
+    estimates["median"]["point_estimate"].as_f64()
+}

@@ -1,0 +1,69 @@
+use std::hint::black_box;
+
+use criterion::Criterion;
+use keygate::{Attempt, Authenticator};
+
+use crate::floor::Floor;
+use crate::keys::{self, Shuffled};
+
+fn hit(authenticator: &Authenticator, text: &str) -> usize {
+    authenticator
+        .authenticate_cached(Attempt::new(text), |caller| black_box(caller.owner().len()))
+        .unwrap()
+        .unwrap()
+}
+
+fn junk(authenticator: &Authenticator, text: &str) -> bool {
+    let decision = authenticator.authenticate_cached(Attempt::new(text), |_| ());
+    decision.unwrap().is_err()
+}
+
+/// The text with another last character: all of it is read before its checksum fails.
+fn mistype(text: &str) -> String {
+    let (kept, last) = text.split_at(text.len() - 1);
+    format!("{kept}{}", if last == "0" { '1' } else { '0' })
+}
+
+pub fn bench(criterion: &mut Criterion) -> Vec<String> {
+    let mut facts = of_size(criterion, 10_000);
+    facts.extend(of_size(criterion, 1_000_000));
+    facts
+}
+
+fn of_size(criterion: &mut Criterion, count: usize) -> Vec<String> {
+    let (store, texts) = keys::store(count);
+    let gate = keys::gate(store, count);
+    let filled = allocation_counter::measure(|| keys::warm(&gate, &texts));
+    let authenticator = gate.authenticator();
+    let floor = Floor::new(&texts);
+    let mistyped: Vec<String> = texts.iter().map(|text| mistype(text)).collect();
+
+    let mut group = criterion.benchmark_group(format!("verify {count} keys"));
+    let mut shuffled = Shuffled::new(&texts);
+    group.bench_function("floor", |b| {
+        b.iter(|| {
+            floor
+                .verify(shuffled.next(), |entry| black_box(entry.owner.len()))
+                .unwrap()
+        });
+    });
+    let mut shuffled = Shuffled::new(&texts);
+    group.bench_function("hit", |b| b.iter(|| hit(authenticator, shuffled.next())));
+    let mut shuffled = Shuffled::new(&mistyped);
+    group.bench_function("junk", |b| b.iter(|| junk(authenticator, shuffled.next())));
+    group.finish();
+
+    let of_a_hit = allocation_counter::measure(|| {
+        hit(authenticator, &texts[0]);
+    });
+    vec![
+        format!(
+            "{count} keys: a hit allocates {} times",
+            of_a_hit.count_total
+        ),
+        format!(
+            "{count} keys: {} bytes a cached key",
+            filled.bytes_current / count as i64
+        ),
+    ]
+}
