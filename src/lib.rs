@@ -57,3 +57,5 @@ pub use record::{
 pub use refusal::{Error, Refusal, Rejection};
 pub use scope::{IntoRule, MissingScopes, Rule, Scope, ScopeError, ScopeSet};
 pub use store::{KeyStore, MemoryStore, StoreError, StoreErrorKind};
+#[cfg(feature = "sqlite")]
+pub use store::{SqliteOpenError, SqliteStore};

@@ -3,11 +3,15 @@
 mod abilities;
 mod error;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod usage;
 
 pub use abilities::{Abilities, AuditLog, ChangeFeed, ChangeListener, Settings, UsageStore};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteOpenError, SqliteStore};
 pub use usage::{KeyUsage, ScopeUsage, SecretUsage, UsageBatch, UsageEntry};
 
 use std::sync::Arc;

@@ -1,0 +1,240 @@
+mod audit;
+mod error;
+mod field;
+mod open;
+mod pool;
+mod rows;
+mod worker;
+
+pub use error::SqliteOpenError;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_channel::oneshot;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+use self::error::{commit_error, is_busy, store_error};
+use self::open::Connections;
+use self::pool::Pool;
+use self::worker::{Worker, WorkerSettings};
+use super::{
+    Abilities, AuditLog, KeyStore, Listed, Page, Settings, StoreError, StoreErrorKind, Write,
+};
+use crate::audit::{AuditPage, AuditQuery};
+use crate::key::KeyId;
+use crate::record::KeyRecord;
+
+/// Callers wait a second for a record, so the answer must come within it.
+const READER: WorkerSettings = WorkerSettings {
+    name: "keygate-reader",
+    patience: Duration::from_millis(800),
+    if_lost: StoreErrorKind::Unavailable,
+};
+
+const WRITER: WorkerSettings = WorkerSettings {
+    name: "keygate-writer",
+    patience: Duration::from_secs(3),
+    if_lost: StoreErrorKind::OutcomeUnknown,
+};
+
+/// Keeps records in one SQLite file, which any number of processes on a machine may share.
+/// Cloning it is cheap.
+///
+/// It works on every executor: records are read in the calling thread, in microseconds, and
+/// whatever may have to wait for a lock or the disk has a thread of its own. Those threads end
+/// when the last clone is dropped, after the writes that were begun until then.
+///
+/// ```
+/// # use keygate::SqliteStore;
+/// # async fn run() -> Result<(), keygate::SqliteOpenError> {
+/// let store = SqliteStore::open("keys.db").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # By hand
+/// The tables `keygate_keys`, `keygate_audit` and `keygate_settings` have plain columns, so keys
+/// can be looked at and changed with the `sqlite3` program. Every change of a row raises its
+/// version, so running processes see it like any other. The database itself refuses to take back a
+/// revocation.
+///
+/// # Deployment caveats
+/// - The file belongs on a local disk: network file systems do not lock reliably.
+/// - Beside it lie `-wal` and `-shm` files that belong to it. Make backups with
+///   `sqlite3 keys.db ".backup copy.db"`, and end all processes before one is put back: it brings
+///   back keys that were revoked since.
+/// - The file holds keygate's tables alone. That of another application is refused.
+#[derive(Clone)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    pool: Pool,
+    reader: Worker,
+    writer: Worker,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, and makes it if there is none. An older schema is brought up to
+    /// date.
+    ///
+    /// # Errors
+    /// Says what is wrong with the file and what to do about it. A file that is not keygate's, or
+    /// is newer than this code, is left as it is.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
+        let path = path.as_ref().to_path_buf();
+        let failed = |error| SqliteOpenError::failed(&path, error);
+        let (opened, outcome) = oneshot::channel();
+        let to_open = path.clone();
+        thread::Builder::new()
+            .name("keygate-open".into())
+            .spawn(move || {
+                // Whoever asked may have left; then everything is closed again.
+                let _ = opened.send(Connections::open(&to_open));
+            })
+            .map_err(failed)?;
+        let connections = outcome
+            .await
+            .map_err(|lost| SqliteOpenError::failed(&path, lost))??;
+        let reader = Worker::start(READER, connections.reader).map_err(failed)?;
+        let writer = Worker::start(WRITER, connections.writer).map_err(failed)?;
+        let pool = Pool::new(connections.readers);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                path,
+                pool,
+                reader,
+                writer,
+            }),
+        })
+    }
+
+    /// Reads in the calling thread, or in the reader's where that would have to wait.
+    async fn query<T: Send + 'static>(
+        &self,
+        query: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.shared.pool.with_idle(&query) {
+            Some(Err(error)) if is_busy(&error) => {}
+            Some(outcome) => return outcome.map_err(store_error),
+            None => {}
+        }
+        let query = move |connection: &mut Connection| query(connection).map_err(store_error);
+        self.shared.reader.ask(query).await
+    }
+
+    /// Makes a change whole or not at all.
+    async fn change(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let transact = move |connection: &mut Connection| {
+            // Dropped before its commit, also because that failed, it is rolled back.
+            let transaction = connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(store_error)?;
+            change(&transaction)?;
+            transaction.commit().map_err(commit_error)
+        };
+        self.shared.writer.ask(transact).await
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.shared.path)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl KeyStore for SqliteStore {
+    async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        let id = *id;
+        let found = self.query(move |connection| rows::find(connection, &id));
+        found.await?.transpose()
+    }
+
+    async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
+        let expect = change.expect;
+        let record = change.record.clone();
+        let audit = change.audit.to_vec();
+        self.change(move |transaction| {
+            rows::write(transaction, expect, &record)?;
+            audit::append(transaction, &audit)
+        })
+        .await
+    }
+
+    async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
+        let (after, limit) = (page.after, page.limit);
+        let owner = page.owner.map(str::to_owned);
+        self.shared
+            .reader
+            .ask(move |connection| {
+                rows::list(connection, owner.as_deref(), after, limit).map_err(store_error)
+            })
+            .await
+    }
+
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities::none().with_audit_log(self).with_settings(self)
+    }
+}
+
+#[async_trait]
+impl AuditLog for SqliteStore {
+    async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        let query = query.clone();
+        self.shared
+            .reader
+            .ask(move |connection| audit::events(connection, &query))
+            .await
+    }
+}
+
+#[async_trait]
+impl Settings for SqliteStore {
+    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let name = name.to_owned();
+        self.query(move |connection| setting(connection, &name))
+            .await
+    }
+
+    async fn compare_and_set(
+        &self,
+        name: &str,
+        expected: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        let (expected, value) = (expected.map(<[u8]>::to_vec), value.to_vec());
+        self.change(move |transaction| {
+            if setting(transaction, &name).map_err(store_error)? != expected {
+                return Err(StoreErrorKind::Stale.into());
+            }
+            let put = "INSERT INTO keygate_settings (name, value) VALUES (?1, ?2)
+                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            transaction
+                .execute(put, (&name, &value))
+                .map_err(store_error)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection
+        .prepare_cached("SELECT value FROM keygate_settings WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+}
