@@ -108,10 +108,11 @@ impl Service {
     }
 
     fn signal(&self, name: &str) {
-        let kill = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.child.id().to_string());
-        assert!({ kill }.status().unwrap().success());
+        let id = self.child.id().to_string();
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status();
+        assert!(status.unwrap().success());
     }
 
     /// Waits for the process to end by itself.
@@ -174,6 +175,7 @@ fn request(
 ) -> Result<Answer, ureq::Error> {
     let agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .allow_non_standard_methods(true)
         .timeout_global(Some(Duration::from_secs(30)))
         .build();
     let mut request = ureq::http::Request::builder()
@@ -188,11 +190,7 @@ fn request(
     });
     let request = request.body(body.unwrap_or_default()).unwrap();
     let agent: ureq::Agent = agent.into();
-    let mut response = agent
-        .configure_request(request)
-        .allow_non_standard_methods(true)
-        .force_send_body()
-        .run()?;
+    let mut response = agent.run(request)?;
     let text = response.body_mut().read_to_string()?;
     Ok(Answer {
         status: response.status().as_u16(),
