@@ -4,7 +4,7 @@ use keygate::{Attempt, NewKey, SqliteStore};
 use crate::keys;
 
 /// A request whose key is not in the cache, on SQLite: nothing is kept, so each one is cold.
-pub fn bench(criterion: &mut Criterion) -> Vec<String> {
+pub(crate) fn bench(criterion: &mut Criterion) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

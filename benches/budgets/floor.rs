@@ -10,13 +10,13 @@ use subtle::ConstantTimeEq;
 
 use crate::keys::PEPPER;
 
-pub struct Floor {
+pub(crate) struct Floor {
     pepper: Hmac<Sha256>,
     keys: HashMap<[u8; 12], Entry, foldhash::fast::RandomState>,
 }
 
-pub struct Entry {
-    pub owner: String,
+pub(crate) struct Entry {
+    pub(crate) owner: String,
     mac: [u8; 32],
     expires_at: SystemTime,
 }
@@ -48,7 +48,7 @@ fn parse(text: &str) -> Option<Parsed<'_>> {
 }
 
 impl Floor {
-    pub fn new(texts: &[String]) -> Self {
+    pub(crate) fn new(texts: &[String]) -> Self {
         let floor = Self {
             pepper: Hmac::new_from_slice(&PEPPER).unwrap(),
             keys: HashMap::with_hasher(Default::default()),
@@ -66,7 +66,7 @@ impl Floor {
         floor
     }
 
-    pub fn verify<R>(&self, text: &str, accepted: impl FnOnce(&Entry) -> R) -> Option<R> {
+    pub(crate) fn verify<R>(&self, text: &str, accepted: impl FnOnce(&Entry) -> R) -> Option<R> {
         let parsed = parse(text)?;
         let keys = self.keys.pin();
         let entry = keys.get(&parsed.id)?;

@@ -35,7 +35,7 @@ async fn by_hand(State(floor): State<Arc<Floor>>, mut request: Request, next: Ne
     }
 }
 
-pub fn bench(criterion: &mut Criterion) -> Vec<String> {
+pub(crate) fn bench(criterion: &mut Criterion) -> Vec<String> {
     let (store, texts) = keys::store(10_000);
     let gate = keys::gate(store, texts.len());
     keys::warm(&gate, &texts);

@@ -26,9 +26,9 @@ impl Clock for StandingClock {
     }
 }
 
-pub const PEPPER: [u8; 32] = *b"a pepper of benches, never of use";
+pub(crate) const PEPPER: [u8; 33] = *b"a pepper of benches, never of use";
 
-pub fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()
@@ -36,7 +36,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// A gate on `store` whose cache keeps `capacity` keys.
-pub fn gate(store: impl KeyStore, capacity: usize) -> Keygate {
+pub(crate) fn gate(store: impl KeyStore, capacity: usize) -> Keygate {
     let clock = StandingClock {
         wall: SystemTime::now().into(),
         monotonic: Instant::now(),
@@ -50,7 +50,7 @@ pub fn gate(store: impl KeyStore, capacity: usize) -> Keygate {
 }
 
 /// A store with `count` keys of the budget's shape: an owner of 16 bytes and three scopes.
-pub fn store(count: usize) -> (Arc<MemoryStore>, Vec<String>) {
+pub(crate) fn store(count: usize) -> (Arc<MemoryStore>, Vec<String>) {
     let store = Arc::new(MemoryStore::new());
     let keys = gate(Arc::clone(&store), 0);
     let texts = block_on(async {
@@ -70,7 +70,7 @@ pub fn store(count: usize) -> (Arc<MemoryStore>, Vec<String>) {
 }
 
 /// Brings every key into the cache.
-pub fn warm(keys: &Keygate, texts: &[String]) {
+pub(crate) fn warm(keys: &Keygate, texts: &[String]) {
     block_on(async {
         for text in texts {
             let attempt = Attempt::new(text);
@@ -80,17 +80,17 @@ pub fn warm(keys: &Keygate, texts: &[String]) {
 }
 
 /// The texts at random, again and again, by a generator that costs next to nothing.
-pub struct Shuffled<'a> {
+pub(crate) struct Shuffled<'a> {
     texts: &'a [String],
     state: u64,
 }
 
 impl<'a> Shuffled<'a> {
-    pub fn new(texts: &'a [String]) -> Self {
+    pub(crate) fn new(texts: &'a [String]) -> Self {
         Self { texts, state: 1 }
     }
 
-    pub fn next(&mut self) -> &'a str {
+    pub(crate) fn next(&mut self) -> &'a str {
         self.state = self
             .state
             .wrapping_mul(6364136223846793005)

@@ -42,7 +42,7 @@ const RATIOS: [(&str, &str, &str, &str); 6] = [
 ];
 
 /// Prints the ratios of this run's medians. After `--test`, which measures nothing, there are none.
-pub fn print(output: &Path, facts: &[String]) {
+pub(crate) fn print(output: &Path, facts: &[String]) {
     for (what, case, base, budget) in RATIOS {
         if let (Some(case), Some(base)) = (median(output, case), median(output, base)) {
             println!(

@@ -32,7 +32,7 @@ fn race(pair: [&Authenticator; 2], text: &str, rounds: u64) -> Duration {
     })
 }
 
-pub fn bench(criterion: &mut Criterion) -> Vec<String> {
+pub(crate) fn bench(criterion: &mut Criterion) -> Vec<String> {
     let (store, texts) = keys::store(1);
     let [shared, private] = [(); 2].map(|()| {
         let gate = keys::gate(store.clone(), 1);

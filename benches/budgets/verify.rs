@@ -24,7 +24,7 @@ fn mistype(text: &str) -> String {
     format!("{kept}{}", if last == "0" { '1' } else { '0' })
 }
 
-pub fn bench(criterion: &mut Criterion) -> Vec<String> {
+pub(crate) fn bench(criterion: &mut Criterion) -> Vec<String> {
     let mut facts = of_size(criterion, 10_000);
     facts.extend(of_size(criterion, 1_000_000));
     facts
