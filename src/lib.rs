@@ -1,11 +1,16 @@
 //! API-key authentication that a Rust service embeds.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod answer;
 pub mod audit;
 mod authenticate;
 mod builder;
 mod changes;
 mod clock;
+#[cfg(feature = "conformance")]
+#[cfg_attr(docsrs, doc(cfg(feature = "conformance")))]
+pub mod conformance;
 mod environment;
 mod key;
 mod keygate;
