@@ -5,6 +5,7 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod answer;
 pub mod audit;
@@ -14,6 +15,8 @@ pub mod axum;
 mod builder;
 mod changes;
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 /// Long pages: how it is built and why.
 pub mod docs {
     #[doc = include_str!("docs/design.md")]

@@ -110,7 +110,7 @@ pub trait ChangeListener: Send + Sync {
 /// Reads the audit events that [`KeyStore::write`](super::KeyStore::write) keeps.
 #[async_trait]
 pub trait AuditLog: Send + Sync {
-    /// The events that `query` asks for, the oldest first.
+    /// The events that `query` asks for, in the order in which they were written.
     ///
     /// # Errors
     /// `Unavailable`, or `Corrupt` for a cursor that is none of the store's.

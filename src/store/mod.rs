@@ -22,8 +22,8 @@ use crate::audit::AuditEvent;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 
-/// Where records are kept. This documentation is the contract; the
-/// [`conformance`](crate::conformance) suite checks each clause of it on your store.
+/// Where records are kept. This documentation is the contract; the suite behind the feature
+/// `conformance` checks on your store every clause that can be seen from outside.
 ///
 /// # Atomicity
 /// A [`write`](Self::write) happens whole or not at all: the record together with its audit events,
@@ -35,8 +35,9 @@ use crate::record::KeyRecord;
 /// the stored version is another, or the id is unknown. A failed write changes nothing.
 ///
 /// # Versions
-/// A store keeps `record.version` as it is given. Where a record can be changed by hand, as in an
-/// SQL console, such a change raises the version too.
+/// A store keeps `record.version` as it is given: above the expected version, and at most
+/// `i64::MAX`. Where a record can be changed by hand, as in an SQL console, such a change raises the
+/// version too.
 ///
 /// # Finality
 /// Nothing clears or alters a stored revocation: a write that would is refused as `Stale`.
@@ -47,13 +48,15 @@ use crate::record::KeyRecord;
 /// means that it did not.
 ///
 /// # Visibility
-/// A `get` that is sent after a `write` was acknowledged sees that write, in every process.
+/// A `get` or `list` that is sent after a `write` was acknowledged sees that write, in every
+/// process.
 ///
 /// # Missing ids
 /// An unknown id is `Ok(None)`, never an error; an outage is an error, never `Ok(None)`.
 ///
 /// # Fidelity
-/// A record is returned as it was written, in every field. A stored record that cannot be read
+/// A record is returned as it was written, in every field. Its texts are any Unicode without control
+/// characters, and compare byte for byte; its networks are without host bits. A stored record that cannot be read
 /// fails as [`StoreErrorKind::Corrupt`] with an error that names it, and does not stop the others
 /// from being read, neither by `get` nor by `list`.
 ///

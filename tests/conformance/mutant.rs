@@ -1,0 +1,214 @@
+//! A store that is sound but for one flaw.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use keygate::audit::{AuditEvent, AuditPage, AuditQuery};
+use keygate::store::{Abilities, AuditLog, Expect, Listed, Page, Settings, Write};
+use keygate::{KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind};
+
+#[derive(Clone, Default)]
+pub(crate) struct Contents {
+    pub(crate) records: BTreeMap<KeyId, KeyRecord>,
+    pub(crate) events: Vec<AuditEvent>,
+    pub(crate) settings: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a sound store does.
+impl Contents {
+    pub(crate) fn judge(&self, expect: Expect, record: &KeyRecord) -> Result<(), StoreErrorKind> {
+        judge(expect, self.records.get(&record.id), record)
+    }
+
+    pub(crate) fn put(&mut self, record: &KeyRecord, audit: &[AuditEvent]) {
+        self.records.insert(record.id, record.clone());
+        self.events.extend_from_slice(audit);
+    }
+
+    pub(crate) fn list(&self, page: &Page<'_>) -> Vec<KeyRecord> {
+        let after = page.after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.records
+            .range((after, Bound::Unbounded))
+            .map(|(_, record)| record)
+            .filter(|record| page.owner.is_none_or(|owner| owner == record.owner))
+            .take(page.limit)
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        self.events_where(query, |event| query.selects(event))
+    }
+
+    pub(crate) fn events_where(
+        &self,
+        query: &AuditQuery,
+        selects: impl Fn(&AuditEvent) -> bool,
+    ) -> Result<AuditPage, StoreError> {
+        let start: usize = match query.after.as_deref().map(str::parse) {
+            None => 0,
+            Some(Ok(position)) => position,
+            Some(Err(_)) => return Err(StoreErrorKind::Corrupt.into()),
+        };
+        let selected = self.events.iter().enumerate().skip(start);
+        let mut selected = selected.filter(|(_, event)| selects(event));
+        let events = selected.by_ref().take(query.limit);
+        Ok(AuditPage {
+            events: events.map(|(_, event)| event.clone()).collect(),
+            next: selected.next().map(|(position, _)| position.to_string()),
+        })
+    }
+
+    pub(crate) fn set(
+        &mut self,
+        name: &str,
+        expected: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        if self.settings.get(name).map(Vec::as_slice) != expected {
+            return Err(StoreErrorKind::Stale.into());
+        }
+        self.settings.insert(name.into(), value.into());
+        Ok(())
+    }
+}
+
+pub(crate) fn judge(
+    expect: Expect,
+    stored: Option<&KeyRecord>,
+    record: &KeyRecord,
+) -> Result<(), StoreErrorKind> {
+    match (expect, stored) {
+        (Expect::Absent, None) => Ok(()),
+        (Expect::Absent, Some(_)) => Err(StoreErrorKind::Taken),
+        (Expect::Version(expected), Some(stored))
+            if stored.version == expected
+                && (stored.revocation.is_none() || stored.revocation == record.revocation) =>
+        {
+            Ok(())
+        }
+        (Expect::Version(_), _) => Err(StoreErrorKind::Stale),
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Shared(Mutex<Contents>);
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap()
+    }
+}
+
+/// What a store does wrong: each method is sound until it is replaced.
+#[async_trait]
+pub(crate) trait Flaw: Send + Sync + 'static {
+    /// What becomes of a record on its way in.
+    fn keep(&self, _: &mut KeyRecord) {}
+
+    /// What becomes of an event on its way in.
+    fn keep_event(&self, _: &mut AuditEvent) {}
+
+    fn judge(
+        &self,
+        contents: &Contents,
+        expect: Expect,
+        record: &KeyRecord,
+    ) -> Result<(), StoreErrorKind> {
+        contents.judge(expect, record)
+    }
+
+    async fn get(&self, store: &Shared, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        Ok(store.lock().records.get(id).cloned())
+    }
+
+    async fn write(&self, store: &Shared, change: Write<'_>) -> Result<(), StoreError> {
+        let mut contents = store.lock();
+        self.judge(&contents, change.expect, change.record)?;
+        let (mut record, mut audit) = (change.record.clone(), change.audit.to_vec());
+        self.keep(&mut record);
+        audit.iter_mut().for_each(|event| self.keep_event(event));
+        contents.put(&record, &audit);
+        Ok(())
+    }
+
+    async fn list(&self, store: &Shared, page: &Page<'_>) -> Result<Listed, StoreError> {
+        Ok(store.lock().list(page).into())
+    }
+
+    async fn events(&self, store: &Shared, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        store.lock().events(query)
+    }
+
+    async fn read(&self, store: &Shared, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(store.lock().settings.get(name).cloned())
+    }
+
+    async fn set(
+        &self,
+        store: &Shared,
+        name: &str,
+        expected: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        store.lock().set(name, expected, value)
+    }
+}
+
+pub(crate) struct Mutant {
+    store: Shared,
+    flaw: Box<dyn Flaw>,
+}
+
+impl Mutant {
+    pub(crate) fn new(flaw: Box<dyn Flaw>) -> Self {
+        Self {
+            store: Shared::default(),
+            flaw,
+        }
+    }
+}
+
+#[async_trait]
+impl KeyStore for Mutant {
+    async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.flaw.get(&self.store, id).await
+    }
+
+    async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
+        self.flaw.write(&self.store, change).await
+    }
+
+    async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
+        self.flaw.list(&self.store, page).await
+    }
+
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities::none().with_audit_log(self).with_settings(self)
+    }
+}
+
+#[async_trait]
+impl AuditLog for Mutant {
+    async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        self.flaw.events(&self.store, query).await
+    }
+}
+
+#[async_trait]
+impl Settings for Mutant {
+    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.flaw.read(&self.store, name).await
+    }
+
+    async fn compare_and_set(
+        &self,
+        name: &str,
+        expected: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        self.flaw.set(&self.store, name, expected, value).await
+    }
+}
