@@ -11,12 +11,15 @@ mod summary;
 mod threads;
 mod verify;
 
+use std::fs;
 use std::path::Path;
 
 use criterion::Criterion;
 
 fn main() {
     let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion");
+    // So that the summary speaks of this run alone.
+    let _ = fs::remove_dir_all(&output);
     let mut criterion = Criterion::default()
         .output_directory(&output)
         .configure_from_args();

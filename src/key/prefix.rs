@@ -21,13 +21,17 @@ impl Prefix {
     }
 
     pub(super) fn is_valid(text: &[u8]) -> bool {
+        let mut last = b'_';
+        for c in text {
+            let continues = c.is_ascii_lowercase() || c.is_ascii_digit() || *c == b'_';
+            if !continues || (*c == b'_' && last == b'_') {
+                return false;
+            }
+            last = *c;
+        }
         text.len() <= MAX_PREFIX_LEN
             && text.first().is_some_and(u8::is_ascii_lowercase)
-            && text.last() != Some(&b'_')
-            && text
-                .iter()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == b'_')
-            && !text.windows(2).any(|pair| pair == b"__")
+            && last != b'_'
     }
 }
 
