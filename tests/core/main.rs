@@ -1,0 +1,13 @@
+//! The decision and the management of keys, through the public API and on the default features.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper that fails fails its test"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod authenticate;
+mod lookups;
