@@ -10,4 +10,9 @@
 mod common;
 
 mod authenticate;
+mod ceiling;
 mod lookups;
+mod manage;
+mod outcomes;
+mod owners;
+mod rotation;
