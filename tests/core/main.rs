@@ -13,6 +13,8 @@ mod authenticate;
 mod ceiling;
 mod lookups;
 mod manage;
+mod model;
 mod outcomes;
 mod owners;
 mod rotation;
+mod secrets;
