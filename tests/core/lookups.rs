@@ -21,6 +21,17 @@ fn spawn(keys: &Keygate, issued: &Issued) -> JoinHandle<Result<Principal, Refusa
     tokio::spawn(async move { present(&keys, &text).await })
 }
 
+async fn until_the_store_is_asked(world: &World) {
+    let asked = async {
+        while world.store.under_way() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), asked)
+        .await
+        .unwrap();
+}
+
 /// Whether the decision can be made from memory, and is yes.
 fn is_cached(keys: &Keygate, issued: &Issued) -> bool {
     let attempt = Attempt::new(issued.key.expose());
@@ -169,9 +180,7 @@ async fn when_all_who_wait_leave_the_call_is_dropped_and_the_next_to_come_is_ans
     let issued = issue(&world.keys).await;
     world.store.gets.always(Fault::Hang);
     let waiting: Vec<_> = (0..10).map(|_| spawn(&world.keys, &issued)).collect();
-    while world.store.under_way() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until_the_store_is_asked(&world).await;
     for request in &waiting {
         request.abort();
     }
@@ -195,9 +204,7 @@ async fn a_gate_that_is_dropped_lets_go_of_its_store() {
     world.clock.advance(SECOND);
     world.store.gets.always(Fault::Hang);
     let request = spawn(&world.keys, &issued);
-    while world.store.under_way() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until_the_store_is_asked(&world).await;
     request.abort();
     assert!(request.await.is_err());
     let World { store, keys, .. } = world;
