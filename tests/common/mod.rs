@@ -18,6 +18,7 @@ pub(crate) mod faulty;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keygate::store::{Expect, Write};
 use keygate::{
     Attempt, Builder, Error, KeyId, KeyRecord, KeyStore, Keygate, MemoryStore, Pepper, Principal,
     Refusal, Rejection,
@@ -96,6 +97,22 @@ impl World {
     /// The record as it is stored.
     pub(crate) async fn record(&self, id: &KeyId) -> KeyRecord {
         self.store.inner().get(id).await.unwrap().unwrap()
+    }
+
+    /// Changes the stored record by hand, as somebody at the database would, and waits until every
+    /// gate has to see it.
+    pub(crate) async fn edit(&self, id: &KeyId, change: impl FnOnce(&mut KeyRecord)) {
+        let before = self.record(id).await;
+        let mut record = before.clone();
+        change(&mut record);
+        record.version += 1;
+        let write = Write {
+            expect: Expect::Version(before.version),
+            record: &record,
+            audit: &[],
+        };
+        self.store.inner().write(write).await.unwrap();
+        self.clock.advance_monotonic(SECOND);
     }
 }
 

@@ -11,10 +11,15 @@ mod common;
 
 mod authenticate;
 mod ceiling;
+mod ceiling_histories;
+mod finding;
+mod freshness;
 mod lookups;
 mod manage;
 mod model;
 mod outcomes;
 mod owners;
+mod peppers;
+mod revocation;
 mod rotation;
 mod secrets;

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use keygate::store::{Expect, Write};
 use keygate::{
-    BuildError, Change, Conflict, Filter, FoundSecret, Issued, KeyStatus, ManageError, MemoryStore,
-    NewKey, Policy, Rejection, Revocation, StoreErrorKind,
+    BuildError, Change, Conflict, Filter, Issued, KeyStatus, ManageError, MemoryStore, NewKey,
+    Policy, Rejection, StoreErrorKind,
 };
 
 use crate::common::*;
 
-async fn issue(world: &World) -> Issued {
+pub(crate) async fn issue(world: &World) -> Issued {
     let new = NewKey::for_owner("a").scopes(["orders:read"]);
     world.keys.manager().issue(new).await.unwrap()
 }
@@ -372,117 +371,6 @@ async fn an_expired_key_is_not_brought_back() {
 }
 
 #[tokio::test]
-async fn a_revocation_is_final_and_keeps_its_first_reason() {
-    let world = World::new().await;
-    let manager = world.keys.manager();
-    let issued = issue(&world).await;
-    let id = issued.info.key_id;
-    let _rotated = manager.rotate(&id).await.unwrap();
-    manager.disable(&id).await.unwrap();
-    let revoked = manager.revoke(&id, "leaked").await.unwrap();
-    assert!(revoked.changed && revoked.effective_within <= SECOND);
-    assert_eq!(revoked.info.status, KeyStatus::Revoked);
-    let at = keygate::Clock::wall(&world.clock);
-    let expected = Some(Revocation {
-        at,
-        reason: "leaked".into(),
-    });
-    let record = world.record(&id).await;
-    assert_eq!(record.revocation, expected);
-    world.clock.advance(HOUR);
-    let again = manager.revoke(&id, "another reason").await.unwrap();
-    assert!(!again.changed);
-    assert_eq!(again.info.revocation, expected);
-
-    let change = Change::new().name("x");
-    assert_eq!(
-        conflict(manager.change(&id, change).await),
-        Conflict::Revoked
-    );
-    assert_eq!(conflict(manager.disable(&id).await), Conflict::Revoked);
-    assert_eq!(conflict(manager.enable(&id).await), Conflict::Revoked);
-    assert_eq!(conflict(manager.rotate(&id).await), Conflict::Revoked);
-    assert_eq!(conflict(manager.supersede(&id).await), Conflict::Revoked);
-    assert_eq!(world.record(&id).await, record);
-    manager.finish_rotation(&id).await.unwrap();
-    world
-        .clock
-        .step_wall(-2 * i64::try_from(HOUR.as_millis()).unwrap());
-    let outcome = present(&world.keys, issued.key.expose()).await;
-    assert_eq!(rejection(outcome), Rejection::KeyRevoked);
-
-    // Not even a write that goes around the manager.
-    let stored = world.record(&id).await;
-    let mut cleared = stored.clone();
-    cleared.revocation = None;
-    cleared.version += 1;
-    let write = Write {
-        expect: Expect::Version(stored.version),
-        record: &cleared,
-        audit: &[],
-    };
-    let error = world.store.inner().write(write).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Stale);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_revocation_wins_over_any_changes_at_the_same_time() {
-    let world = World::new().await;
-    for _ in 0..20 {
-        let id = issue(&world).await.info.key_id;
-        let changing: Vec<_> = (0..40)
-            .map(|n| {
-                let manager = world.keys.manager().clone();
-                tokio::spawn(async move {
-                    match n % 3 {
-                        0 => manager
-                            .change(&id, Change::new().name(format!("n{n}")))
-                            .await
-                            .map(drop),
-                        1 => manager.disable(&id).await.map(drop),
-                        _ => manager.enable(&id).await.map(drop),
-                    }
-                })
-            })
-            .collect();
-        let manager = world.keys.manager().clone();
-        let revoking = tokio::spawn(async move { manager.revoke(&id, "leaked").await });
-        assert!(revoking.await.unwrap().unwrap().changed);
-        for change in changing {
-            if let Err(error) = change.await.unwrap() {
-                assert!(
-                    matches!(error, ManageError::Conflict(Conflict::Revoked)),
-                    "{error}"
-                );
-            }
-        }
-        assert!(world.record(&id).await.revocation.is_some());
-    }
-}
-
-#[tokio::test]
-async fn a_revocation_that_read_an_older_record_begins_again_and_keeps_the_change() {
-    let world = World::new().await;
-    let id = issue(&world).await.info.key_id;
-    let door = Door::new();
-    world.store.gets.once(Fault::Hold(door.clone()));
-    let manager = world.keys.manager().clone();
-    let revoking = tokio::spawn(async move { manager.revoke(&id, "").await });
-    door.arrival().await;
-    world
-        .keys
-        .manager()
-        .change(&id, Change::new().name("renamed"))
-        .await
-        .unwrap();
-    door.open();
-    assert!(revoking.await.unwrap().unwrap().changed);
-    let record = world.record(&id).await;
-    assert_eq!((record.name.as_str(), record.version), ("renamed", 3));
-    assert!(record.revocation.is_some());
-}
-
-#[tokio::test]
 async fn who_never_gets_a_word_in_is_told_to_try_again() {
     let world = World::new().await;
     let id = issue(&world).await.info.key_id;
@@ -522,98 +410,4 @@ async fn a_store_that_fails_is_reported_and_nothing_is_changed() {
     }
     assert_eq!(world.record(&id).await, before);
     assert!(present(&world.keys, issued.key.expose()).await.is_ok());
-}
-
-#[tokio::test]
-async fn only_the_right_secret_finds_a_key_whatever_its_status() {
-    let world = World::new().await;
-    let manager = world.keys.manager();
-    let old = issue(&world).await;
-    let id = old.info.key_id;
-    let new = manager.rotate(&id).await.unwrap();
-    let stranger = with_wrong_secret(old.key.expose());
-    let elsewhere = issue(&World::new().await).await;
-    for step in 0..4 {
-        for (text, secret) in [
-            (&old.key, FoundSecret::Previous),
-            (&new.key, FoundSecret::Current),
-        ] {
-            let found = manager.find(text.expose()).await.unwrap().unwrap();
-            assert_eq!((found.info.key_id, found.secret), (id, secret));
-            assert_eq!(found.info, manager.inspect(&id).await.unwrap());
-        }
-        for text in [
-            &stranger,
-            elsewhere.key.expose(),
-            &with_prefix(new.key.expose(), SANDBOX),
-            &with_prefix(new.key.expose(), DECLINED),
-        ] {
-            assert_eq!(manager.find(text).await.unwrap(), None);
-        }
-        match step {
-            0 => drop(manager.disable(&id).await.unwrap()),
-            1 => world.clock.advance(91 * DAY),
-            _ => drop(manager.revoke(&id, "").await.unwrap()),
-        }
-    }
-    assert!(matches!(
-        manager.find(id.as_str()).await,
-        Err(ManageError::Invalid(_))
-    ));
-}
-
-#[tokio::test]
-async fn lists_are_paged_in_the_order_of_ids_and_filtered() {
-    let world = World::new().await;
-    let manager = world.keys.manager();
-    let mut ids = Vec::new();
-    for n in 0..25 {
-        let owner = if n % 2 == 0 { "even" } else { "odd" };
-        let id = manager
-            .issue(NewKey::for_owner(owner))
-            .await
-            .unwrap()
-            .info
-            .key_id;
-        if n % 5 == 0 {
-            manager.revoke(&id, "").await.unwrap();
-        }
-        ids.push((id, owner, n % 5 == 0));
-    }
-    ids.sort_unstable();
-    type Wanted = fn(&(keygate::KeyId, &str, bool)) -> bool;
-    let filters: [(Filter, Wanted); 4] = [
-        (Filter::new(), |_| true),
-        (Filter::new().owner("odd"), |key| key.1 == "odd"),
-        (Filter::new().status(KeyStatus::Revoked), |key| key.2),
-        (
-            Filter::new().owner("even").status(KeyStatus::Active),
-            |key| key.1 == "even" && !key.2,
-        ),
-    ];
-    for (filter, wanted) in filters {
-        let expected: Vec<_> = ids
-            .iter()
-            .filter(|key| wanted(key))
-            .map(|key| key.0)
-            .collect();
-        for limit in [1, 3, 24, 25, 26, Filter::MAX_LIMIT] {
-            let mut listed = Vec::new();
-            let mut page = filter.clone().limit(limit);
-            loop {
-                let list = manager.list(page.clone()).await.unwrap();
-                assert!(list.keys.len() <= limit && list.unreadable.is_empty());
-                listed.extend(list.keys.iter().map(|info| info.key_id));
-                match list.next {
-                    Some(next) => page = page.after(next),
-                    None => break,
-                }
-            }
-            assert_eq!(listed, expected, "{filter:?} by {limit}");
-        }
-    }
-    world.store.corrupt(ids[3].0);
-    let list = manager.list(Filter::new()).await.unwrap();
-    assert_eq!((list.keys.len(), list.unreadable.len()), (24, 1));
-    assert_eq!(list.unreadable[0].id, ids[3].0.to_string());
 }

@@ -2,11 +2,13 @@
 //! histories of two processes on one store.
 
 mod history;
+mod op;
 mod reference;
 
 use proptest::prelude::*;
 
-use history::{Op, run};
+use history::run;
+use op::Op;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
@@ -14,7 +16,7 @@ proptest! {
     #[test]
     fn verdicts_are_those_of_the_model(
         capacity in prop::sample::select(vec![0, 2, 1_000]),
-        ops in prop::collection::vec(history::op(), 1..40),
+        ops in prop::collection::vec(op::op(), 1..40),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run(capacity, &ops));
