@@ -61,6 +61,9 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// A test that waits for longer has failed.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             arrived: Semaphore::new(0),
@@ -70,7 +73,8 @@ impl Door {
 
     /// Returns when one more answer stands before the door.
     pub(crate) async fn arrival(&self) {
-        self.arrived.acquire().await.unwrap().forget();
+        let arrived = tokio::time::timeout(Self::PATIENCE, self.arrived.acquire());
+        arrived.await.unwrap().unwrap().forget();
     }
 
     /// Lets through everyone, from now on.
