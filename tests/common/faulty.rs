@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     Delay(Duration),
     /// The store is asked, and its answer waits behind a door.
     Hold(Arc<Door>),
+    /// The question waits behind a door before the store is asked.
+    HoldBack(Arc<Door>),
     /// The store is not asked, and this answer waits behind a door.
     HoldFailure(Arc<Door>, StoreErrorKind),
     /// The store is asked, and the answer is that nobody knows.
@@ -54,7 +56,7 @@ pub(crate) enum Fault {
     NotDoneUnknown,
 }
 
-/// Where answers wait until they are let through.
+/// Where questions and answers wait until they are let through.
 pub(crate) struct Door {
     arrived: Semaphore,
     open: Semaphore,
@@ -71,7 +73,7 @@ impl Door {
         })
     }
 
-    /// Returns when one more answer stands before the door.
+    /// Returns when one more call stands before the door.
     pub(crate) async fn arrival(&self) {
         let arrived = tokio::time::timeout(Self::PATIENCE, self.arrived.acquire());
         arrived.await.unwrap().unwrap().forget();
@@ -170,6 +172,10 @@ impl FaultyStore {
                 let answer = ask.await;
                 door.pass().await;
                 answer
+            }
+            Fault::HoldBack(door) => {
+                door.pass().await;
+                ask.await
             }
             Fault::HoldFailure(door, kind) => {
                 door.pass().await;

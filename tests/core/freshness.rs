@@ -166,3 +166,19 @@ async fn a_process_that_was_frozen_does_not_use_what_it_held() {
     let outcome = present(&world.keys, issued.key.expose()).await;
     assert_eq!(rejection(outcome), Rejection::KeyRevoked);
 }
+
+#[tokio::test]
+async fn what_is_read_while_a_revocation_is_on_its_way_is_not_used_after_it() {
+    let world = World::new().await;
+    let issued = issue(&world.keys).await;
+    let door = Door::new();
+    world.store.writes.once(Fault::HoldBack(door.clone()));
+    let (manager, id) = (world.keys.manager().clone(), issued.info.key_id);
+    let revoking = tokio::spawn(async move { manager.revoke(&id, "").await });
+    door.arrival().await;
+    assert!(present(&world.keys, issued.key.expose()).await.is_ok());
+    door.open();
+    assert!(revoking.await.unwrap().unwrap().changed);
+    let outcome = present(&world.keys, issued.key.expose()).await;
+    assert_eq!(rejection(outcome), Rejection::KeyRevoked);
+}

@@ -317,6 +317,18 @@ async fn requests_beyond_the_lookups_that_may_wait_are_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn lookups_that_nobody_waits_for_any_more_take_no_place() {
+    let world = World::with(|builder| builder.max_lookups(1)).await;
+    let (left, next) = (issue(&world.keys).await, issue(&world.keys).await);
+    world.store.gets.once(Fault::Hang);
+    let request = spawn(&world.keys, &left);
+    until_the_store_is_asked(&world).await;
+    request.abort();
+    assert!(request.await.is_err());
+    assert!(present(&world.keys, next.key.expose()).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_full_cache_changes_no_verdict() {
     let world = World::with(|builder| builder.cache_capacity(0)).await;
     let issued = issue(&world.keys).await;
