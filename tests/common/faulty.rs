@@ -1,0 +1,231 @@
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use keygate::store::{Abilities, Listed, Page, Unreadable, Write};
+use keygate::{KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind};
+use tokio::sync::Semaphore;
+
+/// A store that does what the one inside does, and misbehaves on demand.
+pub(crate) struct FaultyStore {
+    inner: Arc<dyn KeyStore>,
+    pub(crate) gets: Calls,
+    pub(crate) writes: Calls,
+    pub(crate) lists: Calls,
+    corrupt: Mutex<BTreeSet<KeyId>>,
+    /// Held by every call that is under way.
+    token: Arc<()>,
+}
+
+/// One method of a [`FaultyStore`]: how often it was called, and what goes wrong with it.
+#[derive(Default)]
+pub(crate) struct Calls {
+    count: AtomicUsize,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Default)]
+struct Plan {
+    next: VecDeque<Fault>,
+    always: Fault,
+}
+
+/// What happens to a call.
+#[derive(Clone, Default)]
+pub(crate) enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// The store is not asked, and this is the answer.
+    Fail(StoreErrorKind),
+    /// There is never an answer, and the store is not asked.
+    Hang,
+    /// The store is asked after a while.
+    Delay(Duration),
+    /// The store is asked, and its answer waits behind a door.
+    Hold(Arc<Door>),
+    /// The question waits behind a door before the store is asked.
+    HoldBack(Arc<Door>),
+    /// The store is not asked, and this answer waits behind a door.
+    HoldFailure(Arc<Door>, StoreErrorKind),
+    /// The store is asked, and the answer is that nobody knows.
+    DoneUnknown,
+    /// The store is not asked, and the answer is that nobody knows.
+    NotDoneUnknown,
+}
+
+/// Where questions and answers wait until they are let through.
+pub(crate) struct Door {
+    arrived: Semaphore,
+    open: Semaphore,
+}
+
+impl Door {
+    /// A test that waits for longer has failed.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            arrived: Semaphore::new(0),
+            open: Semaphore::new(0),
+        })
+    }
+
+    /// Returns when one more call stands before the door.
+    pub(crate) async fn arrival(&self) {
+        let arrived = tokio::time::timeout(Self::PATIENCE, self.arrived.acquire());
+        arrived.await.unwrap().unwrap().forget();
+    }
+
+    /// Lets through everyone, from now on.
+    pub(crate) fn open(&self) {
+        self.open.add_permits(1_000_000);
+    }
+
+    async fn pass(&self) {
+        self.arrived.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
+    }
+}
+
+impl Calls {
+    /// How often it was called so far.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// From now on every call meets `fault`.
+    pub(crate) fn always(&self, fault: Fault) {
+        self.plan().always = fault;
+    }
+
+    /// The next call meets `fault`, after those that were planned before.
+    pub(crate) fn once(&self, fault: Fault) {
+        self.plan().next.push_back(fault);
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn heal(&self) {
+        *self.plan() = Plan::default();
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) -> Fault {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        let mut plan = self.plan();
+        plan.next.pop_front().unwrap_or_else(|| plan.always.clone())
+    }
+}
+
+impl FaultyStore {
+    pub(crate) fn new(inner: impl KeyStore) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            gets: Calls::default(),
+            writes: Calls::default(),
+            lists: Calls::default(),
+            corrupt: Mutex::default(),
+            token: Arc::new(()),
+        }
+    }
+
+    /// The store inside, which does not misbehave and counts nothing.
+    pub(crate) fn inner(&self) -> &dyn KeyStore {
+        &*self.inner
+    }
+
+    /// How many calls are under way now.
+    pub(crate) fn under_way(&self) -> usize {
+        Arc::strong_count(&self.token) - 1
+    }
+
+    /// From now on the record of `id` cannot be read.
+    pub(crate) fn corrupt(&self, id: KeyId) {
+        self.corrupt_ids().insert(id);
+    }
+
+    fn corrupt_ids(&self) -> MutexGuard<'_, BTreeSet<KeyId>> {
+        self.corrupt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer of `ask`, after and before what `fault` has in store.
+    async fn meet<T>(
+        &self,
+        fault: Fault,
+        ask: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let _under_way = Arc::clone(&self.token);
+        match fault {
+            Fault::None => ask.await,
+            Fault::Fail(kind) => Err(kind.into()),
+            Fault::Hang => std::future::pending().await,
+            Fault::Delay(time) => {
+                tokio::time::sleep(time).await;
+                ask.await
+            }
+            Fault::Hold(door) => {
+                let answer = ask.await;
+                door.pass().await;
+                answer
+            }
+            Fault::HoldBack(door) => {
+                door.pass().await;
+                ask.await
+            }
+            Fault::HoldFailure(door, kind) => {
+                door.pass().await;
+                Err(kind.into())
+            }
+            Fault::DoneUnknown => {
+                ask.await?;
+                Err(StoreErrorKind::OutcomeUnknown.into())
+            }
+            Fault::NotDoneUnknown => Err(StoreErrorKind::OutcomeUnknown.into()),
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl KeyStore for FaultyStore {
+    async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        let fault = self.gets.begin();
+        if self.corrupt_ids().contains(id) {
+            return Err(StoreErrorKind::Corrupt.into());
+        }
+        self.meet(fault, self.inner.get(id)).await
+    }
+
+    async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
+        let fault = self.writes.begin();
+        self.meet(fault, self.inner.write(change)).await
+    }
+
+    async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
+        let fault = self.lists.begin();
+        let mut listed = self.meet(fault, self.inner.list(page)).await?;
+        let corrupt = self.corrupt_ids();
+        let (unreadable, records) = listed
+            .records
+            .into_iter()
+            .partition(|record| corrupt.contains(&record.id));
+        listed.records = records;
+        let unreadable: Vec<KeyRecord> = unreadable;
+        listed
+            .unreadable
+            .extend(unreadable.into_iter().map(|record| Unreadable {
+                id: record.id.to_string(),
+                error: StoreErrorKind::Corrupt.into(),
+            }));
+        Ok(listed)
+    }
+
+    fn abilities(&self) -> Abilities<'_> {
+        self.inner.abilities()
+    }
+}

@@ -1,0 +1,184 @@
+//! Nothing that was read is believed for longer than a second, or past a change in this process.
+
+use std::sync::Arc;
+
+use keygate::{Error, Rejection, StoreErrorKind};
+
+use crate::common::*;
+use crate::lookups::{issue, spawn};
+
+#[tokio::test]
+async fn an_outage_is_ridden_out_on_fresh_entries_and_on_no_others() {
+    let world = World::new().await;
+    let (known, unknown) = (issue(&world.keys).await, issue(&world.keys).await);
+    present(&world.keys, known.key.expose()).await.unwrap();
+    world
+        .store
+        .gets
+        .always(Fault::Fail(StoreErrorKind::Unavailable));
+    world.clock.advance(millis(999));
+    assert!(present(&world.keys, known.key.expose()).await.is_ok());
+    failure(present(&world.keys, unknown.key.expose()).await);
+    world.clock.advance(millis(1));
+    failure(present(&world.keys, known.key.expose()).await);
+    failure(present(&world.keys, &with_wrong_secret(known.key.expose())).await);
+    world.store.gets.heal();
+    assert!(present(&world.keys, known.key.expose()).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_answer_that_took_a_second_is_not_used_and_asked_for_once_more() {
+    let world = World::new().await;
+    let issued = issue(&world.keys).await;
+    let calls = world.store.gets.count();
+    let door = Door::new();
+    world.store.gets.once(Fault::Hold(Arc::clone(&door)));
+    let request = spawn(&world.keys, &issued);
+    door.arrival().await;
+    world.clock.advance(SECOND);
+    door.open();
+    assert!(request.await.unwrap().is_ok());
+    assert_eq!(world.store.gets.count(), calls + 2);
+
+    // Twice in a row it is our failure.
+    world.clock.advance(SECOND);
+    let doors = [Door::new(), Door::new()];
+    for door in &doors {
+        world.store.gets.once(Fault::Hold(Arc::clone(door)));
+    }
+    let request = spawn(&world.keys, &issued);
+    for door in &doors {
+        door.arrival().await;
+        world.clock.advance(SECOND);
+        door.open();
+    }
+    assert!(matches!(
+        failure(request.await.unwrap()),
+        Error::Timeout { .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_read_that_began_before_a_revocation_is_not_used_after_it() {
+    let world = World::new().await;
+    let issued = issue(&world.keys).await;
+    let door = Door::new();
+    world.store.gets.once(Fault::Hold(Arc::clone(&door)));
+    let request = spawn(&world.keys, &issued);
+    door.arrival().await;
+    world
+        .keys
+        .manager()
+        .revoke(&issued.info.key_id, "leaked")
+        .await
+        .unwrap();
+    let late = spawn(&world.keys, &issued);
+    tokio::task::yield_now().await;
+    door.open();
+    assert_eq!(rejection(request.await.unwrap()), Rejection::KeyRevoked);
+    assert_eq!(rejection(late.await.unwrap()), Rejection::KeyRevoked);
+    let cached = present(&world.keys, issued.key.expose()).await;
+    assert_eq!(rejection(cached), Rejection::KeyRevoked);
+}
+
+/// The write is durable and its acknowledgement is on its way: from when it arrives, or its caller
+/// gives up, no entry from before is used.
+#[tokio::test]
+async fn a_revocation_whose_caller_stopped_waiting_is_honoured_all_the_same() {
+    let world = World::new().await;
+    let issued = issue(&world.keys).await;
+    present(&world.keys, issued.key.expose()).await.unwrap();
+    let door = Door::new();
+    world.store.writes.once(Fault::Hold(Arc::clone(&door)));
+    let (manager, id) = (world.keys.manager().clone(), issued.info.key_id);
+    let revoking = tokio::spawn(async move { manager.revoke(&id, "").await });
+    door.arrival().await;
+    present(&world.keys, issued.key.expose()).await.ok();
+    revoking.abort();
+    assert!(revoking.await.is_err());
+    let outcome = present(&world.keys, issued.key.expose()).await;
+    assert_eq!(rejection(outcome), Rejection::KeyRevoked);
+}
+
+#[tokio::test]
+async fn a_revocation_by_another_gate_is_honoured_after_a_second() {
+    let world = World::new().await;
+    let other = world.second_gate().await;
+    let issued = issue(&world.keys).await;
+    present(&world.keys, issued.key.expose()).await.unwrap();
+    present(&other, issued.key.expose()).await.unwrap();
+    other
+        .manager()
+        .revoke(&issued.info.key_id, "")
+        .await
+        .unwrap();
+    let there = present(&other, issued.key.expose()).await;
+    assert_eq!(
+        rejection(there),
+        Rejection::KeyRevoked,
+        "at once where it was made"
+    );
+    world.clock.advance(millis(999));
+    assert!(
+        present(&world.keys, issued.key.expose()).await.is_ok(),
+        "the entry is still fresh"
+    );
+    world.clock.advance(millis(1));
+    let here = present(&world.keys, issued.key.expose()).await;
+    assert_eq!(rejection(here), Rejection::KeyRevoked);
+}
+
+#[tokio::test]
+async fn the_age_of_an_entry_counts_from_before_its_read_and_not_from_its_arrival() {
+    let world = World::new().await;
+    let other = world.second_gate().await;
+    let issued = issue(&world.keys).await;
+    let door = Door::new();
+    world.store.gets.once(Fault::Hold(Arc::clone(&door)));
+    let request = spawn(&world.keys, &issued);
+    door.arrival().await;
+    other
+        .manager()
+        .revoke(&issued.info.key_id, "")
+        .await
+        .unwrap();
+    world.clock.advance(millis(900));
+    door.open();
+    assert!(request.await.unwrap().is_ok(), "0.9 s old");
+    world.clock.advance(millis(100));
+    let outcome = present(&world.keys, issued.key.expose()).await;
+    assert_eq!(rejection(outcome), Rejection::KeyRevoked);
+}
+
+#[tokio::test]
+async fn a_process_that_was_frozen_does_not_use_what_it_held() {
+    let world = World::new().await;
+    let other = world.second_gate().await;
+    let issued = issue(&world.keys).await;
+    present(&world.keys, issued.key.expose()).await.unwrap();
+    other
+        .manager()
+        .revoke(&issued.info.key_id, "")
+        .await
+        .unwrap();
+    world.clock.advance_monotonic(DAY);
+    world.clock.step_wall(-5_000);
+    let outcome = present(&world.keys, issued.key.expose()).await;
+    assert_eq!(rejection(outcome), Rejection::KeyRevoked);
+}
+
+#[tokio::test]
+async fn what_is_read_while_a_revocation_is_on_its_way_is_not_used_after_it() {
+    let world = World::new().await;
+    let issued = issue(&world.keys).await;
+    let door = Door::new();
+    world.store.writes.once(Fault::HoldBack(door.clone()));
+    let (manager, id) = (world.keys.manager().clone(), issued.info.key_id);
+    let revoking = tokio::spawn(async move { manager.revoke(&id, "").await });
+    door.arrival().await;
+    assert!(present(&world.keys, issued.key.expose()).await.is_ok());
+    door.open();
+    assert!(revoking.await.unwrap().unwrap().changed);
+    let outcome = present(&world.keys, issued.key.expose()).await;
+    assert_eq!(rejection(outcome), Rejection::KeyRevoked);
+}

@@ -1,0 +1,25 @@
+//! The decision and the management of keys, through the public API and on the default features.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper that fails fails its test"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod authenticate;
+mod ceiling;
+mod ceiling_histories;
+mod finding;
+mod freshness;
+mod lookups;
+mod manage;
+mod model;
+mod outcomes;
+mod owners;
+mod peppers;
+mod revocation;
+mod rotation;
+mod secrets;

@@ -1,0 +1,148 @@
+//! MACs, and the peppers that they are made with.
+
+use keygate::{
+    BuildError, Error, Mac, ManageError, NewKey, Pepper, PepperId, PepperRing, Rejection,
+};
+
+use crate::common::*;
+
+#[tokio::test]
+async fn the_mac_of_one_key_pasted_into_another_opens_nothing() {
+    let world = World::new().await;
+    let manager = world.keys.manager();
+    let mine = manager.issue(NewKey::for_owner("mallory")).await.unwrap();
+    let theirs = manager.issue(NewKey::for_owner("alice")).await.unwrap();
+    let pasted = world.record(&mine.info.key_id).await.secrets;
+    world
+        .edit(&theirs.info.key_id, |record| record.secrets = pasted)
+        .await;
+    let id = theirs.info.key_id.to_string();
+    let text = forge(LIVE, &id, secret_of(mine.key.expose()));
+    assert_eq!(
+        rejection(present(&world.keys, &text).await),
+        Rejection::KeyInvalid
+    );
+    assert!(present(&world.keys, mine.key.expose()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_record_under_a_pepper_that_is_not_in_the_ring_is_our_failure() {
+    let world = World::new().await;
+    let issued = world
+        .keys
+        .manager()
+        .issue(NewKey::for_owner("a"))
+        .await
+        .unwrap();
+    let (id, text) = (issued.info.key_id, issued.key.expose());
+    world
+        .edit(&id, |record| record.secrets.current.pepper = PepperId(7))
+        .await;
+    for text in [text, &with_wrong_secret(text)] {
+        for _cold_then_cached in 0..2 {
+            match failure(present(&world.keys, text).await) {
+                Error::UnknownPepper { key_id, pepper } => {
+                    assert_eq!((key_id, pepper), (id, PepperId(7)));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let found = world.keys.manager().find(text).await;
+    assert!(matches!(
+        found,
+        Err(ManageError::UnknownPepper(PepperId(7)))
+    ));
+}
+
+#[tokio::test]
+async fn a_mac_of_another_pepper_under_a_known_id_opens_nothing() {
+    let world = World::new().await;
+    let issued = world
+        .keys
+        .manager()
+        .issue(NewKey::for_owner("a"))
+        .await
+        .unwrap();
+    world
+        .edit(&issued.info.key_id, |record| {
+            record.secrets.current.mac = Mac::from_bytes([7; 32]);
+        })
+        .await;
+    let outcome = present(&world.keys, issued.key.expose()).await;
+    assert_eq!(rejection(outcome), Rejection::KeyInvalid);
+}
+
+#[tokio::test]
+async fn keys_of_every_pepper_in_the_ring_open_and_new_ones_are_made_with_the_active_one() {
+    let world = World::new().await;
+    let old = world
+        .keys
+        .manager()
+        .issue(NewKey::for_owner("a"))
+        .await
+        .unwrap();
+    let fresh = Pepper::generate_base64().unwrap();
+    let second = || Pepper::from_base64(&fresh).unwrap();
+    let ring = PepperRing::new(PepperId(1), pepper())
+        .verify_only(PepperId(2), second())
+        .unwrap();
+    let preparing = builder(world.store.clone(), &world.clock)
+        .peppers(ring)
+        .build()
+        .await
+        .unwrap();
+    let ring = PepperRing::new(PepperId(2), second())
+        .verify_only(PepperId(1), pepper())
+        .unwrap();
+    let switched = builder(world.store.clone(), &world.clock)
+        .peppers(ring)
+        .build()
+        .await
+        .unwrap();
+    let new = switched
+        .manager()
+        .issue(NewKey::for_owner("a"))
+        .await
+        .unwrap();
+    let record = world.record(&new.info.key_id).await;
+    assert_eq!(record.secrets.current.pepper, PepperId(2));
+    for gate in [&preparing, &switched] {
+        assert!(present(gate, old.key.expose()).await.is_ok());
+        assert!(present(gate, new.key.expose()).await.is_ok());
+    }
+    failure(present(&world.keys, new.key.expose()).await);
+
+    // A rotation moves a key to the active pepper, and both its secrets open.
+    let rotated = switched.manager().rotate(&old.info.key_id).await.unwrap();
+    let secrets = world.record(&old.info.key_id).await.secrets;
+    assert_eq!(secrets.current.pepper, PepperId(2));
+    assert_eq!(secrets.previous.unwrap().pepper, PepperId(1));
+    for text in [old.key.expose(), rotated.key.expose()] {
+        assert!(present(&switched, text).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_pepper_under_a_known_id_fails_at_start() {
+    let world = World::new().await;
+    let wrong = builder(world.store.clone(), &world.clock).pepper(fresh_pepper());
+    match wrong.build().await {
+        Err(BuildError::WrongPepper(id)) => assert_eq!(id, PepperId(1)),
+        other => panic!("{other:?}"),
+    }
+    let ring = PepperRing::new(PepperId(2), fresh_pepper())
+        .verify_only(PepperId(1), fresh_pepper())
+        .unwrap();
+    let wrong = builder(world.store.clone(), &world.clock).peppers(ring);
+    assert!(matches!(
+        wrong.build().await,
+        Err(BuildError::WrongPepper(PepperId(1)))
+    ));
+    assert!(
+        builder(world.store.clone(), &world.clock)
+            .build()
+            .await
+            .is_ok()
+    );
+}
