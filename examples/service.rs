@@ -360,7 +360,7 @@ async fn run() -> Result<(), Failure> {
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| format!("cannot listen on {bind} (KEYGATE_BIND): {error}"))?;
-    bootstrap(&keys, &*store).await?;
+    bootstrap(&keys, &store).await?;
     drop(starting);
 
     let address = listener.local_addr()?;

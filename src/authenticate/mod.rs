@@ -301,7 +301,7 @@ impl Shared {
         let key = PresentedKey::parse(text).map_err(|_| Rejection::KeyInvalid)?;
         self.environments.admit(key).inspect_err(|rejection| {
             if *rejection == Rejection::KeyInvalid {
-                self.peppers.find(&key, &self.decoy);
+                self.peppers.find(&key, &self.decoy, self.clock.wall());
             }
         })
     }
@@ -316,7 +316,7 @@ impl Shared {
     ) -> Result<Verified<'e>, Refusal> {
         let entry = entry.filter(|entry| entry.environment == presented.environment);
         let secrets = entry.map_or(&self.decoy, |entry| &entry.secrets);
-        let matched = self.peppers.find(&presented.key, secrets);
+        let matched = self.peppers.find(&presented.key, secrets, now.wall);
         let Some(entry) = entry else {
             return Err(Rejection::KeyInvalid.into());
         };
@@ -361,8 +361,29 @@ impl Shared {
         stamp.generation == self.changes.generation(id) && now.is_within(FRESH_FOR, stamp.read_at)
     }
 
+    /// What the cache knows of `id`, if it is still to be used.
+    fn cached(&self, id: &KeyId) -> Option<Lookup> {
+        let now = Now::of(&*self.clock);
+        let known = |entry: &Entry| {
+            self.is_fresh(id, &entry.stamp, now)
+                .then(|| Lookup::Known(entry.clone()))
+        };
+        let unknown = |stamp: &Stamp| {
+            self.is_fresh(id, stamp, now)
+                .then_some(Lookup::Unknown(*stamp))
+        };
+        self.known
+            .read(id, known)
+            .flatten()
+            .or_else(|| self.unknown.read(id, unknown).flatten())
+    }
+
     /// Asks the store and caches its answer. What is stamped is the moment before the question.
     async fn look_up(self: Arc<Self>, id: KeyId) -> Result<Lookup, Error> {
+        // Another lookup may have landed since the cache was read.
+        if let Some(landed) = self.cached(&id) {
+            return Ok(landed);
+        }
         let stamp = Stamp {
             generation: self.changes.generation(&id),
             read_at: Now::of(&*self.clock),

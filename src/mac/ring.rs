@@ -5,8 +5,9 @@ use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::{Mac, Pepper, PepperError, PepperId};
+use crate::clock::Timestamp;
 use crate::key::{KeyId, PresentedKey, SECRET_LEN};
-use crate::record::Secrets;
+use crate::record::{SecretSlot, Secrets};
 
 /// One active pepper, which makes new MACs, and any number of others that only verify.
 ///
@@ -52,7 +53,7 @@ impl PepperRing {
     /// Which of `secrets` the presented key holds.
     ///
     /// One MAC per pepper and every slot compared, whatever matches: the time tells nothing.
-    pub(crate) fn find(&self, key: &PresentedKey<'_>, secrets: &Secrets) -> Match {
+    pub(crate) fn find(&self, key: &PresentedKey<'_>, secrets: &Secrets, now: Timestamp) -> Match {
         let mut current = Choice::from(0);
         let mut previous = Choice::from(0);
         for pepper in &self.peppers {
@@ -68,7 +69,8 @@ impl PepperRing {
         } else if previous.into() {
             Match::Previous
         } else {
-            match secrets.slots().find(|slot| !self.knows(slot.pepper)) {
+            let uncheckable = |slot: &&SecretSlot| !slot.has_ended(now) && !self.knows(slot.pepper);
+            match secrets.slots().find(uncheckable) {
                 Some(slot) => Match::UnknownPepper(slot.pepper),
                 None => Match::None,
             }
@@ -101,9 +103,9 @@ impl fmt::Debug for PepperRing {
 pub(crate) enum Match {
     Current,
     Previous,
-    /// No slot matches, and all of them could be checked.
+    /// No slot matches, and all that are live could be checked.
     None,
-    /// No slot matches, and this ring cannot check one of them: nothing is proved either way.
+    /// No slot matches, and this ring cannot check a live one: nothing is proved either way.
     UnknownPepper(PepperId),
 }
 
@@ -149,8 +151,6 @@ fn keyed_state(key: &[u8]) -> Hmac<Sha256> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
-    use crate::record::SecretSlot;
 
     fn vectors() -> Vec<(String, Vec<u8>, [u8; 32])> {
         let data: serde_json::Value =
@@ -206,23 +206,26 @@ mod tests {
         let ring = PepperRing::new(PepperId(2), fresh())
             .verify_only(PepperId(1), Pepper::from_bytes(pepper).unwrap())
             .unwrap();
-        let other = slot(1, [9; 32]);
-        assert_eq!(ring.find(&key, &one(slot(1, mac))), Match::Current);
-        let rotating = Secrets {
-            current: other.clone(),
-            previous: Some(slot(1, mac)),
+        let now = Timestamp::from_unix_millis(1_000).unwrap();
+        let find = |secrets: Secrets| ring.find(&key, &secrets, now);
+        let with_previous = |previous| Secrets {
+            current: slot(1, [9; 32]),
+            previous: Some(previous),
         };
-        assert_eq!(ring.find(&key, &rotating), Match::Previous);
-        assert_eq!(ring.find(&key, &one(other)), Match::None);
-        assert_eq!(
-            ring.find(&key, &one(slot(2, mac))),
-            Match::None,
-            "a MAC under another pepper's id is no match"
-        );
-        assert_eq!(
-            ring.find(&key, &one(slot(3, mac))),
-            Match::UnknownPepper(PepperId(3))
-        );
+        assert_eq!(find(one(slot(1, mac))), Match::Current);
+        assert_eq!(find(with_previous(slot(1, mac))), Match::Previous);
+        assert_eq!(find(one(slot(1, [9; 32]))), Match::None);
+        let under_another_id = find(one(slot(2, mac)));
+        assert_eq!(under_another_id, Match::None, "its pepper is another");
+        let unknown = Match::UnknownPepper(PepperId(3));
+        assert_eq!(find(one(slot(3, mac))), unknown);
+        assert_eq!(find(with_previous(slot(3, mac))), unknown);
+        let ended = SecretSlot {
+            not_after: Some(now),
+            ..slot(3, mac)
+        };
+        let retired = find(with_previous(ended));
+        assert_eq!(retired, Match::None, "an ended secret opens nothing anyway");
     }
 
     #[test]

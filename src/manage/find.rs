@@ -38,7 +38,7 @@ impl KeyManager {
         else {
             return Ok(None);
         };
-        let secret = match self.shared.peppers.find(&key, &record.secrets) {
+        let secret = match self.shared.peppers.find(&key, &record.secrets, self.now()) {
             Match::Current => FoundSecret::Current,
             Match::Previous => FoundSecret::Previous,
             Match::None => return Ok(None),

@@ -1,5 +1,5 @@
 use super::new_key::Lifetime;
-use super::{KeyManager, ManageError, NewKey};
+use super::{Excess, KeyManager, ManageError, NewKey};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText, Prefix};
@@ -82,7 +82,10 @@ impl KeyManager {
                 record.allowed_ips.clone_from(&ceiling.allowed_ips);
             }
             record.rate_limit = ceiling.rate_limit;
-            let excesses = ceiling.excess_to_hold(&record);
+            let mut excesses = ceiling.excess_to_hold(&record);
+            if let Some(most) = ceiling.ends_at.filter(|end| now >= *end) {
+                excesses.push(Excess::Expiry { most });
+            }
             if !excesses.is_empty() {
                 return Err(ManageError::BeyondCeiling(excesses));
             }
@@ -97,16 +100,16 @@ impl KeyManager {
 
     fn prefix_for(&self, new: &NewKey) -> Result<Prefix, ManageError> {
         let environments = &self.shared.environments;
-        match (&new.environment, self.ceiling()) {
-            (None, None) => Ok(environments.primary().clone()),
-            (None, Some(ceiling)) => Ok(ceiling.environment.clone()),
-            (Some(named), _) => environments.accepted(named).cloned().ok_or_else(|| {
-                let accepted: Vec<&str> = environments.all_accepted().map(Prefix::as_str).collect();
-                ManageError::Invalid(format!(
-                    "this service has no environment {named:?}: it has {}",
-                    accepted.join(", ")
-                ))
-            }),
-        }
+        let callers = self.ceiling().map(|ceiling| ceiling.environment.as_str());
+        let Some(named) = new.environment.as_deref().or(callers) else {
+            return Ok(environments.primary().clone());
+        };
+        environments.accepted(named).cloned().ok_or_else(|| {
+            let accepted: Vec<&str> = environments.all_accepted().map(Prefix::as_str).collect();
+            ManageError::Invalid(format!(
+                "this service has no environment {named:?}: it has {}",
+                accepted.join(", ")
+            ))
+        })
     }
 }

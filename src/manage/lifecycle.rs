@@ -103,7 +103,8 @@ impl KeyManager {
     /// Ends a key for good. Nothing brings it back. Revoking it again changes nothing.
     ///
     /// # Errors
-    /// [`ManageError::BeyondCeiling`], and as [`inspect`](Self::inspect).
+    /// [`ManageError::BeyondCeiling`], [`Conflict::Busy`] when others changed the key thousands of
+    /// times meanwhile, and as [`inspect`](Self::inspect).
     pub async fn revoke(
         &self,
         id: &KeyId,

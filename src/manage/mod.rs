@@ -40,6 +40,9 @@ use ceiling::Ceiling;
 
 /// Issues, shows, changes, rotates and revokes keys. Cloning it is cheap.
 ///
+/// It acts for the host, on every key of the store, also on those of environments that this process
+/// does not serve. [`on_behalf_of`](Self::on_behalf_of) makes one that acts for a caller.
+///
 /// ```
 /// # use keygate::*;
 /// # async fn run(manager: &KeyManager) -> Result<(), ManageError> {
@@ -147,8 +150,7 @@ impl KeyManager {
     }
 
     fn sees(&self, record: &KeyRecord) -> bool {
-        self.shared.environments.index_of(&record.prefix).is_some()
-            && self.ceiling().is_none_or(|ceiling| ceiling.sees(record))
+        self.ceiling().is_none_or(|ceiling| ceiling.sees(record))
     }
 
     fn now(&self) -> Timestamp {

@@ -18,6 +18,8 @@ pub(super) enum Demand {
 impl KeyManager {
     /// A change gives way to others so often before it gives up. Each time another one succeeded.
     const ATTEMPTS: usize = 64;
+    /// Nobody holds up the end of a key by changing it again and again.
+    const ATTEMPTS_TO_WEAKEN: usize = 4096;
 
     /// Reads the record, lets `change` alter it, and writes it if nobody else did in between;
     /// otherwise begins again. Where `change` answers `None`, nothing is to be done.
@@ -27,7 +29,11 @@ impl KeyManager {
         demand: Demand,
         mut change: impl FnMut(&mut KeyRecord) -> Result<Option<AuditAction>, ManageError> + Send,
     ) -> Result<Updated, ManageError> {
-        for _ in 0..Self::ATTEMPTS {
+        let attempts = match demand {
+            Demand::Weaken => Self::ATTEMPTS_TO_WEAKEN,
+            Demand::Hold => Self::ATTEMPTS,
+        };
+        for _ in 0..attempts {
             let before = self.read(id).await?;
             self.demand(demand, &before)?;
             let mut after = before.clone();

@@ -133,7 +133,7 @@ async fn a_thousand_requests_for_one_key_ask_the_store_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_requests_on_many_threads_ask_the_store_at_most_once_per_thread() {
+async fn a_thousand_requests_on_many_threads_ask_the_store_once() {
     let world = World::new().await;
     let issued = issue(&world.keys).await;
     let calls = world.store.gets.count();
@@ -145,9 +145,7 @@ async fn a_thousand_requests_on_many_threads_ask_the_store_at_most_once_per_thre
     for request in waiting {
         assert!(request.await.unwrap().is_ok());
     }
-    // A thread that had looked into the cache just before the answer got there asks once more.
-    let asked = world.store.gets.count() - calls;
-    assert!((1..=5).contains(&asked), "{asked} calls");
+    assert_eq!(world.store.gets.count(), calls + 1);
 }
 
 #[tokio::test]

@@ -147,7 +147,7 @@ async fn values_show_no_secret_no_pepper_and_no_mac() {
         printed.debug(&keys.manager().find(text).await.unwrap());
         let header = format!("Bearer {text}");
         let line = |name: &str| {
-            (name == "authorization")
+            name.eq_ignore_ascii_case("authorization")
                 .then_some(header.as_bytes())
                 .into_iter()
         };
