@@ -84,7 +84,7 @@ async fn each_damaged_column_is_named_and_hides_no_other_record() {
             limit: 10,
         };
         let listed = store.list(&page).await.unwrap();
-        assert_eq!(listed.records, [sound.clone()], "{case}");
+        assert_eq!(listed.records, std::slice::from_ref(&sound), "{case}");
         assert_eq!(listed.unreadable.len(), 1, "{case}");
         assert_eq!(listed.unreadable[0].id, damaged.id.as_str());
         for error in [&error, &listed.unreadable[0].error] {
@@ -121,7 +121,7 @@ async fn a_damaged_id_is_listed_as_it_is_stored() {
             limit: 10,
         };
         let listed = store.list(&page).await.unwrap();
-        assert_eq!(listed.records, [sound.clone()]);
+        assert_eq!(listed.records, std::slice::from_ref(&sound));
         assert!(listed.unreadable.iter().any(|row| row.id == shown));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use keygate::{KeyStore, SqliteOpenError, SqliteStore};
 use rusqlite::config::DbConfig;
@@ -178,15 +179,24 @@ async fn a_setup_that_was_interrupted_is_done_again() {
     assert_eq!(store.get(&record.id).await.unwrap(), Some(record));
 }
 
+/// SQLite itself waits for one of these locks when it switches to WAL, and not for the other.
 #[tokio::test]
-async fn a_file_that_somebody_keeps_locked_is_reported_as_locked() {
-    let place = Place::new();
-    let hand = place.by_hand();
-    hand.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    let error = refusal(&place.path()).await;
-    assert!(matches!(error, SqliteOpenError::Locked { .. }), "{error:?}");
-    hand.execute_batch("COMMIT").unwrap();
-    place.open().await;
+async fn a_new_file_that_somebody_locks_is_waited_for_and_then_reported_as_locked() {
+    for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+        let place = Place::new();
+        let hand = place.by_hand();
+        hand.execute_batch(lock).unwrap();
+        let error = refusal(&place.path()).await;
+        assert!(
+            matches!(error, SqliteOpenError::Locked { .. }),
+            "{lock}: {error:?}"
+        );
+        let (store, ()) = tokio::join!(place.open(), async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            hand.execute_batch("COMMIT").unwrap();
+        });
+        insert(&store, &record()).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -195,7 +205,7 @@ async fn a_store_opens_while_another_process_writes() {
     place.open().await;
     let hand = place.by_hand();
     hand.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let store = place.open().await;
     assert!(started.elapsed().as_secs() < 4, "it waited for the writer");
     assert_eq!(events(&store).await.len(), 0);

@@ -242,6 +242,9 @@ fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+    use std::time::Instant;
+
     use super::*;
     use crate::mac::{Mac, PepperId};
     use crate::record::{SecretSlot, Secrets};
@@ -344,20 +347,27 @@ mod tests {
             .iter_mut()
             .chain([&mut connections.reader])
         {
-            *reader = Connection::open(&path).unwrap();
-            reader.busy_timeout(Duration::ZERO).unwrap();
+            *reader = open::open_reader(&path).unwrap();
         }
         let other = Connection::open(&path).unwrap();
         let store = SqliteStore::start(&path, connections).unwrap();
 
         other.execute_batch("BEGIN EXCLUSIVE").unwrap();
-        let refused = store.get(&record.id).await.unwrap_err();
-        assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+        let mut read = std::pin::pin!(store.get(&record.id));
+        let sent = Instant::now();
+        let none = Waker::noop();
+        assert!(
+            read.as_mut()
+                .poll(&mut Context::from_waker(none))
+                .is_pending()
+        );
+        assert!(sent.elapsed() < Duration::from_millis(500), "it blocked");
+        assert_eq!(read.await.unwrap_err().kind(), StoreErrorKind::Unavailable);
         let (found, ()) = tokio::join!(store.get(&record.id), async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             other.execute_batch("COMMIT").unwrap();
         });
         assert_eq!(found.unwrap().as_ref(), Some(&record));
-        assert_eq!(store.get(&record.id).await.unwrap(), Some(record));
+        assert_eq!(store.get(&record.id).await.unwrap().as_ref(), Some(&record));
     }
 }
