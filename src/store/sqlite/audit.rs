@@ -11,6 +11,7 @@ use serde::de::value::Error as ValueError;
 use super::error::store_error;
 use super::field::{Field, Fields};
 use crate::audit::{Actor, AuditAction, AuditEvent, AuditPage, AuditQuery};
+use crate::clock::Timestamp;
 use crate::record::RecordError;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -91,31 +92,27 @@ fn statement(query: &AuditQuery) -> Result<(String, Vec<Value>), StoreError> {
         }
     };
     let text = |text: &str| Value::Text(text.into());
-    let conditions = [
-        ("sequence >", Some(Value::Integer(after))),
+    let time = |time: Timestamp| Value::Integer(time.as_unix_millis());
+    // The narrowest first: it is looked up in its index, and the plus keeps the others from theirs.
+    let narrowing = [
         ("key_id =", query.key_id.map(|id| text(id.as_str()))),
         ("owner =", query.owner.as_deref().map(text)),
         ("action =", query.action.map(|action| text(action.as_str()))),
-        (
-            "at >=",
-            query.from.map(|t| Value::Integer(t.as_unix_millis())),
-        ),
-        (
-            "at <",
-            query.until.map(|t| Value::Integer(t.as_unix_millis())),
-        ),
+        ("at >=", query.from.map(time)),
+        ("at <", query.until.map(time)),
     ];
-    let (conditions, mut values): (Vec<&str>, Vec<Value>) = conditions
-        .into_iter()
-        .filter_map(|(condition, value)| Some((condition, value?)))
-        .unzip();
+    let mut sql = format!("{} WHERE sequence > ?", *SELECT);
+    let mut values = vec![Value::Integer(after)];
+    for (condition, value) in narrowing {
+        if let Some(value) = value {
+            let plus = if values.len() > 1 { "+" } else { "" };
+            sql += &format!(" AND {plus}{condition} ?");
+            values.push(value);
+        }
+    }
+    sql += " ORDER BY sequence LIMIT ?";
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     values.push(Value::Integer(limit.saturating_add(1)));
-    let sql = format!(
-        "{} WHERE {} ? ORDER BY sequence LIMIT ?",
-        *SELECT,
-        conditions.join(" ? AND ")
-    );
     Ok((sql, values))
 }
 
@@ -150,4 +147,49 @@ fn decode_event(fields: &mut Fields<'_>) -> Result<AuditEvent, RecordError> {
 fn decode_action(field: Field<'_>) -> Result<AuditAction, RecordError> {
     AuditAction::deserialize(field.text()?.into_deserializer())
         .map_err(|error: ValueError| field.damage(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyId;
+
+    /// Every combination of what a query can ask for, and the index that must serve it.
+    #[test]
+    fn every_query_goes_through_the_narrowest_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        let schema = include_str!("migrations/0001_keys.sql");
+        connection.execute_batch(schema).unwrap();
+        for asked in 0..32 {
+            let asks = |bit: u32| asked & (1 << bit) != 0;
+            let query = AuditQuery {
+                key_id: asks(0).then(|| KeyId::generate().unwrap()),
+                owner: asks(1).then(|| "org_42".into()),
+                action: asks(2).then_some(AuditAction::Issued),
+                from: asks(3).then_some(Timestamp::MIN),
+                until: asks(4).then_some(Timestamp::MAX),
+                ..AuditQuery::new()
+            };
+            let index = match () {
+                () if asks(0) => "INDEX keygate_audit_of_key (key_id=? AND sequence>?)",
+                () if asks(1) => "INDEX keygate_audit_of_owner (owner=? AND sequence>?)",
+                () if asks(2) => "INDEX keygate_audit_of_action (action=? AND sequence>?)",
+                () => "INTEGER PRIMARY KEY (rowid>?)",
+            };
+            let (sql, values) = statement(&query).unwrap();
+            let mut statement = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap();
+            let plan: Vec<String> = statement
+                .query_map(params_from_iter(values), |row| row.get(3))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert_eq!(
+                plan,
+                [format!("SEARCH keygate_audit USING {index}")],
+                "{sql}"
+            );
+        }
+    }
 }

@@ -8,11 +8,11 @@ mod worker;
 
 pub use error::SqliteOpenError;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use std::{fmt, io};
 
 use async_trait::async_trait;
 use futures_channel::oneshot;
@@ -90,7 +90,7 @@ impl SqliteStore {
     /// is newer than this code, is left as it is.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
         let path = path.as_ref().to_path_buf();
-        let failed = |error| SqliteOpenError::failed(&path, error);
+        let failed = |error: io::Error| SqliteOpenError::failed(&path, error);
         let (opened, outcome) = oneshot::channel();
         let to_open = path.clone();
         thread::Builder::new()
@@ -103,15 +103,16 @@ impl SqliteStore {
         let connections = outcome
             .await
             .map_err(|lost| SqliteOpenError::failed(&path, lost))??;
-        let reader = Worker::start(READER, connections.reader).map_err(failed)?;
-        let writer = Worker::start(WRITER, connections.writer).map_err(failed)?;
-        let pool = Pool::new(connections.readers);
+        Self::start(&path, connections).map_err(failed)
+    }
+
+    fn start(path: &Path, connections: Connections) -> io::Result<Self> {
         Ok(Self {
             shared: Arc::new(Shared {
-                path,
-                pool,
-                reader,
-                writer,
+                path: path.into(),
+                pool: Pool::new(connections.readers),
+                reader: Worker::start(READER, connections.reader)?,
+                writer: Worker::start(WRITER, connections.writer)?,
             }),
         })
     }
@@ -237,4 +238,136 @@ fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u
         .prepare_cached("SELECT value FROM keygate_settings WHERE name = ?1")?
         .query_row([name], |row| row.get(0))
         .optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::mac::{Mac, PepperId};
+    use crate::record::{SecretSlot, Secrets};
+    use crate::store::Expect;
+    use crate::{ScopeSet, Timestamp};
+
+    fn record() -> KeyRecord {
+        KeyRecord {
+            id: KeyId::generate().unwrap(),
+            prefix: "acme_live".parse().unwrap(),
+            name: "x".repeat(2_000),
+            owner: "org_42".into(),
+            scopes: ScopeSet::default(),
+            metadata: Default::default(),
+            created_at: Timestamp::MIN,
+            expires_at: None,
+            disabled_at: None,
+            revocation: None,
+            allowed_ips: Vec::new(),
+            rate_limit: None,
+            secrets: Secrets {
+                current: SecretSlot {
+                    mac: Mac::from_bytes([1; 32]),
+                    pepper: PepperId(1),
+                    created_at: Timestamp::MIN,
+                    not_after: None,
+                },
+                previous: None,
+            },
+            version: 1,
+        }
+    }
+
+    async fn insert(store: &SqliteStore, record: &KeyRecord) -> Result<(), StoreError> {
+        let write = Write {
+            expect: Expect::Absent,
+            record,
+            audit: &[],
+        };
+        store.write(write).await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_an_outage_that_ends_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("keys.db"))
+            .await
+            .unwrap();
+        let limit = async |pages: i64| {
+            let set = move |connection: &mut Connection| {
+                connection
+                    .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+                    .map_err(store_error)
+            };
+            store.shared.writer.ask(set).await.unwrap();
+        };
+        limit(30).await;
+        let mut kept = Vec::new();
+        let (refused, error) = loop {
+            let record = record();
+            match insert(&store, &record).await {
+                Ok(()) => kept.push(record),
+                Err(error) => break (record, error),
+            }
+        };
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(!kept.is_empty());
+        assert_eq!(store.get(&refused.id).await.unwrap(), None);
+        limit(1_000_000).await;
+        insert(&store, &refused).await.unwrap();
+        kept.push(refused);
+        for record in kept {
+            assert_eq!(store.get(&record.id).await.unwrap(), Some(record));
+        }
+    }
+
+    /// In a rollback journal, unlike in WAL mode, a writer locks readers out.
+    #[tokio::test]
+    async fn a_read_that_would_block_waits_elsewhere_and_not_for_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys.db");
+        let mut connections = Connections::open(&path).unwrap();
+        let record = record();
+        rows::write(&connections.writer, Expect::Absent, &record).unwrap();
+        connections.readers.truncate(1);
+        for reader in connections
+            .readers
+            .iter_mut()
+            .chain([&mut connections.reader])
+        {
+            *reader = Connection::open_in_memory().unwrap();
+        }
+        let mode: String = connections
+            .writer
+            .pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0))
+            .unwrap();
+        assert_eq!(mode, "delete");
+        for reader in connections
+            .readers
+            .iter_mut()
+            .chain([&mut connections.reader])
+        {
+            *reader = open::open_reader(&path).unwrap();
+        }
+        let other = Connection::open(&path).unwrap();
+        let store = SqliteStore::start(&path, connections).unwrap();
+
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let mut read = std::pin::pin!(store.get(&record.id));
+        let sent = Instant::now();
+        let none = Waker::noop();
+        assert!(
+            read.as_mut()
+                .poll(&mut Context::from_waker(none))
+                .is_pending()
+        );
+        assert!(sent.elapsed() < Duration::from_millis(500), "it blocked");
+        assert_eq!(read.await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+        let (found, ()) = tokio::join!(store.get(&record.id), async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            other.execute_batch("COMMIT").unwrap();
+        });
+        assert_eq!(found.unwrap().as_ref(), Some(&record));
+        assert_eq!(store.get(&record.id).await.unwrap().as_ref(), Some(&record));
+    }
 }

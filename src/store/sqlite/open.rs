@@ -53,8 +53,8 @@ impl Connections {
     }
 }
 
-/// It cannot write, whatever it is asked.
-fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+/// A connection that cannot write, and reports at once that it would have to wait.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::ZERO)?;

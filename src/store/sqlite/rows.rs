@@ -359,3 +359,41 @@ fn decode_slot(fields: &mut Fields<'_>) -> Result<Option<SecretSlot>, RecordErro
         _ => Err(field.damage("all of a secret must be set, or nothing")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_statement_reads_the_whole_table() {
+        let connection = Connection::open_in_memory().unwrap();
+        let schema = include_str!("migrations/0001_keys.sql");
+        connection.execute_batch(schema).unwrap();
+        let statements = &*STATEMENTS;
+        let primary = "PRIMARY KEY";
+        for (sql, index) in [
+            (&statements.find, format!("{primary} (id=?)")),
+            (&JUDGE.to_owned(), format!("{primary} (id=?)")),
+            (&statements.update, format!("{primary} (id=?)")),
+            (&statements.list, format!("{primary} (id>?)")),
+            (
+                &statements.list_of_owner,
+                "INDEX keygate_keys_of_owner (owner=? AND id>?)".into(),
+            ),
+        ] {
+            let mut statement = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap();
+            let mut rows = statement.raw_query();
+            let mut plan: Vec<String> = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get(3).unwrap());
+            }
+            assert_eq!(
+                plan,
+                [format!("SEARCH keygate_keys USING {index}")],
+                "{sql}"
+            );
+        }
+    }
+}

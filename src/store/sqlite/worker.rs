@@ -217,7 +217,10 @@ mod tests {
         let worker = start(SETTINGS.patience);
         let (release, busy) = occupy(&worker);
         let (done, wait_for_done) = mpsc::channel();
-        let mut queued = Box::pin(worker.ask(move |_| Ok(done.send(()).unwrap())));
+        let mut queued = Box::pin(worker.ask(move |_| {
+            done.send(()).unwrap();
+            Ok(())
+        }));
         assert!(poll_once(&mut queued).is_none());
         drop((queued, busy));
         drop(worker);

@@ -1,0 +1,212 @@
+//! What is opened, what is refused, and that what is refused stays as it was.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use keygate::{KeyStore, SqliteOpenError, SqliteStore};
+use rusqlite::config::DbConfig;
+
+use crate::support::*;
+
+async fn refusal(path: &Path) -> SqliteOpenError {
+    let error = SqliteStore::open(path).await.unwrap_err();
+    let shown = error.to_string();
+    assert!(shown.contains(path.to_str().unwrap()), "{shown}");
+    error
+}
+
+#[tokio::test]
+async fn the_file_is_marked_versioned_durable_and_reopened_without_a_change() {
+    let place = Place::new();
+    let store = place.open().await;
+    insert(&store, &record()).await.unwrap();
+    let hand = place.by_hand();
+    let pragma = |name: &str| -> String {
+        hand.query_row(
+            &format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"),
+            (),
+            |row| row.get(0),
+        )
+        .unwrap()
+    };
+    let schema = || -> String {
+        let all = "SELECT group_concat(sql, ';') FROM sqlite_schema";
+        hand.query_row(all, (), |row| row.get(0)).unwrap()
+    };
+    assert_eq!(pragma("journal_mode"), "wal");
+    assert_eq!(pragma("application_id"), 0x6b67_6174.to_string());
+    assert_eq!(pragma("user_version"), "1");
+    let before = schema();
+    let again = place.open().await;
+    assert_eq!(schema(), before);
+    assert_eq!(events(&again).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_database_of_another_application_is_refused_and_stays_byte_identical() {
+    let by_table = "CREATE TABLE accounts (id); INSERT INTO accounts VALUES (1);";
+    for (name, sql) in [
+        ("a table", by_table.to_owned()),
+        (
+            "a table, in WAL mode",
+            format!("PRAGMA journal_mode = wal; {by_table}"),
+        ),
+        ("a view", "CREATE VIEW v AS SELECT 1".into()),
+        ("an application id", "PRAGMA application_id = 7".into()),
+        ("a version", "PRAGMA user_version = 1".into()),
+        ("our table names", "CREATE TABLE keygate_keys (id)".into()),
+    ] {
+        let place = Place::new();
+        place.by_hand().execute_batch(&sql).unwrap();
+        let before = fs::read(place.path()).unwrap();
+        let error = refusal(&place.path()).await;
+        assert!(
+            matches!(error, SqliteOpenError::Foreign { .. }),
+            "{name}: {error:?}"
+        );
+        assert_eq!(fs::read(place.path()).unwrap(), before, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_that_another_application_left_is_not_brought_into_its_file() {
+    let place = Place::new();
+    let hand = place.by_hand();
+    hand.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .unwrap();
+    hand.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE accounts (id);")
+        .unwrap();
+    drop(hand);
+    let log = place.path().with_extension("db-wal");
+    let before = (fs::read(place.path()).unwrap(), fs::read(&log).unwrap());
+    assert!(!before.1.is_empty());
+    let error = refusal(&place.path()).await;
+    assert!(
+        matches!(error, SqliteOpenError::Foreign { .. }),
+        "{error:?}"
+    );
+    let after = (fs::read(place.path()).unwrap(), fs::read(&log).unwrap());
+    assert!(before == after);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_stays_byte_identical() {
+    let place = Place::new();
+    place
+        .by_hand()
+        .execute_batch(
+            "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 2;
+             CREATE TABLE keygate_keys (id, geofence);",
+        )
+        .unwrap();
+    let before = fs::read(place.path()).unwrap();
+    let error = refusal(&place.path()).await;
+    assert!(
+        matches!(
+            error,
+            SqliteOpenError::Newer {
+                schema: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("newer keygate"), "{error}");
+    assert_eq!(fs::read(place.path()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_stays_as_it_was() {
+    for garbage in [b"hello".to_vec(), vec![7; 100_000]] {
+        let place = Place::new();
+        fs::write(place.path(), &garbage).unwrap();
+        let error = refusal(&place.path()).await;
+        assert!(
+            matches!(error, SqliteOpenError::Damaged { .. }),
+            "{error:?}"
+        );
+        assert_eq!(fs::read(place.path()).unwrap(), garbage);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_store() {
+    let place = Place::new();
+    fs::write(place.path(), b"").unwrap();
+    let store = place.open().await;
+    insert(&store, &record()).await.unwrap();
+}
+
+#[tokio::test]
+async fn paths_that_lead_to_no_file_are_refused() {
+    let place = Place::new();
+    let directory = place.path().parent().unwrap().to_owned();
+    let error = refusal(&directory.join("missing/keys.db")).await;
+    assert!(
+        matches!(error, SqliteOpenError::MissingDirectory { .. }),
+        "{error:?}"
+    );
+    let error = refusal(&directory).await;
+    assert!(
+        matches!(error, SqliteOpenError::NotAFile { .. }),
+        "{error:?}"
+    );
+    for name in [":memory:", ""] {
+        let error = refusal(Path::new(name)).await;
+        assert!(
+            matches!(error, SqliteOpenError::NotAFile { .. }),
+            "{error:?}"
+        );
+    }
+    let literal = directory.join("file:keys.db?mode=memory");
+    SqliteStore::open(&literal).await.unwrap();
+    assert!(literal.exists());
+}
+
+#[tokio::test]
+async fn a_setup_that_was_interrupted_is_done_again() {
+    let place = Place::new();
+    // The furthest that a setup gets before its one transaction.
+    place
+        .by_hand()
+        .execute_batch("PRAGMA journal_mode = wal")
+        .unwrap();
+    let store = place.open().await;
+    let record = record();
+    insert(&store, &record).await.unwrap();
+    assert_eq!(store.get(&record.id).await.unwrap(), Some(record));
+}
+
+/// SQLite itself waits for one of these locks when it switches to WAL, and not for the other.
+#[tokio::test]
+async fn a_new_file_that_somebody_locks_is_waited_for_and_then_reported_as_locked() {
+    for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+        let place = Place::new();
+        let hand = place.by_hand();
+        hand.execute_batch(lock).unwrap();
+        let error = refusal(&place.path()).await;
+        assert!(
+            matches!(error, SqliteOpenError::Locked { .. }),
+            "{lock}: {error:?}"
+        );
+        let (store, ()) = tokio::join!(place.open(), async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            hand.execute_batch("COMMIT").unwrap();
+        });
+        insert(&store, &record()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_store_opens_while_another_process_writes() {
+    let place = Place::new();
+    place.open().await;
+    let hand = place.by_hand();
+    hand.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let started = Instant::now();
+    let store = place.open().await;
+    assert!(started.elapsed().as_secs() < 4, "it waited for the writer");
+    assert_eq!(events(&store).await.len(), 0);
+}
