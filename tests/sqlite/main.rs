@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod by_hand;
+#[cfg(feature = "conformance")]
+mod contract;
 mod crash;
 mod damage;
 mod locks;
