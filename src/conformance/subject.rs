@@ -1,12 +1,13 @@
 use std::error::Error as StdError;
 
 use super::difference::difference;
-use crate::audit::{AuditEvent, AuditPage, AuditQuery};
+use crate::audit::AuditEvent;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{
     AuditLog, Expect, KeyStore, Listed, Page, Settings, StoreError, StoreErrorKind, Write,
 };
+use crate::store::{AuditPage, AuditQuery};
 
 /// The store under test: one to write with and one to read with, which may be the same.
 #[derive(Clone, Copy)]

@@ -2,8 +2,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::{KeyUsage, StoreError, UsageBatch};
-use crate::audit::{AuditPage, AuditQuery};
+use super::{AuditLog, KeyUsage, StoreError, UsageBatch};
 use crate::key::KeyId;
 
 /// What a store can do beyond the three methods of [`KeyStore`](super::KeyStore).
@@ -105,16 +104,6 @@ pub trait ChangeListener: Send + Sync {
 
     /// A heartbeat that was sent at `sent` came through: every change committed before it was told.
     fn alive(&self, sent: Instant);
-}
-
-/// Reads the audit events that [`KeyStore::write`](super::KeyStore::write) keeps.
-#[async_trait]
-pub trait AuditLog: Send + Sync {
-    /// The events that `query` asks for, in the order in which they were written.
-    ///
-    /// # Errors
-    /// `Unavailable`, or `Corrupt` for a cursor that is none of the store's.
-    async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
 }
 
 /// A few named values that all processes on the store agree on, such as the check values of peppers.

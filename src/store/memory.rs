@@ -8,9 +8,10 @@ use super::{
     Abilities, AuditLog, Expect, KeyStore, Listed, Page, Settings, StoreError, StoreErrorKind,
     Write,
 };
-use crate::audit::{AuditEvent, AuditPage, AuditQuery};
+use crate::audit::AuditEvent;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
+use crate::store::{AuditPage, AuditQuery};
 
 /// Keeps records in the memory of this process, and nowhere else: for trying out and for tests.
 #[derive(Debug, Default)]
@@ -104,6 +105,7 @@ impl AuditLog for MemoryStore {
             .map(|(_, event)| event.clone());
         Ok(AuditPage {
             events: events.collect(),
+            unreadable: Vec::new(),
             next: selected.next().map(|(position, _)| position.to_string()),
         })
     }

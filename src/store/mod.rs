@@ -1,13 +1,15 @@
 //! The contract between keygate and whatever keeps its records.
 
 mod abilities;
+mod audit_log;
 mod error;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod usage;
 
-pub use abilities::{Abilities, AuditLog, ChangeFeed, ChangeListener, Settings, UsageStore};
+pub use abilities::{Abilities, ChangeFeed, ChangeListener, Settings, UsageStore};
+pub use audit_log::{AuditLog, AuditPage, AuditQuery};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]

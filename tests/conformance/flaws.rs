@@ -2,7 +2,7 @@
 
 mod stores;
 
-use keygate::audit::AuditQuery;
+use keygate::store::AuditQuery;
 use keygate::store::{Expect, Page};
 use keygate::{KeyId, KeyRecord, StoreErrorKind, Timestamp};
 use stores::*;

@@ -5,8 +5,9 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use keygate::audit::{AuditEvent, AuditPage, AuditQuery};
+use keygate::audit::AuditEvent;
 use keygate::store::{Abilities, AuditLog, Expect, Listed, Page, Settings, Write};
+use keygate::store::{AuditPage, AuditQuery};
 use keygate::{KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind};
 
 #[derive(Clone, Default)]
@@ -56,6 +57,7 @@ impl Contents {
         let mut selected = selected.filter(|(_, event)| selects(event));
         let events = selected.by_ref().take(query.limit);
         Ok(AuditPage {
+            unreadable: Vec::new(),
             events: events.map(|(_, event)| event.clone()).collect(),
             next: selected.next().map(|(position, _)| position.to_string()),
         })

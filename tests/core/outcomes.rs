@@ -1,6 +1,7 @@
 //! What is known of a change whose acknowledgement was lost, and what the audit log says of it.
 
-use keygate::audit::{Actor, AuditAction, AuditEvent, AuditQuery};
+use keygate::audit::{Actor, AuditAction, AuditEvent};
+use keygate::store::AuditQuery;
 use keygate::{
     Attempt, Change, Issued, KeyId, KeyInfo, KeyManager, ManageError, NewKey, Rejection,
     StoreErrorKind,

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use keygate::audit::AuditQuery;
+use keygate::store::AuditQuery;
 use keygate::store::{AuditLog, Expect, Listed, Page, Write};
 use keygate::{
     Attempt, Change, Filter, KeyRecord, KeyStore, Keygate, Mac, MemoryStore, NewKey, Pepper,

@@ -15,22 +15,32 @@ const CHILD: &str = "KEYGATE_SQLITE_TEST_CHILD";
 
 /// This binary, to run only the test `name` of this module, on the file of `place`.
 fn child(name: &str, place: &Place) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    child_of(std::env::current_exe().unwrap(), name, place)
+}
+
+fn child_of(program: PathBuf, name: &str, place: &Place) -> Command {
+    let mut command = Command::new(program);
     command
-        .args([&format!("crash::{name}"), "--exact", "--nocapture"])
+        .args([
+            &format!("crash::{name}"),
+            "--exact",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(CHILD, place.path())
         .stdout(Stdio::piped());
     command
 }
 
 /// The file to work on, in a child.
-fn childs_path() -> Option<PathBuf> {
-    std::env::var_os(CHILD).map(PathBuf::from)
+fn childs_path() -> PathBuf {
+    std::env::var_os(CHILD).unwrap().into()
 }
 
 #[tokio::test]
+#[ignore = "a process of the next test"]
 async fn child_that_writes_until_it_is_killed() {
-    let Some(path) = childs_path() else { return };
+    let path = childs_path();
     let store = SqliteStore::open(path).await.unwrap();
     loop {
         let first = full_record();
@@ -119,8 +129,9 @@ async fn a_kill_while_the_file_is_made_leaves_one_that_can_be_opened() {
 }
 
 #[tokio::test]
+#[ignore = "a process of the next test"]
 async fn child_that_may_not_write() {
-    let Some(path) = childs_path() else { return };
+    let path = childs_path();
     let error = SqliteStore::open(&path).await.unwrap_err();
     assert!(
         matches!(error, SqliteOpenError::NotWritable { .. }),
@@ -133,13 +144,19 @@ async fn child_that_may_not_write() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_file_or_directory_that_cannot_be_written_is_refused() {
-    use std::fs::{Permissions, create_dir, set_permissions};
+    use std::fs::{Permissions, copy, create_dir, set_permissions};
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
 
+    let place = Place::new();
+    let directory = place.path().parent().unwrap().to_owned();
+    set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+    // Another user may have no way to where this binary lies.
+    let program = directory.join("test");
+    copy(std::env::current_exe().unwrap(), &program).unwrap();
     let refused = |path: PathBuf| {
         let place = Place::new();
-        let mut command = child("child_that_may_not_write", &place);
+        let mut command = child_of(program.clone(), "child_that_may_not_write", &place);
         command.env(CHILD, path);
         // Permissions do not bind the super-user.
         if is_super_user() {
@@ -149,10 +166,7 @@ async fn a_file_or_directory_that_cannot_be_written_is_refused() {
         let shown = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(shown.contains("\nrefused\n"), "{shown}");
     };
-    let place = Place::new();
-    let directory = place.path().parent().unwrap().to_owned();
     drop(place.open().await);
-    set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
     set_permissions(place.path(), Permissions::from_mode(0o444)).unwrap();
     refused(place.path());
 

@@ -1,6 +1,6 @@
 //! Rows that are no records: each fails closed, is named, and is in nobody's way.
 
-use keygate::audit::AuditQuery;
+use keygate::store::AuditQuery;
 use keygate::store::Page;
 use keygate::{KeyStore, StoreErrorKind};
 use rusqlite::Connection;
@@ -197,9 +197,12 @@ async fn a_damaged_event_is_named() {
         ))
         .unwrap();
         let log = store.abilities().audit_log.unwrap();
-        let error = log.events(&AuditQuery::new()).await.unwrap_err();
+        let page = log.events(&AuditQuery::new()).await.unwrap();
+        let [error] = &page.unreadable[..] else {
+            panic!("{sql}: {page:?}");
+        };
         assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{sql}");
-        let shown = explain(&error);
+        let shown = explain(error);
         assert!(
             shown.contains("event 1") && shown.contains(column),
             "{shown}"

@@ -1,6 +1,7 @@
 //! Fidelity, expectations, the audit log and the settings.
 
-use keygate::audit::{Actor, AuditAction, AuditEvent, AuditQuery};
+use keygate::audit::{Actor, AuditAction, AuditEvent};
+use keygate::store::AuditQuery;
 use keygate::store::{Expect, Page, Write};
 use keygate::{IpNet, KeyStore, Revocation, StoreErrorKind};
 use proptest::prelude::*;

@@ -157,7 +157,7 @@ pub(crate) async fn write(
 }
 
 pub(crate) async fn events(store: &SqliteStore) -> Vec<AuditEvent> {
-    let query = keygate::audit::AuditQuery {
+    let query = keygate::store::AuditQuery {
         limit: 100_000,
         ..Default::default()
     };

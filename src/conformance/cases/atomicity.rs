@@ -1,9 +1,10 @@
 use super::Case;
-use crate::audit::{AuditEvent, AuditQuery};
+use crate::audit::AuditEvent;
 use crate::conformance::records::{self, IDS};
 use crate::conformance::subject::{Setback, Subject, ensure, failed, same};
 use crate::conformance::together::{BoxFuture, join_all};
 use crate::record::KeyRecord;
+use crate::store::AuditQuery;
 use crate::store::{Expect, StoreError, StoreErrorKind, Write};
 
 const CLAUSE: &str = "Atomicity";

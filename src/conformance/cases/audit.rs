@@ -1,9 +1,10 @@
 use super::Case;
-use crate::audit::{Actor, AuditAction, AuditEvent, AuditQuery, FieldChange};
+use crate::audit::{Actor, AuditAction, AuditEvent, FieldChange};
 use crate::clock::Timestamp;
 use crate::conformance::records::{self, HARD_TEXT, IDS, OWNERS};
 use crate::conformance::subject::{Setback, Subject, ensure, failed};
 use crate::record::KeyRecord;
+use crate::store::AuditQuery;
 use crate::store::{Expect, StoreErrorKind};
 
 const CLAUSE: &str = "Audit log";

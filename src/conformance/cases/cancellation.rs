@@ -1,9 +1,9 @@
 use super::Case;
-use crate::audit::AuditQuery;
 use crate::conformance::records::{self, IDS};
 use crate::conformance::subject::{Setback, Subject, ensure, failed, same};
 use crate::conformance::together::drop_after;
 use crate::record::KeyRecord;
+use crate::store::AuditQuery;
 use crate::store::{Expect, Page, StoreErrorKind, Write};
 
 const CLAUSE: &str = "Cancellation";

@@ -3,16 +3,17 @@
 use std::sync::LazyLock;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, params_from_iter};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error as ValueError;
 
 use super::error::store_error;
 use super::field::{Field, Fields};
-use crate::audit::{Actor, AuditAction, AuditEvent, AuditPage, AuditQuery};
+use crate::audit::{Actor, AuditAction, AuditEvent};
 use crate::clock::Timestamp;
 use crate::record::RecordError;
+use crate::store::{AuditPage, AuditQuery};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// In the order in which [`decode`] goes through them.
@@ -70,12 +71,19 @@ pub(super) fn events(connection: &Connection, query: &AuditQuery) -> Result<Audi
     let mut page = AuditPage::default();
     let mut last = query.after.clone().unwrap_or_else(|| "0".into());
     while let Some(row) = rows.next().map_err(store_error)? {
-        if page.events.len() == query.limit {
+        if page.events.len() + page.unreadable.len() == query.limit {
             page.next = Some(last);
             break;
         }
-        let (sequence, event) = decode(row)?;
-        page.events.push(event);
+        let sequence: i64 = row.get(0).map_err(store_error)?;
+        match decode(&mut Fields::new(row, &COLUMNS)) {
+            Ok(event) => page.events.push(event),
+            Err(error) => {
+                let cause = format!("audit event {sequence}: {error}");
+                let error = StoreError::new(StoreErrorKind::Corrupt, cause);
+                page.unreadable.push(error);
+            }
+        }
         last = sequence.to_string();
     }
     Ok(page)
@@ -116,20 +124,8 @@ fn statement(query: &AuditQuery) -> Result<(String, Vec<Value>), StoreError> {
     Ok((sql, values))
 }
 
-fn decode(row: &Row<'_>) -> Result<(i64, AuditEvent), StoreError> {
-    let mut fields = Fields::new(row, &COLUMNS);
-    let sequence = fields.next().and_then(|field| field.integer());
-    let sequence = sequence.map_err(|error| StoreError::new(StoreErrorKind::Corrupt, error))?;
-    match decode_event(&mut fields) {
-        Ok(event) => Ok((sequence, event)),
-        Err(error) => Err(StoreError::new(
-            StoreErrorKind::Corrupt,
-            format!("audit event {sequence}: {error}"),
-        )),
-    }
-}
-
-fn decode_event(fields: &mut Fields<'_>) -> Result<AuditEvent, RecordError> {
+fn decode(fields: &mut Fields<'_>) -> Result<AuditEvent, RecordError> {
+    let _sequence = fields.next()?;
     Ok(AuditEvent {
         at: fields.next()?.time()?,
         action: decode_action(fields.next()?)?,

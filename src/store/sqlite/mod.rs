@@ -25,9 +25,9 @@ use self::worker::{Worker, WorkerSettings};
 use super::{
     Abilities, AuditLog, KeyStore, Listed, Page, Settings, StoreError, StoreErrorKind, Write,
 };
-use crate::audit::{AuditPage, AuditQuery};
 use crate::key::KeyId;
 use crate::record::KeyRecord;
+use crate::store::{AuditPage, AuditQuery};
 
 /// Callers wait a second for a record, so the answer must come within it.
 const READER: WorkerSettings = WorkerSettings {

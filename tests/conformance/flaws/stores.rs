@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use keygate::audit::{AuditEvent, AuditPage, AuditQuery};
+use keygate::audit::AuditEvent;
+use keygate::store::{AuditPage, AuditQuery};
 use keygate::store::{Expect, Listed, Page, Write};
 use keygate::{KeyId, KeyRecord, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
