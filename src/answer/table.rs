@@ -5,6 +5,7 @@ use super::problem::Problem;
 use crate::manage::{Excess, ManageError};
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::Scope;
+use crate::store::StoreErrorKind;
 
 /// A line of the table.
 pub(super) struct Row {
@@ -45,9 +46,7 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Row {
     let row = match refusal {
         Refusal::Rejected(rejection) => of_rejection(rejection),
         Refusal::Failed(Error::Unguarded) => Row::new(500, Challenge::None, INTERNAL),
-        Refusal::Failed(_) => {
-            Row::new(503, Challenge::None, UNAVAILABLE).retry_after(RETRY_SECONDS)
-        }
+        Refusal::Failed(_) => unavailable(UNAVAILABLE),
     };
     Row {
         code: refusal.code(),
@@ -152,6 +151,18 @@ fn of_rejection(rejection: &Rejection) -> Row {
     }
 }
 
+const NOT_DONE: &str =
+    "The service cannot reach its key store right now. Nothing was changed: try again in a moment.";
+const IN_DOUBT: &str = "The service lost its key store midway, and the change may or may not have \
+    been made. Look at the key before you try again.";
+
+fn unavailable(detail: &str) -> Row {
+    Row {
+        code: "store_unavailable",
+        ..Row::new(503, Challenge::None, detail).retry_after(RETRY_SECONDS)
+    }
+}
+
 pub(super) fn of_manage_error(error: &ManageError) -> Row {
     let said = |status, code| Row {
         code,
@@ -172,10 +183,14 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
         }
         ManageError::NotFound(_) | ManageError::OwnerNotFound(_) => said(404, "not_found"),
         ManageError::Conflict(_) => said(409, "conflict"),
-        ManageError::Store(_) | ManageError::UnknownPepper(_) => Row {
-            code: "store_unavailable",
-            ..Row::new(503, Challenge::None, UNAVAILABLE).retry_after(RETRY_SECONDS)
-        },
+        ManageError::Store(store) => {
+            let detail = match store.kind() {
+                StoreErrorKind::OutcomeUnknown => IN_DOUBT,
+                _ => NOT_DONE,
+            };
+            unavailable(detail)
+        }
+        ManageError::UnknownPepper(_) => unavailable(NOT_DONE),
         ManageError::Random(_) => Row {
             code: "internal",
             ..Row::new(500, Challenge::None, INTERNAL)

@@ -33,8 +33,8 @@ pub enum ManageError {
     #[error(transparent)]
     Scope(#[from] ScopeError),
     /// The store failed.
-    #[error("{0}")]
-    Store(#[source] StoreError),
+    #[error(transparent)]
+    Store(StoreError),
     /// A name, an owner, a reason or metadata cannot be taken.
     #[error(transparent)]
     Text(#[from] TextError),
