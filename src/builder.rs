@@ -4,14 +4,13 @@ use std::sync::Arc;
 use crate::answer::{Answers, Credentials, CredentialsError, default_realm, is_realm};
 use crate::authenticate::{Authenticator, Bounds};
 use crate::changes::Changes;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::environment::Environments;
-use crate::key::{KeyId, Prefix, PrefixError, RandomError};
+use crate::key::{KeyId, Prefix, PrefixError, RandomError, Secret};
 use crate::keygate::Keygate;
-use crate::mac::{Pepper, PepperId, PepperRing};
+use crate::mac::{Pepper, PepperId, PepperRing, Proof, Proofs};
 use crate::manage::{KeyManager, Policy};
 use crate::pepper_check::check_peppers;
-use crate::record::{SecretSlot, Secrets};
 use crate::store::{KeyStore, StoreError};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
@@ -167,7 +166,7 @@ impl Builder {
             authenticator: Authenticator::new(
                 environments.clone(),
                 Arc::clone(&peppers),
-                decoy(&environments, &peppers, &*self.clock)?,
+                decoy(&peppers)?,
                 Arc::clone(&store),
                 Arc::clone(&self.clock),
                 Arc::clone(&changes),
@@ -221,15 +220,15 @@ impl Builder {
     }
 }
 
-/// The secrets of a key that nobody holds: its text is gone when this returns.
-fn decoy(
-    environments: &Environments,
-    peppers: &PepperRing,
-    clock: &dyn Clock,
-) -> Result<Secrets, RandomError> {
-    let (prefix, id) = (environments.primary(), KeyId::generate()?);
-    let (_, current) = SecretSlot::generate(peppers, prefix, &id, clock.wall())?;
-    Ok(Secrets {
+/// The proofs of a key that nobody holds: its secret is gone when this returns.
+fn decoy(peppers: &PepperRing) -> Result<Proofs, RandomError> {
+    let (pepper, mac) = peppers.mac(&KeyId::generate()?, Secret::generate()?.as_bytes());
+    let current = Proof {
+        mac,
+        pepper,
+        ends_at: Timestamp::MAX,
+    };
+    Ok(Proofs {
         current,
         previous: None,
     })

@@ -33,7 +33,7 @@ mod record;
 mod refusal;
 mod scope;
 pub mod store;
-#[cfg(feature = "tracing")]
+#[cfg(feature = "tower")]
 mod telemetry;
 #[cfg(feature = "tower")]
 pub mod tower;

@@ -17,7 +17,7 @@ use crate::scope::{Rule, ScopeSet};
 #[derive(Clone)]
 pub struct Principal {
     identity: Arc<Identity>,
-    secret_ends_at: Option<Timestamp>,
+    ends_at: Option<Timestamp>,
     address: Option<IpAddr>,
 }
 
@@ -76,12 +76,12 @@ impl Identity {
 impl Principal {
     pub(crate) fn new(
         identity: Arc<Identity>,
-        secret_ends_at: Option<Timestamp>,
+        ends_at: Option<Timestamp>,
         address: Option<IpAddr>,
     ) -> Self {
         Self {
             identity,
-            secret_ends_at,
+            ends_at,
             address,
         }
     }
@@ -136,10 +136,7 @@ impl Principal {
     /// When what was presented stops to open: the key's end, or the end of the old secret that
     /// the caller still uses during a rotation, whichever comes first.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        [self.identity.expires_at, self.secret_ends_at]
-            .into_iter()
-            .flatten()
-            .min()
+        self.ends_at
     }
 
     /// Where the request came from, if an address source is configured.

@@ -4,8 +4,9 @@ use crate::changes::Generation;
 use crate::clock::Now;
 use crate::environment::EnvironmentIndex;
 use crate::key::Prefix;
+use crate::mac::Proofs;
 use crate::principal::{GateId, Identity};
-use crate::record::{KeyRecord, Secrets};
+use crate::record::KeyRecord;
 
 /// As of when something was read: both parts are taken before the store is asked.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +22,7 @@ pub(super) struct Entry {
     pub(super) environment: EnvironmentIndex,
     pub(super) disabled: bool,
     pub(super) revoked: bool,
-    pub(super) secrets: Secrets,
+    pub(super) proofs: Proofs,
     pub(super) identity: Arc<Identity>,
 }
 
@@ -38,7 +39,7 @@ impl Entry {
             environment,
             disabled: record.disabled_at.is_some(),
             revoked: record.revocation.is_some(),
-            secrets: record.secrets.clone(),
+            proofs: record.proofs(),
             identity: Arc::new(Identity::new(gate, prefix, record)),
         }
     }

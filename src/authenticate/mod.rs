@@ -28,9 +28,8 @@ use crate::changes::{Changes, FRESH_FOR};
 use crate::clock::{Clock, Now, Timestamp};
 use crate::environment::{Environments, Presented};
 use crate::key::{KeyId, PresentedKey};
-use crate::mac::{Match, PepperRing};
+use crate::mac::{Match, PepperRing, Proofs};
 use crate::principal::{GateId, Identity, Principal};
-use crate::record::Secrets;
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::{Rule, ScopeSet};
 use crate::store::KeyStore;
@@ -68,8 +67,8 @@ struct Shared {
     gate: GateId,
     environments: Environments,
     peppers: Arc<PepperRing>,
-    /// Stands in for the secrets of keys that do not exist.
-    decoy: Secrets,
+    /// Stands in for the proofs of keys that do not exist.
+    decoy: Proofs,
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     changes: Arc<Changes>,
@@ -123,7 +122,7 @@ impl fmt::Debug for Attempt<'_> {
 #[derive(Clone, Copy)]
 pub struct Verified<'a> {
     identity: &'a Arc<Identity>,
-    secret_ends_at: Option<Timestamp>,
+    ends_at: Option<Timestamp>,
     address: Option<IpAddr>,
 }
 
@@ -145,7 +144,7 @@ impl Verified<'_> {
 
     /// The caller, to keep.
     pub fn to_principal(&self) -> Principal {
-        Principal::new(Arc::clone(self.identity), self.secret_ends_at, self.address)
+        Principal::new(Arc::clone(self.identity), self.ends_at, self.address)
     }
 }
 
@@ -178,7 +177,7 @@ impl Authenticator {
     pub(crate) fn new(
         environments: Environments,
         peppers: Arc<PepperRing>,
-        decoy: Secrets,
+        decoy: Proofs,
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         changes: Arc<Changes>,
@@ -315,15 +314,14 @@ impl Shared {
         now: Now,
     ) -> Result<Verified<'e>, Refusal> {
         let entry = entry.filter(|entry| entry.environment == presented.environment);
-        let secrets = entry.map_or(&self.decoy, |entry| &entry.secrets);
-        let matched = self.peppers.find(&presented.key, secrets, now.wall);
+        let proofs = entry.map_or(&self.decoy, |entry| &entry.proofs);
+        let matched = self.peppers.find(&presented.key, proofs, now.wall);
         let Some(entry) = entry else {
             return Err(Rejection::KeyInvalid.into());
         };
         let identity = &entry.identity;
-        let secret = match matched {
-            Match::Current => &secrets.current,
-            Match::Previous => secrets.previous.as_ref().ok_or(Rejection::KeyInvalid)?,
+        let proof = match matched {
+            Match::Current(proof) | Match::Previous(proof) => proof,
             Match::None => return Err(Rejection::KeyInvalid.into()),
             Match::UnknownPepper(pepper) => {
                 let key_id = identity.key_id;
@@ -336,8 +334,7 @@ impl Shared {
         if entry.revoked {
             return Err(Rejection::KeyRevoked.into());
         }
-        let now = now.wall;
-        if identity.expires_at.is_some_and(|end| now >= end) || secret.has_ended(now) {
+        if proof.has_ended(now.wall) {
             return Err(Rejection::KeyExpired.into());
         }
         if !identity.allows(attempt.address) {
@@ -352,7 +349,7 @@ impl Shared {
         }
         Ok(Verified {
             identity,
-            secret_ends_at: secret.not_after,
+            ends_at: proof.end(),
             address: attempt.address,
         })
     }

@@ -6,9 +6,11 @@
 //! password hash would add nothing but delay.
 
 mod pepper;
+mod proof;
 mod ring;
 
 pub use pepper::{Pepper, PepperError, PepperId};
+pub(crate) use proof::{Proof, Proofs};
 pub(crate) use ring::Match;
 pub use ring::PepperRing;
 

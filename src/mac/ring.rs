@@ -4,10 +4,9 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{Mac, Pepper, PepperError, PepperId};
+use super::{Mac, Pepper, PepperError, PepperId, Proof, Proofs};
 use crate::clock::Timestamp;
 use crate::key::{KeyId, PresentedKey, SECRET_LEN};
-use crate::record::{SecretSlot, Secrets};
 
 /// One active pepper, which makes new MACs, and any number of others that only verify.
 ///
@@ -50,30 +49,35 @@ impl PepperRing {
         (active.id, active.mac(id, secret))
     }
 
-    /// Which of `secrets` the presented key holds.
+    /// Which of `proofs` the presented key fits.
     ///
-    /// One MAC per pepper and every slot compared, whatever matches: the time tells nothing.
-    pub(crate) fn find(&self, key: &PresentedKey<'_>, secrets: &Secrets, now: Timestamp) -> Match {
+    /// One MAC per pepper and every proof compared, whatever fits: the time tells nothing.
+    pub(crate) fn find<'a>(
+        &self,
+        key: &PresentedKey<'_>,
+        proofs: &'a Proofs,
+        now: Timestamp,
+    ) -> Match<'a> {
         let mut current = Choice::from(0);
         let mut previous = Choice::from(0);
         for pepper in &self.peppers {
             let mac = pepper.mac(key.id(), key.secret());
-            current |=
-                secrets.current.pepper.0.ct_eq(&pepper.id.0) & secrets.current.mac.ct_eq(&mac);
-            if let Some(slot) = &secrets.previous {
-                previous |= slot.pepper.0.ct_eq(&pepper.id.0) & slot.mac.ct_eq(&mac);
+            let fits = |proof: &Proof| proof.pepper.0.ct_eq(&pepper.id.0) & proof.mac.ct_eq(&mac);
+            current |= fits(&proofs.current);
+            if let Some(proof) = &proofs.previous {
+                previous |= fits(proof);
             }
         }
         if current.into() {
-            Match::Current
-        } else if previous.into() {
-            Match::Previous
-        } else {
-            let uncheckable = |slot: &&SecretSlot| !slot.has_ended(now) && !self.knows(slot.pepper);
-            match secrets.slots().find(uncheckable) {
-                Some(slot) => Match::UnknownPepper(slot.pepper),
-                None => Match::None,
-            }
+            return Match::Current(&proofs.current);
+        }
+        if let Some(proof) = proofs.previous.as_deref().filter(|_| previous.into()) {
+            return Match::Previous(proof);
+        }
+        let uncheckable = |proof: &&Proof| !proof.has_ended(now) && !self.knows(proof.pepper);
+        match proofs.iter().find(uncheckable) {
+            Some(proof) => Match::UnknownPepper(proof.pepper),
+            None => Match::None,
         }
     }
 
@@ -98,14 +102,14 @@ impl fmt::Debug for PepperRing {
     }
 }
 
-/// The outcome of holding a presented key against a record.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Match {
-    Current,
-    Previous,
-    /// No slot matches, and all that are live could be checked.
+/// The outcome of holding a presented key against what is kept of it.
+#[derive(Debug)]
+pub(crate) enum Match<'a> {
+    Current(&'a Proof),
+    Previous(&'a Proof),
+    /// Nothing fits, and all that is live could be checked.
     None,
-    /// No slot matches, and this ring cannot check a live one: nothing is proved either way.
+    /// Nothing fits, and this ring cannot check something live: nothing is proved either way.
     UnknownPepper(PepperId),
 }
 
@@ -172,19 +176,11 @@ mod tests {
             .collect()
     }
 
-    fn slot(pepper: u32, mac: [u8; 32]) -> SecretSlot {
-        SecretSlot {
+    fn proof(pepper: u32, mac: [u8; 32]) -> Proof {
+        Proof {
             mac: Mac::from_bytes(mac),
             pepper: PepperId(pepper),
-            created_at: Timestamp::MIN,
-            not_after: None,
-        }
-    }
-
-    fn one(slot: SecretSlot) -> Secrets {
-        Secrets {
-            current: slot,
-            previous: None,
+            ends_at: Timestamp::MAX,
         }
     }
 
@@ -207,25 +203,32 @@ mod tests {
             .verify_only(PepperId(1), Pepper::from_bytes(pepper).unwrap())
             .unwrap();
         let now = Timestamp::from_unix_millis(1_000).unwrap();
-        let find = |secrets: Secrets| ring.find(&key, &secrets, now);
-        let with_previous = |previous| Secrets {
-            current: slot(1, [9; 32]),
-            previous: Some(previous),
+        let find = |current: Proof, previous: Option<Proof>| {
+            let previous = previous.map(Box::new);
+            match ring.find(&key, &Proofs { current, previous }, now) {
+                Match::Current(_) => "current",
+                Match::Previous(_) => "previous",
+                Match::None => "none",
+                Match::UnknownPepper(PepperId(3)) => "pepper 3 is unknown",
+                Match::UnknownPepper(_) => "another pepper is unknown",
+            }
         };
-        assert_eq!(find(one(slot(1, mac))), Match::Current);
-        assert_eq!(find(with_previous(slot(1, mac))), Match::Previous);
-        assert_eq!(find(one(slot(1, [9; 32]))), Match::None);
-        let under_another_id = find(one(slot(2, mac)));
-        assert_eq!(under_another_id, Match::None, "its pepper is another");
-        let unknown = Match::UnknownPepper(PepperId(3));
-        assert_eq!(find(one(slot(3, mac))), unknown);
-        assert_eq!(find(with_previous(slot(3, mac))), unknown);
-        let ended = SecretSlot {
-            not_after: Some(now),
-            ..slot(3, mac)
+        let other = || proof(1, [9; 32]);
+        assert_eq!(find(proof(1, mac), Some(other())), "current");
+        assert_eq!(find(other(), Some(proof(1, mac))), "previous");
+        assert_eq!(find(other(), None), "none");
+        assert_eq!(find(proof(2, mac), None), "none", "its pepper is another");
+        assert_eq!(find(proof(3, mac), None), "pepper 3 is unknown");
+        assert_eq!(find(other(), Some(proof(3, mac))), "pepper 3 is unknown");
+        let ended = Proof {
+            ends_at: now,
+            ..proof(3, mac)
         };
-        let retired = find(with_previous(ended));
-        assert_eq!(retired, Match::None, "an ended secret opens nothing anyway");
+        assert_eq!(
+            find(other(), Some(ended)),
+            "none",
+            "what has ended opens nothing anyway"
+        );
     }
 
     #[test]

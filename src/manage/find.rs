@@ -38,9 +38,9 @@ impl KeyManager {
         else {
             return Ok(None);
         };
-        let secret = match self.shared.peppers.find(&key, &record.secrets, self.now()) {
-            Match::Current => FoundSecret::Current,
-            Match::Previous => FoundSecret::Previous,
+        let secret = match self.shared.peppers.find(&key, &record.proofs(), self.now()) {
+            Match::Current(_) => FoundSecret::Current,
+            Match::Previous(_) => FoundSecret::Previous,
             Match::None => return Ok(None),
             Match::UnknownPepper(pepper) => return Err(ManageError::UnknownPepper(pepper)),
         };

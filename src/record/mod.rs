@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText, Prefix, RandomError, Secret};
-use crate::mac::{Mac, PepperId, PepperRing};
+use crate::mac::{Mac, PepperId, PepperRing, Proof, Proofs};
 use crate::scope::ScopeSet;
 
 /// Everything a store keeps for one key.
@@ -56,6 +56,29 @@ pub struct KeyRecord {
     pub secrets: Secrets,
     /// Raised by every change, also one typed by hand. The first is 1.
     pub version: u64,
+}
+
+impl KeyRecord {
+    /// What a presented secret of this key is held against.
+    pub(crate) fn proofs(&self) -> Proofs {
+        let proof = |slot: &SecretSlot| Proof {
+            mac: slot.mac,
+            pepper: slot.pepper,
+            ends_at: [slot.not_after, self.expires_at]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(Timestamp::MAX),
+        };
+        Proofs {
+            current: proof(&self.secrets.current),
+            previous: self
+                .secrets
+                .previous
+                .as_ref()
+                .map(|slot| Box::new(proof(slot))),
+        }
+    }
 }
 
 /// The end of a key.
