@@ -31,6 +31,12 @@ pub(crate) struct Identity {
     pub(crate) scopes: ScopeSet,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) expires_at: Option<Timestamp>,
+    /// Most keys have none.
+    pub(crate) restrictions: Option<Box<Restrictions>>,
+}
+
+/// Where from and how often a key may be used. Without networks, from everywhere.
+pub(crate) struct Restrictions {
     pub(crate) allowed_ips: Box<[IpNet]>,
     pub(crate) rate_limit: Option<RateLimit>,
 }
@@ -58,18 +64,30 @@ impl Identity {
             scopes: record.scopes,
             metadata: record.metadata,
             expires_at: record.expires_at,
-            allowed_ips: record.allowed_ips.into(),
-            rate_limit: record.rate_limit,
+            restrictions: Restrictions::of(record.allowed_ips, record.rate_limit),
         }
     }
+}
 
-    /// Whether the key works from `address`. Without a list, from everywhere; with one, not from an
-    /// address that is not known.
-    pub(crate) fn allows(&self, address: Option<IpAddr>) -> bool {
-        let Some(address) = address.map(|address| address.to_canonical()) else {
-            return self.allowed_ips.is_empty();
+impl Restrictions {
+    fn of(allowed_ips: Vec<IpNet>, rate_limit: Option<RateLimit>) -> Option<Box<Self>> {
+        let any = !allowed_ips.is_empty() || rate_limit.is_some();
+        any.then(|| {
+            Box::new(Self {
+                allowed_ips: allowed_ips.into(),
+                rate_limit,
+            })
+        })
+    }
+
+    /// Whether the key works from `address`: with a list of networks, not from an address that is
+    /// not known.
+    pub(crate) fn allow(&self, address: Option<IpAddr>) -> bool {
+        let listed = |address: IpAddr| {
+            let address = address.to_canonical();
+            self.allowed_ips.iter().any(|net| net.contains(&address))
         };
-        self.allowed_ips.is_empty() || self.allowed_ips.iter().any(|net| net.contains(&address))
+        self.allowed_ips.is_empty() || address.is_some_and(listed)
     }
 }
 
@@ -91,11 +109,12 @@ impl Principal {
     }
 
     pub(crate) fn allowed_ips(&self) -> &[IpNet] {
-        &self.identity.allowed_ips
+        let restrictions = self.identity.restrictions.as_deref();
+        restrictions.map_or(&[], |restrictions| &restrictions.allowed_ips)
     }
 
     pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
-        self.identity.rate_limit
+        self.identity.restrictions.as_deref()?.rate_limit
     }
 
     /// The key that was presented.

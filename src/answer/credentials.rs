@@ -131,31 +131,32 @@ impl Credentials {
         self.bearer || self.basic
     }
 
-    pub(super) fn extract<'a, L>(
+    pub(super) fn extract<'a>(
         &self,
-        lines: impl Fn(&str) -> L,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
         query: Option<&str>,
         is_key: impl Fn(&str) -> bool,
-    ) -> Result<Extracted<'a>, Rejection>
-    where
-        L: Iterator<Item = &'a [u8]>,
-    {
+    ) -> Result<Extracted<'a>, Rejection> {
         if query.is_some_and(|query| holds_key(query, is_key)) {
             return Err(Rejection::KeyInUrl);
         }
+        let mut authorized_by = None;
         let mut found = None;
-        if self.uses_authorization()
-            && let Some(value) = only_line(lines(AUTHORIZATION))?
-            && let Some(credential) = self.in_authorization(value)
-        {
-            found = Some(credential);
-        }
-        for name in &self.headers {
-            if let Some(value) = only_line(lines(name))? {
-                if found.is_some() {
-                    return Err(Rejection::KeyDuplicated);
-                }
-                found = Some(Credential::Token(value));
+        for (name, value) in headers {
+            let value = value.trim_ascii();
+            let credential =
+                if self.uses_authorization() && name.eq_ignore_ascii_case(AUTHORIZATION) {
+                    if authorized_by.replace(value).is_some() {
+                        return Err(Rejection::KeyDuplicated);
+                    }
+                    self.in_authorization(value)
+                } else {
+                    self.is_own(name).then_some(Credential::Token(value))
+                };
+            if let Some(credential) = credential
+                && found.replace(credential).is_some()
+            {
+                return Err(Rejection::KeyDuplicated);
             }
         }
         Ok(Extracted(match found.ok_or(Rejection::KeyMissing)? {
@@ -164,9 +165,16 @@ impl Credentials {
         }))
     }
 
+    fn is_own(&self, name: &str) -> bool {
+        self.headers
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(name))
+    }
+
     /// What of ours an `Authorization` field holds. Another scheme is none of our business.
     fn in_authorization<'a>(&self, value: &'a [u8]) -> Option<Credential<'a>> {
-        let is_token_char = |c: &u8| c.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(c);
+        // RFC 9110, section 5.6.2: the scheme is a token.
+        let is_token_char = |c: &u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(c);
         let end = value
             .iter()
             .position(|c| !is_token_char(c))
@@ -196,22 +204,16 @@ enum Credential<'a> {
     Basic(&'a [u8]),
 }
 
-/// The value of a field that may stand in a request once at most, without white space around it.
-fn only_line<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Rejection> {
-    let first = lines.next();
-    match lines.next() {
-        Some(_) => Err(Rejection::KeyDuplicated),
-        None => Ok(first.map(<[u8]>::trim_ascii)),
-    }
-}
-
 /// The token as text. What could never be a key is told from what is no token at all.
 fn token_text(token: &[u8]) -> Result<&str, Rejection> {
     if token.len() > MAX_KEY_LEN {
         return Err(Rejection::KeyInvalid);
     }
-    let is_b64token = |c: &u8| c.is_ascii_alphanumeric() || b"-._~+/=".contains(c);
-    if token.is_empty() || !token.iter().all(is_b64token) {
+    let is_b64token = |c: u8| {
+        c.is_ascii_alphanumeric() | matches!(c, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+    };
+    // Without an early exit, which is faster.
+    if token.is_empty() || !token.iter().fold(true, |all, c| all & is_b64token(*c)) {
         return Err(Rejection::RequestMalformed);
     }
     std::str::from_utf8(token).map_err(|_| Rejection::RequestMalformed)
@@ -251,13 +253,9 @@ mod tests {
         headers: &[(&str, &str)],
         query: Option<&str>,
     ) -> Result<String, Rejection> {
-        let lines = |name: &str| {
-            let name = name.to_owned();
-            let of_name = headers
-                .iter()
-                .filter(move |(n, _)| n.eq_ignore_ascii_case(&name));
-            of_name.map(|(_, value)| value.as_bytes())
-        };
+        let lines = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_bytes()));
         let extracted = credentials.extract(lines, query, |text| text == KEY)?;
         Ok(extracted.text().to_owned())
     }

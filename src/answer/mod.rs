@@ -41,22 +41,20 @@ impl Answers {
 
     /// The one credential of a request.
     ///
-    /// `lines` yields the values of all header lines with a name, whatever its case; `query` is the
-    /// query of the request's URL; `is_key` tells a key of ours from other text.
+    /// `headers` are all header lines, names in any case; `query` is the query of the request's URL;
+    /// `is_key` tells a key of ours from other text, as
+    /// [`Authenticator::recognises`](crate::Authenticator::recognises) does.
     ///
     /// # Errors
     /// [`Rejection::KeyMissing`], [`Rejection::KeyDuplicated`], [`Rejection::KeyInUrl`],
     /// [`Rejection::RequestMalformed`], [`Rejection::KeyInvalid`] for text that is too long.
-    pub fn extract<'a, L>(
+    pub fn extract<'a>(
         &self,
-        lines: impl Fn(&str) -> L,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
         query: Option<&str>,
         is_key: impl Fn(&str) -> bool,
-    ) -> Result<Extracted<'a>, Rejection>
-    where
-        L: Iterator<Item = &'a [u8]>,
-    {
-        self.credentials.extract(lines, query, is_key)
+    ) -> Result<Extracted<'a>, Rejection> {
+        self.credentials.extract(headers, query, is_key)
     }
 
     /// The answer to a request that is not let through.

@@ -337,11 +337,13 @@ impl Shared {
         if proof.has_ended(now.wall) {
             return Err(Rejection::KeyExpired.into());
         }
-        if !identity.allows(attempt.address) {
-            return Err(Rejection::IpDenied.into());
-        }
-        if identity.rate_limit.is_some() {
-            return Err(Error::Unenforceable(identity.key_id).into());
+        if let Some(restrictions) = &identity.restrictions {
+            if !restrictions.allow(attempt.address) {
+                return Err(Rejection::IpDenied.into());
+            }
+            if restrictions.rate_limit.is_some() {
+                return Err(Error::Unenforceable(identity.key_id).into());
+            }
         }
         if let Some(rule) = attempt.rule {
             rule.check(&identity.scopes)

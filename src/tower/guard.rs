@@ -154,15 +154,11 @@ impl Guard {
 
     fn extract<'a, B>(&self, request: &'a Request<B>) -> Result<Extracted<'a>, Rejection> {
         let keys = &self.shared.keys;
-        let lines = |name: &str| {
-            request
-                .headers()
-                .get_all(name)
-                .iter()
-                .map(HeaderValue::as_bytes)
-        };
+        let headers = request.headers().iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
         let is_key = |text: &str| keys.authenticator().recognises(text);
-        keys.answers().extract(lines, request.uri().query(), is_key)
+        keys.answers()
+            .extract(headers, request.uri().query(), is_key)
     }
 
     /// Hands the request on in the name of `principal`.

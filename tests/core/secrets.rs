@@ -146,12 +146,9 @@ async fn values_show_no_secret_no_pepper_and_no_mac() {
         printed.texts.push(shown.unwrap().unwrap());
         printed.debug(&keys.manager().find(text).await.unwrap());
         let header = format!("Bearer {text}");
-        let line = |name: &str| {
-            name.eq_ignore_ascii_case("authorization")
-                .then_some(header.as_bytes())
-                .into_iter()
-        };
-        printed.debug(&keys.answers().extract(line, None, |_| false).unwrap());
+        let headers = [("authorization", header.as_bytes())];
+        let extracted = keys.answers().extract(headers, None, |_| false);
+        printed.debug(&extracted.unwrap());
     }
     let write = Write {
         expect: Expect::Absent,
