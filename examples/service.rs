@@ -103,7 +103,7 @@ async fn create_order(caller: Principal) -> impl IntoResponse {
 /// Owner `admin` acts for every owner, anyone else for their own; nobody beyond their own key.
 fn manager_for(caller: &Principal, manager: &KeyManager) -> KeyManager {
     match caller.owner() {
-        "admin" => manager.on_behalf_of_for_any_owner(caller),
+        "admin" => manager.on_behalf_of_across_owners(caller),
         _ => manager.on_behalf_of(caller),
     }
 }

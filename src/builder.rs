@@ -226,6 +226,7 @@ fn decoy(peppers: &PepperRing) -> Result<Proofs, RandomError> {
     let current = Proof {
         mac,
         pepper,
+        created_at: Timestamp::MIN,
         ends_at: Timestamp::MAX,
     };
     Ok(Proofs {

@@ -5,7 +5,6 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod answer;
 pub mod audit;
@@ -50,7 +49,7 @@ pub use keygate::Keygate;
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
     Change, Conflict, Excess, Filter, Found, FoundSecret, Issued, KeyList, KeyManager, ManageError,
-    NewKey, OwnerRevocation, Policy, Revoked, Unrevoked,
+    NewKey, OwnerRevocation, Policy, RevokeFailure, Revoked,
 };
 pub use principal::Principal;
 pub use record::{

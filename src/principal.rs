@@ -17,8 +17,17 @@ use crate::scope::{Rule, ScopeSet};
 #[derive(Clone)]
 pub struct Principal {
     identity: Arc<Identity>,
-    ends_at: Option<Timestamp>,
+    secret: Secret,
     address: Option<IpAddr>,
+}
+
+/// Which secret of the key was presented.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Secret {
+    /// When it was made, which tells the secrets of a key apart.
+    pub(crate) created_at: Timestamp,
+    /// When it stops to open, or its key does.
+    pub(crate) ends_at: Option<Timestamp>,
 }
 
 /// What all principals of one key share.
@@ -92,29 +101,20 @@ impl Restrictions {
 }
 
 impl Principal {
-    pub(crate) fn new(
-        identity: Arc<Identity>,
-        ends_at: Option<Timestamp>,
-        address: Option<IpAddr>,
-    ) -> Self {
+    pub(crate) fn new(identity: Arc<Identity>, secret: Secret, address: Option<IpAddr>) -> Self {
         Self {
             identity,
-            ends_at,
+            secret,
             address,
         }
     }
 
+    pub(crate) fn secret(&self) -> Secret {
+        self.secret
+    }
+
     pub(crate) fn is_of(&self, gate: GateId) -> bool {
         self.identity.gate == gate
-    }
-
-    pub(crate) fn allowed_ips(&self) -> &[IpNet] {
-        let restrictions = self.identity.restrictions.as_deref();
-        restrictions.map_or(&[], |restrictions| &restrictions.allowed_ips)
-    }
-
-    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
-        self.identity.restrictions.as_deref()?.rate_limit
     }
 
     /// The key that was presented.
@@ -155,7 +155,7 @@ impl Principal {
     /// When what was presented stops to open: the key's end, or the end of the old secret that
     /// the caller still uses during a rotation, whichever comes first.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        self.ends_at
+        self.secret.ends_at
     }
 
     /// Where the request came from, if an address source is configured.

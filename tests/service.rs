@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -505,7 +506,7 @@ fn nobody_reaches_beyond_their_own_key() {
     // The old secret of a rotation cannot make itself last.
     let rotated = post("/v1/keys/self/rotate", json!({"overlap_seconds": 600}));
     assert_eq!(rotated.status, 200);
-    assert_eq!(post("/v1/keys/self/rotate", json!({})).status, 403);
+    post("/v1/keys/self/rotate", json!({})).expect(409, "conflict");
     post("/v1/keys", json!({"owner": "org_42", "expires_in_days": 1}))
         .expect(403, "ceiling_exceeded");
     let (child, _) = service.issue(&writer, json!({"owner": "org_42"}));
@@ -761,4 +762,45 @@ fn no_log_line_at_any_level_holds_a_secret() {
         assert!(!log.contains(secret), "the log holds a secret");
     }
     assert!(!log.contains(PEPPER) && !log.contains("pepper of tests"));
+}
+
+#[test]
+fn a_request_that_is_finished_after_its_key_was_revoked_gets_nothing() {
+    let (_directory, service, admin) = started();
+    let scopes = json!({"owner": "admin", "scopes": ["keys:write"], "expires_in_days": null});
+    let (id, thief) = service.issue(&admin, scopes.clone());
+    let body = scopes.to_string();
+    let address = service.base.strip_prefix("http://").unwrap();
+    let head = |path: &str, length: usize| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {thief}\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    let zero = r#"{"overlap_seconds":0}"#;
+    let held: Vec<_> = [("/v1/keys", body.as_str()), ("/v1/keys/self/rotate", zero)]
+        .into_iter()
+        .map(|(path, body)| {
+            let mut connection = TcpStream::connect(address).unwrap();
+            connection
+                .write_all(head(path, body.len()).as_bytes())
+                .unwrap();
+            (connection, body)
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(
+        service
+            .call("DELETE", &format!("/v1/keys/{id}"), &admin, None)
+            .status,
+        200
+    );
+    for (mut connection, body) in held {
+        connection.write_all(body.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 403 ") && answer.contains("caller_ended"),
+            "{answer}"
+        );
+    }
 }

@@ -181,6 +181,7 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
             }
             row
         }
+        ManageError::CallerEnded => said(403, "caller_ended"),
         ManageError::NotFound(_) | ManageError::OwnerNotFound(_) => said(404, "not_found"),
         ManageError::Conflict(_) => said(409, "conflict"),
         ManageError::Store(store) => {

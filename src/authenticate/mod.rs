@@ -25,11 +25,11 @@ use std::time::Duration;
 use futures_timer::Delay;
 
 use crate::changes::{Changes, FRESH_FOR};
-use crate::clock::{Clock, Now, Timestamp};
+use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
 use crate::key::{KeyId, PresentedKey};
 use crate::mac::{Match, PepperRing, Proofs};
-use crate::principal::{GateId, Identity, Principal};
+use crate::principal::{GateId, Identity, Principal, Secret};
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::{Rule, ScopeSet};
 use crate::store::KeyStore;
@@ -122,7 +122,7 @@ impl fmt::Debug for Attempt<'_> {
 #[derive(Clone, Copy)]
 pub struct Verified<'a> {
     identity: &'a Arc<Identity>,
-    ends_at: Option<Timestamp>,
+    secret: Secret,
     address: Option<IpAddr>,
 }
 
@@ -144,7 +144,7 @@ impl Verified<'_> {
 
     /// The caller, to keep.
     pub fn to_principal(&self) -> Principal {
-        Principal::new(Arc::clone(self.identity), self.ends_at, self.address)
+        Principal::new(Arc::clone(self.identity), self.secret, self.address)
     }
 }
 
@@ -351,7 +351,10 @@ impl Shared {
         }
         Ok(Verified {
             identity,
-            ends_at: proof.end(),
+            secret: Secret {
+                created_at: proof.created_at,
+                ends_at: proof.end(),
+            },
             address: attempt.address,
         })
     }

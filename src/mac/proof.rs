@@ -6,6 +6,8 @@ use crate::clock::Timestamp;
 pub(crate) struct Proof {
     pub(crate) mac: Mac,
     pub(crate) pepper: PepperId,
+    /// When the secret was made, which tells the secrets of a key apart.
+    pub(crate) created_at: Timestamp,
     /// The end of the secret or of its key, whichever comes first; [`Timestamp::MAX`] for neither.
     pub(crate) ends_at: Timestamp,
 }
@@ -29,7 +31,7 @@ impl Proof {
 }
 
 impl Proofs {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Proof> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Proof> {
         std::iter::once(&self.current).chain(self.previous.as_deref())
     }
 }

@@ -180,6 +180,7 @@ mod tests {
         Proof {
             mac: Mac::from_bytes(mac),
             pepper: PepperId(pepper),
+            created_at: Timestamp::MIN,
             ends_at: Timestamp::MAX,
         }
     }

@@ -1,17 +1,68 @@
 use std::fmt;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::clock::Timestamp;
 use crate::key::{KeyId, Prefix};
+use crate::manage::ManageError;
 use crate::principal::Principal;
 use crate::record::{KeyRecord, RateLimit};
 use crate::scope::ScopeSet;
 
-/// What a caller can do, and so the most that can be done on its behalf.
-pub(super) struct Ceiling {
+/// Who asks. What it can do is read from the store each time: a principal may be older than the
+/// end of its key.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
     pub(super) key_id: KeyId,
-    pub(super) address: Option<std::net::IpAddr>,
+    pub(super) address: Option<IpAddr>,
+    secret_created_at: Timestamp,
+    across_owners: bool,
+}
+
+impl Caller {
+    pub(super) fn of(principal: &Principal) -> Self {
+        Self {
+            key_id: *principal.key_id(),
+            address: principal.client_address(),
+            secret_created_at: principal.secret().created_at,
+            across_owners: false,
+        }
+    }
+
+    pub(super) fn across_owners(self) -> Self {
+        Self {
+            across_owners: true,
+            ..self
+        }
+    }
+
+    /// What the caller can do, by its own record as it is stored now.
+    pub(super) fn ceiling(
+        &self,
+        own: Option<&KeyRecord>,
+        now: Timestamp,
+    ) -> Result<Ceiling, ManageError> {
+        let open = own.filter(|own| own.revocation.is_none() && own.disabled_at.is_none());
+        let own = open.ok_or(ManageError::CallerEnded)?;
+        let proofs = own.proofs();
+        let mut live = proofs.iter().filter(|proof| !proof.has_ended(now));
+        let presented = live.find(|proof| proof.created_at == self.secret_created_at);
+        Ok(Ceiling {
+            key_id: own.id,
+            owner: (!self.across_owners).then(|| own.owner.clone()),
+            environment: own.prefix.clone(),
+            scopes: own.scopes.clone(),
+            ends_at: presented.ok_or(ManageError::CallerEnded)?.end(),
+            allowed_ips: own.allowed_ips.clone(),
+            rate_limit: own.rate_limit,
+        })
+    }
+}
+
+/// The most that can be done on behalf of a caller.
+pub(super) struct Ceiling {
+    key_id: KeyId,
     /// `None`: the host lets this caller act for every owner.
     owner: Option<String>,
     pub(super) environment: Prefix,
@@ -24,26 +75,6 @@ pub(super) struct Ceiling {
 }
 
 impl Ceiling {
-    pub(super) fn of(caller: &Principal) -> Self {
-        Self {
-            key_id: *caller.key_id(),
-            address: caller.client_address(),
-            owner: Some(caller.owner().into()),
-            environment: caller.environment().clone(),
-            scopes: caller.scopes().clone(),
-            ends_at: caller.ends_at(),
-            allowed_ips: caller.allowed_ips().into(),
-            rate_limit: caller.rate_limit(),
-        }
-    }
-
-    pub(super) fn for_any_owner(self) -> Self {
-        Self {
-            owner: None,
-            ..self
-        }
-    }
-
     pub(super) fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
@@ -63,15 +94,7 @@ impl Ceiling {
         if record.id == self.key_id {
             return Vec::new();
         }
-        let lacking: Vec<String> = self
-            .scopes
-            .lacking(&record.scopes)
-            .map(Into::into)
-            .collect();
-        match lacking.is_empty() {
-            true => Vec::new(),
-            false => vec![Excess::Scopes(lacking)],
-        }
+        self.lacking(record).into_iter().collect()
     }
 
     /// By how much a credential for `record` would go beyond the caller's own.
@@ -85,14 +108,7 @@ impl Ceiling {
         if self.environment != record.prefix {
             excesses.push(Excess::Environment(record.prefix.clone()));
         }
-        let lacking: Vec<String> = self
-            .scopes
-            .lacking(&record.scopes)
-            .map(Into::into)
-            .collect();
-        if !lacking.is_empty() {
-            excesses.push(Excess::Scopes(lacking));
-        }
+        excesses.extend(self.lacking(record));
         if let Some(most) = self.ends_at
             && record.expires_at.is_none_or(|end| end > most)
         {
@@ -105,6 +121,12 @@ impl Ceiling {
             excesses.push(Excess::RateLimit);
         }
         excesses
+    }
+
+    fn lacking(&self, record: &KeyRecord) -> Option<Excess> {
+        let lacking = self.scopes.lacking(&record.scopes).map(Into::into);
+        let lacking: Vec<String> = lacking.collect();
+        (!lacking.is_empty()).then_some(Excess::Scopes(lacking))
     }
 }
 

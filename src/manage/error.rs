@@ -14,6 +14,10 @@ pub enum ManageError {
     /// The caller on whose behalf it was asked cannot do so much.
     #[error("this goes beyond what the caller may do: {}", list(.0))]
     BeyondCeiling(Vec<Excess>),
+    /// The key of the caller on whose behalf it was asked, or the secret that it presented, was
+    /// revoked, disabled or has ended since.
+    #[error("the key of the caller has ended since it was accepted")]
+    CallerEnded,
     /// The key is not in a state in which this can be done.
     #[error(transparent)]
     Conflict(#[from] Conflict),
@@ -70,6 +74,11 @@ pub enum Conflict {
         /// When the older of them ends.
         until: Option<Timestamp>,
     },
+    /// Somebody set the version by hand to the largest there is.
+    #[error(
+        "the version of the key's record was set by hand to the largest there is and cannot rise: issue another key"
+    )]
+    VersionsUsedUp,
 }
 
 impl From<StoreError> for ManageError {

@@ -1,4 +1,4 @@
-use super::{KeyManager, ManageError};
+use super::{KeyManager, ManageError, sees};
 use crate::key::PresentedKey;
 use crate::mac::Match;
 use crate::record::KeyInfo;
@@ -32,10 +32,11 @@ impl KeyManager {
     /// [`ManageError::Store`].
     pub async fn find(&self, text: &str) -> Result<Option<Found>, ManageError> {
         let key = PresentedKey::parse(text)?;
-        let record = self.shared.store.get(key.id()).await?;
-        let Some(record) =
-            record.filter(|record| self.sees(record) && record.prefix.as_str() == key.prefix())
-        else {
+        let ceiling = self.ceiling().await?;
+        let record = self.stored(key.id()).await?;
+        let Some(record) = record.filter(|record| {
+            sees(ceiling.as_ref(), record) && record.prefix.as_str() == key.prefix()
+        }) else {
             return Ok(None);
         };
         let secret = match self.shared.peppers.find(&key, &record.proofs(), self.now()) {

@@ -1,5 +1,6 @@
+use super::ceiling::Ceiling;
 use super::new_key::Lifetime;
-use super::{Excess, KeyManager, ManageError, NewKey};
+use super::{KeyManager, ManageError, NewKey};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText, Prefix};
@@ -34,23 +35,24 @@ impl KeyManager {
     /// What is wrong with `new`, [`ManageError::BeyondCeiling`], or [`ManageError::Store`].
     pub async fn issue(&self, new: NewKey) -> Result<Issued, ManageError> {
         new.check_owner()?;
-        let prefix = self.prefix_for(&new)?;
         for _ in 1..Self::IDS {
-            match self.issue_once(&new, &prefix).await {
+            match self.issue_once(&new).await {
                 Err(ManageError::Store(error)) if error.kind() == StoreErrorKind::Taken => {}
                 outcome => return outcome,
             }
         }
-        self.issue_once(&new, &prefix).await
+        self.issue_once(&new).await
     }
 
-    async fn issue_once(&self, new: &NewKey, prefix: &Prefix) -> Result<Issued, ManageError> {
+    async fn issue_once(&self, new: &NewKey) -> Result<Issued, ManageError> {
+        let ceiling = self.ceiling().await?;
+        let prefix = self.prefix_for(new, ceiling.as_ref())?;
         let now = self.now();
         let id = KeyId::generate()?;
-        let (key, current) = SecretSlot::generate(&self.shared.peppers, prefix, &id, now)?;
+        let (key, current) = SecretSlot::generate(&self.shared.peppers, &prefix, &id, now)?;
         let mut record = KeyRecord {
             id,
-            prefix: prefix.clone(),
+            prefix,
             name: String::new(),
             owner: new.owner.clone(),
             scopes: ScopeSet::default(),
@@ -71,7 +73,7 @@ impl KeyManager {
         let lifetime = Lifetime::For(self.shared.policy.default_lifetime);
         traits.lifetime.get_or_insert(lifetime);
         traits.apply(&mut record, &self.shared.policy, now)?;
-        if let Some(ceiling) = self.ceiling() {
+        if let Some(ceiling) = ceiling {
             // What was not asked for follows the caller; what was asked for is held against it.
             if let (None, Some(most), Some(end)) =
                 (new.traits.lifetime, ceiling.ends_at, record.expires_at)
@@ -82,25 +84,29 @@ impl KeyManager {
                 record.allowed_ips.clone_from(&ceiling.allowed_ips);
             }
             record.rate_limit = ceiling.rate_limit;
-            let mut excesses = ceiling.excess_to_hold(&record);
-            if let Some(most) = ceiling.ends_at.filter(|end| now >= *end) {
-                excesses.push(Excess::Expiry { most });
-            }
+            let excesses = ceiling.excess_to_hold(&record);
             if !excesses.is_empty() {
                 return Err(ManageError::BeyondCeiling(excesses));
             }
         }
         self.commit(Expect::Absent, None, &record, AuditAction::Issued)
             .await?;
+        self.hand_over().await?;
         Ok(Issued {
             key,
             info: self.info(&record),
         })
     }
 
-    fn prefix_for(&self, new: &NewKey) -> Result<Prefix, ManageError> {
+    /// A caller whose key was ended while it was served gets no secret. Whatever was made for it
+    /// is in nobody's hands.
+    pub(super) async fn hand_over(&self) -> Result<(), ManageError> {
+        self.ceiling().await.map(|_| ())
+    }
+
+    fn prefix_for(&self, new: &NewKey, ceiling: Option<&Ceiling>) -> Result<Prefix, ManageError> {
         let environments = &self.shared.environments;
-        let callers = self.ceiling().map(|ceiling| ceiling.environment.as_str());
+        let callers = ceiling.map(|ceiling| ceiling.environment.as_str());
         let Some(named) = new.environment.as_deref().or(callers) else {
             return Ok(environments.primary().clone());
         };

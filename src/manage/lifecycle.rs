@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use super::ceiling::Ceiling;
+use super::list::check_owner_in_sight;
 use super::write::Demand;
-use super::{Change, Conflict, KeyManager, ManageError};
+use super::{Change, Conflict, KeyManager, ManageError, sees};
 use crate::audit::AuditAction;
 use crate::changes::FRESH_FOR;
 use crate::key::KeyId;
@@ -26,14 +28,14 @@ pub struct OwnerRevocation {
     /// How many keys were revoked now.
     pub revoked: usize,
     /// Keys that could not be revoked, and why. When it is empty, no key of the owner opens.
-    pub failed: Vec<Unrevoked>,
+    pub failed: Vec<RevokeFailure>,
     /// From now on every process on the store refuses them after this time at the latest.
     pub effective_within: Duration,
 }
 
 /// A key that could not be revoked.
 #[derive(Clone, Debug)]
-pub struct Unrevoked {
+pub struct RevokeFailure {
     /// Its id, as the store has it.
     pub id: String,
     /// Why.
@@ -103,7 +105,7 @@ impl KeyManager {
     /// Ends a key for good. Nothing brings it back. Revoking it again changes nothing.
     ///
     /// # Errors
-    /// [`ManageError::BeyondCeiling`], [`Conflict::Busy`] when others changed the key thousands of
+    /// [`ManageError::BeyondCeiling`], [`Conflict::Busy`] when others changed the key hundreds of
     /// times meanwhile, and as [`inspect`](Self::inspect).
     pub async fn revoke(
         &self,
@@ -146,7 +148,8 @@ impl KeyManager {
     ) -> Result<OwnerRevocation, ManageError> {
         let reason = reason.into();
         check_reason(&reason)?;
-        self.check_owner_in_sight(owner)?;
+        let ceiling = self.ceiling().await?;
+        check_owner_in_sight(ceiling.as_ref(), owner)?;
         let mut outcome = OwnerRevocation {
             revoked: 0,
             failed: Vec::new(),
@@ -155,7 +158,8 @@ impl KeyManager {
         // A key issued behind the place where a pass stands is found by the next pass.
         loop {
             let before = outcome.revoked;
-            self.revoke_pass(owner, &reason, &mut outcome).await?;
+            self.revoke_pass(owner, &reason, ceiling.as_ref(), &mut outcome)
+                .await?;
             if outcome.revoked == before {
                 return Ok(outcome);
             }
@@ -166,6 +170,7 @@ impl KeyManager {
         &self,
         owner: &str,
         reason: &str,
+        ceiling: Option<&Ceiling>,
         outcome: &mut OwnerRevocation,
     ) -> Result<(), ManageError> {
         const PAGE: usize = 256;
@@ -180,7 +185,7 @@ impl KeyManager {
             let listed = self.shared.store.list(&page).await?;
             let (full, last) = (listed.is_full(PAGE), listed.last_id());
             for unreadable in listed.unreadable {
-                outcome.failed.push(Unrevoked {
+                outcome.failed.push(RevokeFailure {
                     id: unreadable.id,
                     error: unreadable.error.into(),
                 });
@@ -189,10 +194,10 @@ impl KeyManager {
                 .records
                 .iter()
                 .filter(|record| record.revocation.is_none());
-            for record in open.filter(|record| self.sees(record)) {
+            for record in open.filter(|record| sees(ceiling, record)) {
                 match self.revoke(&record.id, reason).await {
                     Ok(_) => outcome.revoked += 1,
-                    Err(error) => outcome.failed.push(Unrevoked {
+                    Err(error) => outcome.failed.push(RevokeFailure {
                         id: record.id.to_string(),
                         error,
                     }),

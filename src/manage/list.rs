@@ -1,4 +1,5 @@
-use super::{KeyManager, ManageError};
+use super::ceiling::Ceiling;
+use super::{KeyManager, ManageError, sees};
 use crate::key::KeyId;
 use crate::record::{KeyInfo, KeyStatus};
 use crate::store::{Page, StoreError, StoreErrorKind, Unreadable};
@@ -75,6 +76,9 @@ impl Default for Filter {
 }
 
 impl KeyManager {
+    /// So many records are read at once, however few of them are wanted.
+    const PAGE: usize = 256;
+
     /// Lists keys without their secrets. On behalf of a caller, only the caller's owner's.
     ///
     /// # Errors
@@ -85,10 +89,11 @@ impl KeyManager {
             let problem = format!("a page holds 1 to {} keys", Filter::MAX_LIMIT);
             return Err(ManageError::Invalid(problem));
         }
+        let ceiling = self.ceiling().await?;
         if let Some(owner) = &filter.owner {
-            self.check_owner_in_sight(owner)?;
+            check_owner_in_sight(ceiling.as_ref(), owner)?;
         }
-        let own = self.ceiling().and_then(|ceiling| ceiling.owner());
+        let own = ceiling.as_ref().and_then(|ceiling| ceiling.owner());
         let owner = filter.owner.as_deref().or(own);
         let mut list = KeyList {
             keys: Vec::new(),
@@ -97,7 +102,7 @@ impl KeyManager {
         };
         let mut after = filter.after;
         loop {
-            let limit = filter.limit - list.keys.len();
+            let limit = Self::PAGE.max(filter.limit);
             let listed = self
                 .shared
                 .store
@@ -108,11 +113,22 @@ impl KeyManager {
                 })
                 .await?;
             let (full, last) = (listed.is_full(limit), listed.last_id());
-            let seen = listed.records.iter().filter(|record| self.sees(record));
-            let wanted = |info: &KeyInfo| filter.status.is_none_or(|status| status == info.status);
-            list.keys
-                .extend(seen.map(|record| self.info(record)).filter(wanted));
             list.unreadable.extend(listed.unreadable);
+            for record in listed
+                .records
+                .iter()
+                .filter(|record| sees(ceiling.as_ref(), record))
+            {
+                let info = self.info(record);
+                if filter.status.is_some_and(|status| status != info.status) {
+                    continue;
+                }
+                if list.keys.len() == filter.limit {
+                    list.next = list.keys.last().map(|key: &KeyInfo| key.key_id);
+                    return Ok(list);
+                }
+                list.keys.push(info);
+            }
             if !full {
                 return Ok(list);
             }
@@ -121,17 +137,17 @@ impl KeyManager {
                 return Err(StoreError::new(StoreErrorKind::Corrupt, cause).into());
             }
             after = last;
-            if list.keys.len() >= filter.limit {
-                list.next = last;
-                return Ok(list);
-            }
         }
     }
+}
 
-    pub(super) fn check_owner_in_sight(&self, owner: &str) -> Result<(), ManageError> {
-        match self.ceiling().and_then(|ceiling| ceiling.owner()) {
-            Some(own) if own != owner => Err(ManageError::OwnerNotFound(owner.into())),
-            _ => Ok(()),
-        }
+/// Other owners do not exist for the caller.
+pub(super) fn check_owner_in_sight(
+    ceiling: Option<&Ceiling>,
+    owner: &str,
+) -> Result<(), ManageError> {
+    match ceiling.and_then(Ceiling::owner) {
+        Some(own) if own != owner => Err(ManageError::OwnerNotFound(owner.into())),
+        _ => Ok(()),
     }
 }

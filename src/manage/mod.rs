@@ -19,7 +19,7 @@ pub use ceiling::Excess;
 pub use error::{Conflict, ManageError};
 pub use find::{Found, FoundSecret};
 pub use issue::Issued;
-pub use lifecycle::{OwnerRevocation, Revoked, Unrevoked};
+pub use lifecycle::{OwnerRevocation, RevokeFailure, Revoked};
 pub use list::{Filter, KeyList};
 pub use new_key::{Change, NewKey};
 pub use policy::Policy;
@@ -35,8 +35,8 @@ use crate::key::KeyId;
 use crate::mac::PepperRing;
 use crate::principal::Principal;
 use crate::record::{KeyInfo, KeyRecord};
-use crate::store::KeyStore;
-use ceiling::Ceiling;
+use crate::store::{KeyStore, get_checked};
+use ceiling::{Caller, Ceiling};
 
 /// Issues, shows, changes, rotates and revokes keys. Cloning it is cheap.
 ///
@@ -75,7 +75,7 @@ struct Shared {
 #[derive(Clone)]
 enum Authority {
     Host,
-    Caller(Arc<Ceiling>),
+    Caller(Caller),
 }
 
 impl KeyManager {
@@ -103,54 +103,75 @@ impl KeyManager {
     /// A manager that acts for `caller`: only on keys of the caller's owner and environment, and
     /// never beyond the caller's own scopes, expiry, addresses and rate limit.
     ///
+    /// What the caller can do is read from the store anew for each operation, so a caller whose key,
+    /// or whose secret of it, has ended meanwhile can do nothing, however long its request took. A new
+    /// key gets the caller's addresses, rate limit and end where nothing else is asked for.
+    ///
     /// Metadata is not bounded: where the host takes decisions by it, the host decides who sets it.
     pub fn on_behalf_of(&self, caller: &Principal) -> Self {
-        self.with_ceiling(Ceiling::of(caller))
+        self.acting_for(Caller::of(caller))
     }
 
     /// As [`on_behalf_of`](Self::on_behalf_of), for the keys of every owner: for callers whom the
     /// host takes for administrators.
-    pub fn on_behalf_of_for_any_owner(&self, caller: &Principal) -> Self {
-        self.with_ceiling(Ceiling::of(caller).for_any_owner())
+    pub fn on_behalf_of_across_owners(&self, caller: &Principal) -> Self {
+        self.acting_for(Caller::of(caller).across_owners())
     }
 
     /// What may be shown of a key.
     ///
     /// # Errors
-    /// [`ManageError::NotFound`], also for keys out of the caller's sight; [`ManageError::Store`].
+    /// [`ManageError::NotFound`], also for keys out of the caller's sight;
+    /// [`ManageError::CallerEnded`]; [`ManageError::Store`].
     pub async fn inspect(&self, id: &KeyId) -> Result<KeyInfo, ManageError> {
-        Ok(self.info(&self.read(id).await?))
+        let (record, _) = self.read(id).await?;
+        Ok(self.info(&record))
     }
 
-    fn with_ceiling(&self, ceiling: Ceiling) -> Self {
+    fn acting_for(&self, caller: Caller) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            authority: Authority::Caller(Arc::new(ceiling)),
+            authority: Authority::Caller(caller),
         }
     }
 
-    fn ceiling(&self) -> Option<&Ceiling> {
+    fn caller(&self) -> Option<&Caller> {
         match &self.authority {
             Authority::Host => None,
-            Authority::Caller(ceiling) => Some(ceiling),
+            Authority::Caller(caller) => Some(caller),
         }
     }
 
     fn actor(&self) -> Actor {
-        self.ceiling()
-            .map_or(Actor::Host, |ceiling| Actor::Key(ceiling.key_id))
+        self.caller()
+            .map_or(Actor::Host, |caller| Actor::Key(caller.key_id))
     }
 
-    /// The record of `id`, if this manager may see it.
-    async fn read(&self, id: &KeyId) -> Result<KeyRecord, ManageError> {
-        let record = self.shared.store.get(id).await?;
-        record
-            .filter(|record| self.sees(record))
-            .ok_or(ManageError::NotFound(*id))
+    /// What the caller can do now. The host is not bounded.
+    async fn ceiling(&self) -> Result<Option<Ceiling>, ManageError> {
+        let Some(caller) = self.caller() else {
+            return Ok(None);
+        };
+        let own = self.stored(&caller.key_id).await?;
+        caller.ceiling(own.as_ref(), self.now()).map(Some)
     }
 
-    fn sees(&self, record: &KeyRecord) -> bool {
-        self.ceiling().is_none_or(|ceiling| ceiling.sees(record))
+    /// The record of `id`, if this manager may see it, and what the caller can do. If it is the
+    /// caller's own, one and the same record says both.
+    async fn read(&self, id: &KeyId) -> Result<(KeyRecord, Option<Ceiling>), ManageError> {
+        let record = self.stored(id).await?;
+        let ceiling = match self.caller() {
+            Some(caller) if caller.key_id == *id => {
+                Some(caller.ceiling(record.as_ref(), self.now())?)
+            }
+            _ => self.ceiling().await?,
+        };
+        let seen = record.filter(|record| sees(ceiling.as_ref(), record));
+        Ok((seen.ok_or(ManageError::NotFound(*id))?, ceiling))
+    }
+
+    async fn stored(&self, id: &KeyId) -> Result<Option<KeyRecord>, ManageError> {
+        Ok(get_checked(&*self.shared.store, id).await?)
     }
 
     fn now(&self) -> Timestamp {
@@ -160,6 +181,10 @@ impl KeyManager {
     fn info(&self, record: &KeyRecord) -> KeyInfo {
         KeyInfo::new(record, self.now())
     }
+}
+
+fn sees(ceiling: Option<&Ceiling>, record: &KeyRecord) -> bool {
+    ceiling.is_none_or(|ceiling| ceiling.sees(record))
 }
 
 impl fmt::Debug for KeyManager {

@@ -119,14 +119,24 @@ impl KeyManager {
                 if *seen.get_or_insert_with(|| record.secrets.clone()) != record.secrets {
                     return Err(Conflict::RotatedMeanwhile.into());
                 }
+                let created_at = record.secrets.next_created_at(now);
                 prepare(record, now)?;
-                let peppers = &self.shared.peppers;
-                let (text, slot) = SecretSlot::generate(peppers, &record.prefix, &record.id, now)?;
+                let (text, slot) = SecretSlot::generate(
+                    &self.shared.peppers,
+                    &record.prefix,
+                    &record.id,
+                    created_at,
+                )?;
                 record.secrets.current = slot;
                 fresh = Some(text);
                 Ok(Some(action))
             })
             .await?;
+        // A caller that rotated its own key was judged by the very record that was changed, and may
+        // have ended the secret that it came with.
+        if self.caller().is_none_or(|caller| caller.key_id != *id) {
+            self.hand_over().await?;
+        }
         Ok(Issued {
             key: fresh.ok_or(Conflict::Busy)?,
             info: self.info(&updated.record),

@@ -1,5 +1,10 @@
 //! How a change reaches the store.
 
+use std::time::Duration;
+
+use futures_timer::Delay;
+
+use super::ceiling::Ceiling;
 use super::{Conflict, KeyManager, ManageError};
 use crate::audit::{AuditAction, AuditEvent, FieldChange};
 use crate::key::KeyId;
@@ -17,9 +22,7 @@ pub(super) enum Demand {
 
 impl KeyManager {
     /// A change gives way to others so often before it gives up. Each time another one succeeded.
-    const ATTEMPTS: usize = 64;
-    /// Nobody holds up the end of a key by changing it again and again.
-    const ATTEMPTS_TO_WEAKEN: usize = 4096;
+    const ATTEMPTS: u32 = 256;
 
     /// Reads the record, lets `change` alter it, and writes it if nobody else did in between;
     /// otherwise begins again. Where `change` answers `None`, nothing is to be done.
@@ -29,24 +32,20 @@ impl KeyManager {
         demand: Demand,
         mut change: impl FnMut(&mut KeyRecord) -> Result<Option<AuditAction>, ManageError> + Send,
     ) -> Result<Updated, ManageError> {
-        let attempts = match demand {
-            Demand::Weaken => Self::ATTEMPTS_TO_WEAKEN,
-            Demand::Hold => Self::ATTEMPTS,
-        };
-        for _ in 0..attempts {
-            let before = self.read(id).await?;
-            self.demand(demand, &before)?;
+        for attempt in 1..=Self::ATTEMPTS {
+            let (before, ceiling) = self.read(id).await?;
             let mut after = before.clone();
-            let Some(action) = change(&mut after)? else {
+            let action = change(&mut after)?;
+            if let Some(ceiling) = ceiling {
+                demand.check(&ceiling, &before, &after)?;
+            }
+            let Some(action) = action else {
                 return Ok(Updated {
                     record: before,
                     changed: false,
                 });
             };
-            if demand == Demand::Hold {
-                self.demand(demand, &after)?;
-            }
-            after.version = before.version.checked_add(1).ok_or(Conflict::Busy)?;
+            after.version = next_version(before.version)?;
             let expect = Expect::Version(before.version);
             match self.commit(expect, Some(&before), &after, action).await {
                 Err(ManageError::Conflict(Conflict::Busy)) => {}
@@ -58,6 +57,7 @@ impl KeyManager {
                     });
                 }
             }
+            Delay::new(Duration::from_millis(attempt.min(20).into())).await;
         }
         Err(Conflict::Busy.into())
     }
@@ -76,7 +76,7 @@ impl KeyManager {
             key_id: record.id,
             owner: record.owner.clone(),
             actor: self.actor(),
-            address: self.ceiling().and_then(|ceiling| ceiling.address),
+            address: self.caller().and_then(|caller| caller.address),
             changes: differences(before, record),
         };
         let _invalidate = self.shared.changes.invalidate_on_drop(&record.id);
@@ -87,7 +87,7 @@ impl KeyManager {
         };
         match self.shared.store.write(change).await {
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
-                let stored = self.shared.store.get(&record.id).await;
+                let stored = self.stored(&record.id).await;
                 match stored {
                     Ok(Some(stored)) if stored == *record => Ok(()),
                     _ => Err(ManageError::Store(error)),
@@ -96,19 +96,34 @@ impl KeyManager {
             outcome => Ok(outcome?),
         }
     }
+}
 
-    fn demand(&self, demand: Demand, record: &KeyRecord) -> Result<(), ManageError> {
-        let Some(ceiling) = self.ceiling() else {
-            return Ok(());
+impl Demand {
+    fn check(
+        self,
+        ceiling: &Ceiling,
+        before: &KeyRecord,
+        after: &KeyRecord,
+    ) -> Result<(), ManageError> {
+        let mut excesses = match self {
+            Self::Weaken => ceiling.excess_to_weaken(before),
+            Self::Hold => ceiling.excess_to_hold(before),
         };
-        let excesses = match demand {
-            Demand::Weaken => ceiling.excess_to_weaken(record),
-            Demand::Hold => ceiling.excess_to_hold(record),
-        };
+        if self == Self::Hold && excesses.is_empty() {
+            excesses = ceiling.excess_to_hold(after);
+        }
         match excesses.is_empty() {
             true => Ok(()),
             false => Err(ManageError::BeyondCeiling(excesses)),
         }
+    }
+}
+
+/// The contract's largest version is that of most databases.
+fn next_version(version: u64) -> Result<u64, Conflict> {
+    match version.checked_add(1) {
+        Some(next) if i64::try_from(next).is_ok() => Ok(next),
+        _ => Err(Conflict::VersionsUsedUp),
     }
 }
 

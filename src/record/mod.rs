@@ -12,6 +12,7 @@ pub use text::TextError;
 pub(crate) use text::{check_metadata, check_name, check_owner, check_reason};
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,7 @@ impl KeyRecord {
         let proof = |slot: &SecretSlot| Proof {
             mac: slot.mac,
             pepper: slot.pepper,
+            created_at: slot.created_at,
             ends_at: [slot.not_after, self.expires_at]
                 .into_iter()
                 .flatten()
@@ -126,10 +128,20 @@ pub struct SecretSlot {
     pub mac: Mac,
     /// The pepper it was made with.
     pub pepper: PepperId,
-    /// When the secret was made.
+    /// When the secret was made: later than every secret of the key before it.
     pub created_at: Timestamp,
     /// From this moment on the secret no longer opens; `None`: as long as the key.
     pub not_after: Option<Timestamp>,
+}
+
+impl Secrets {
+    /// When a new secret counts as made. Two never count as made in the same millisecond, also where
+    /// the clock stepped back.
+    pub(crate) fn next_created_at(&self, now: Timestamp) -> Timestamp {
+        let latest = self.slots().map(|slot| slot.created_at).max();
+        let after = latest.and_then(|latest| latest.checked_add(Duration::from_millis(1)));
+        after.map_or(now, |after| after.max(now))
+    }
 }
 
 impl SecretSlot {

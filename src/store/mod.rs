@@ -100,6 +100,20 @@ pub trait KeyStore: Send + Sync + 'static {
     }
 }
 
+/// The record of `id`, and not what the store took for it.
+pub(crate) async fn get_checked(
+    store: &dyn KeyStore,
+    id: &KeyId,
+) -> Result<Option<KeyRecord>, StoreError> {
+    match store.get(id).await? {
+        Some(other) if other.id != *id => Err(StoreError::new(
+            StoreErrorKind::Corrupt,
+            format!("key {id}: the store answered with key {}", other.id),
+        )),
+        record => Ok(record),
+    }
+}
+
 /// One atomic change of one record.
 #[derive(Clone, Copy, Debug)]
 pub struct Write<'a> {

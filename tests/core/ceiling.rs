@@ -1,6 +1,6 @@
 //! On behalf of a caller, nothing comes about that opens more than what the caller presented.
 
-use keygate::{Attempt, Change, Excess, Filter, Issued, ManageError, NewKey, Principal};
+use keygate::{Attempt, Change, Conflict, Excess, Filter, Issued, ManageError, NewKey, Principal};
 
 use crate::common::*;
 
@@ -255,7 +255,7 @@ async fn for_any_owner_lifts_the_owner_and_nothing_else() {
     let world = World::new().await;
     let admin = issue(&world, admin().expires_in(DAY)).await;
     let principal = caller(&world, &admin).await;
-    let manager = world.keys.manager().on_behalf_of_for_any_owner(&principal);
+    let manager = world.keys.manager().on_behalf_of_across_owners(&principal);
     let theirs = NewKey::for_owner("b").scopes(["orders:read"]);
     let issued = manager.issue(theirs.clone()).await.unwrap();
     assert_eq!(
@@ -307,7 +307,12 @@ async fn the_old_secret_of_a_rotation_is_not_traded_for_what_lasts_longer() {
         .on_behalf_of(&caller(&world, &old).await);
     let beyond = [Excess::Expiry { most }];
     assert_eq!(excesses(with_old.supersede(&id).await), beyond);
-    assert_eq!(excesses(with_old.rotate(&id).await), beyond);
+    let until = Some(most);
+    let again = with_old.rotate(&id).await.unwrap_err();
+    assert!(
+        matches!(again, ManageError::Conflict(Conflict::Rotating { until: end }) if end == until),
+        "{again:?}"
+    );
     assert_eq!(excesses(with_old.rotate(&other.info.key_id).await), beyond);
     assert_eq!(
         excesses(with_old.change(&id, Change::new().name("x")).await),

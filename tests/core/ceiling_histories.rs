@@ -286,7 +286,7 @@ async fn history(
     }
     let principal = caller(&world, &mine).await;
     let manager = match any_owner {
-        true => host.on_behalf_of_for_any_owner(&principal),
+        true => host.on_behalf_of_across_owners(&principal),
         false => host.on_behalf_of(&principal),
     };
     for act in acts {

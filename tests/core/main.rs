@@ -12,6 +12,7 @@ mod common;
 mod authenticate;
 mod ceiling;
 mod ceiling_histories;
+mod ended_callers;
 mod finding;
 mod freshness;
 mod lookups;
