@@ -109,7 +109,7 @@ impl Builder {
     }
 
     /// How many different keys may be looked up in the store at once, 4096 unless set. Requests
-    /// beyond are told to come back.
+    /// beyond are told to come back. Half of the places are kept for keys that were seen before.
     pub fn max_lookups(mut self, lookups: usize) -> Self {
         self.bounds.lookups = lookups;
         self

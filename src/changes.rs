@@ -9,6 +9,9 @@ use crate::key::KeyId;
 /// by then.
 pub(crate) const FRESH_FOR: Duration = Duration::from_secs(1);
 
+/// A refusal stands only on a record read this recently.
+pub(crate) const RECENT: Duration = Duration::from_millis(100);
+
 const SHARDS: usize = 1024;
 
 /// A generation per group of keys. Every cached entry carries the one it was read under.

@@ -16,21 +16,20 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// The reads that are under way, at most one for an id.
 pub(super) struct Flights<T> {
     by_id: Mutex<HashMap<KeyId, Weak<Flight<T>>>>,
-    limit: usize,
 }
 
 impl<T> Flights<T> {
-    pub(super) fn new(limit: usize) -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             by_id: Mutex::default(),
-            limit,
         })
     }
 
-    /// Waits for the read of `id` that is under way, or starts one. `None`: too many are under way.
+    /// Waits for the read of `id` that is under way, or starts one. `None`: `limit` are under way.
     pub(super) fn join<F>(
         self: &Arc<Self>,
         id: KeyId,
+        limit: usize,
         start: impl FnOnce() -> F,
     ) -> Option<Waiting<T>>
     where
@@ -40,7 +39,7 @@ impl<T> Flights<T> {
         let under_way = by_id.get(&id).and_then(Weak::upgrade);
         let flight = match under_way {
             Some(flight) => flight,
-            None if by_id.len() >= self.limit => return None,
+            None if by_id.len() >= limit => return None,
             None => {
                 let flight = Arc::new(Flight {
                     id,
@@ -98,9 +97,10 @@ impl<T: Clone> Future for Waiting<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         let flight = &self.flight;
         // Before the read is driven: what wakes it from here on wakes this one too.
-        lock(&flight.waiters.seats)
-            .wakers
-            .insert(self.seat, context.waker().clone());
+        let waker = context.waker().clone();
+        let replaced = lock(&flight.waiters.seats).wakers.insert(self.seat, waker);
+        // Not under the lock: a waker may own one who waits.
+        drop(replaced);
         let mut state = lock(&flight.state);
         let read = match &mut *state {
             State::Landed(output) => return Poll::Ready(output.clone()),

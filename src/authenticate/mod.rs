@@ -9,6 +9,7 @@
 //! A cached record is used for less than a second from the start of its read, and not at all
 //! after a change in this process: so a revocation anywhere is honoured within a second. A store
 //! that fails or is slow refuses with our error, and is neither an "accepted" nor a "not valid".
+//! A refusal is believed for a tenth of a second: then the store is asked again.
 
 mod cache;
 mod entry;
@@ -17,6 +18,7 @@ mod flight;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -24,7 +26,7 @@ use std::time::Duration;
 
 use futures_timer::Delay;
 
-use crate::changes::{Changes, FRESH_FOR};
+use crate::changes::{Changes, FRESH_FOR, RECENT};
 use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
 use crate::key::{KeyId, PresentedKey};
@@ -32,10 +34,10 @@ use crate::mac::{Match, PepperRing, Proofs};
 use crate::principal::{GateId, Identity, Principal, Secret};
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::{Rule, ScopeSet};
-use crate::store::KeyStore;
+use crate::store::{KeyStore, StoreError, StoreErrorKind, get_checked};
 use cache::Cache;
 use entry::{Entry, Stamp};
-use flight::Flights;
+use flight::{Flights, Waiting};
 
 /// How much an authenticator keeps and lets wait.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +77,7 @@ struct Shared {
     known: Cache<Entry>,
     unknown: Cache<Stamp>,
     flights: Arc<Flights<Result<Lookup, Error>>>,
+    lookups: usize,
 }
 
 /// One request to decide.
@@ -168,10 +171,17 @@ impl Lookup {
             Self::Unknown(stamp) => *stamp,
         }
     }
+
+    fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Known(entry) => Some(entry),
+            Self::Unknown(_) => None,
+        }
+    }
 }
 
 impl Authenticator {
-    /// A lookup that is too old when it arrives is asked for once more, and no oftener.
+    /// A lookup that is too old for what it would decide is made once more, and no oftener.
     const LOOKUPS: usize = 2;
 
     pub(crate) fn new(
@@ -194,7 +204,8 @@ impl Authenticator {
                 changes,
                 known: Cache::new(bounds.known),
                 unknown: Cache::new(bounds.unknown),
-                flights: Flights::new(bounds.lookups),
+                flights: Flights::new(),
+                lookups: bounds.lookups,
             }),
         }
     }
@@ -237,43 +248,40 @@ impl Authenticator {
         let id = presented.key.id();
         let now = Now::of(&*shared.clock);
         let fresh = |stamp: &Stamp| shared.is_fresh(id, stamp, now);
-        let mut accepted = Some(accepted);
-        let hit = shared.known.read(id, |entry| {
-            let accepted = accepted.take_if(|_| fresh(&entry.stamp))?;
-            Some(
-                shared
-                    .decide(&presented, Some(entry), attempt, now)
-                    .map(accepted),
-            )
+        let known = shared.known.read(id, |entry| {
+            fresh(&entry.stamp).then(|| {
+                let decision = shared.decide(&presented, Some(entry), attempt, now);
+                let stands = shared.stands(&decision, &entry.stamp, now);
+                stands.then(|| decision.map(accepted))
+            })
         });
-        if let Some(decision) = hit.flatten() {
-            return Some(decision);
+        if let Some(decision) = known.flatten() {
+            return decision;
         }
         shared.unknown.read(id, fresh).filter(|fresh| *fresh)?;
-        let accepted = accepted?;
-        Some(shared.decide(&presented, None, attempt, now).map(accepted))
+        shared.peppers.find(&presented.key, &shared.decoy, now.wall);
+        Some(Err(Rejection::KeyInvalid.into()))
     }
 
     async fn authenticate_uncached(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
         let shared = &self.shared;
         let presented = shared.admit(attempt.text)?;
         let id = *presented.key.id();
+        let mut outcome = Err(timeout(id).into());
         for _ in 0..Self::LOOKUPS {
-            let start = || Arc::clone(shared).look_up(id);
-            let flight = shared.flights.join(id, start).ok_or(Error::Overloaded)?;
-            let lookup = flight.await?;
-            let now = Now::of(&*shared.clock);
-            if shared.is_fresh(&id, &lookup.stamp(), now) {
-                let entry = match &lookup {
-                    Lookup::Known(entry) => Some(entry),
-                    Lookup::Unknown(_) => None,
-                };
-                return shared
-                    .decide(&presented, entry, attempt, now)
-                    .map(|caller| caller.to_principal());
+            let lookup = shared.join_look_up(id)?.await?;
+            let (stamp, now) = (lookup.stamp(), Now::of(&*shared.clock));
+            if !shared.is_fresh(&id, &stamp, now) {
+                continue;
+            }
+            let decision = shared.decide(&presented, lookup.entry(), attempt, now);
+            let stands = shared.stands(&decision, &stamp, now);
+            outcome = decision.map(|caller| caller.to_principal());
+            if stands {
+                break;
             }
         }
-        Err(timeout(id).into())
+        outcome
     }
 }
 
@@ -363,37 +371,55 @@ impl Shared {
         stamp.generation == self.changes.generation(id) && now.is_within(FRESH_FOR, stamp.read_at)
     }
 
-    /// What the cache knows of `id`, if it is still to be used.
-    fn cached(&self, id: &KeyId) -> Option<Lookup> {
+    /// Whether a decision stands that was taken on a record as of `stamp`.
+    ///
+    /// A refusal stands on a recent record alone. Another process may just have made a new secret,
+    /// enabled the key or widened its scopes, and nobody is to be told that a good key is bad.
+    fn stands<T>(&self, decision: &Result<T, Refusal>, stamp: &Stamp, now: Now) -> bool {
+        !matches!(decision, Err(Refusal::Rejected(_))) || now.is_within(RECENT, stamp.read_at)
+    }
+
+    /// Waits for the lookup of `id` that is under way, or begins one. Half of those that may be
+    /// under way are kept for keys that were seen before: strangers cannot use them up.
+    fn join_look_up(self: &Arc<Self>, id: KeyId) -> Result<Waiting<Result<Lookup, Error>>, Error> {
+        let limit = match self.known.read(&id, |_| ()) {
+            Some(()) => self.lookups,
+            None => self.lookups.div_ceil(2),
+        };
+        let start = || Arc::clone(self).look_up(id);
+        self.flights.join(id, limit, start).ok_or(Error::Overloaded)
+    }
+
+    /// What another lookup brought since the cache was read.
+    fn landed(&self, id: &KeyId) -> Option<Lookup> {
         let now = Now::of(&*self.clock);
-        let known = |entry: &Entry| {
-            self.is_fresh(id, &entry.stamp, now)
-                .then(|| Lookup::Known(entry.clone()))
-        };
-        let unknown = |stamp: &Stamp| {
-            self.is_fresh(id, stamp, now)
-                .then_some(Lookup::Unknown(*stamp))
-        };
-        self.known
-            .read(id, known)
-            .flatten()
-            .or_else(|| self.unknown.read(id, unknown).flatten())
+        let is_new =
+            |stamp: &Stamp| self.is_fresh(id, stamp, now) && now.is_within(RECENT, stamp.read_at);
+        let known = |entry: &Entry| is_new(&entry.stamp).then(|| Lookup::Known(entry.clone()));
+        let unknown = |stamp: &Stamp| is_new(stamp).then_some(Lookup::Unknown(*stamp));
+        let landed = self.known.read(id, known).flatten();
+        landed.or_else(|| self.unknown.read(id, unknown).flatten())
     }
 
     /// Asks the store and caches its answer. What is stamped is the moment before the question.
     async fn look_up(self: Arc<Self>, id: KeyId) -> Result<Lookup, Error> {
-        // Another lookup may have landed since the cache was read.
-        if let Some(landed) = self.cached(&id) {
+        if let Some(landed) = self.landed(&id) {
             return Ok(landed);
         }
         let stamp = Stamp {
             generation: self.changes.generation(&id),
             read_at: Now::of(&*self.clock),
         };
-        let answer = within(FRESH_FOR, self.store.get(&id))
-            .await
-            .ok_or(timeout(id))?;
-        let record = answer.map_err(|source| Error::Store { key_id: id, source })?;
+        let read = Box::pin(get_checked(&*self.store, &id));
+        let record = match within(FRESH_FOR, read).await {
+            Ok(Ok(record)) => record,
+            Ok(Err(source)) => return Err(Error::Store { key_id: id, source }),
+            Err(Lost::TooSlow) => return Err(timeout(id)),
+            Err(Lost::Panicked) => {
+                let source = StoreError::new(StoreErrorKind::Unavailable, "it panicked");
+                return Err(Error::Store { key_id: id, source });
+            }
+        };
         let entry = record.and_then(|record| {
             let environment = self.environments.index_of(&record.prefix)?;
             let prefix = self.environments.prefix(environment).clone();
@@ -412,19 +438,28 @@ impl Shared {
     }
 }
 
-/// The output of `work`, or `None` when it takes longer. No timer is set for work that is done at
-/// once.
-async fn within<T>(
-    limit: Duration,
-    mut work: Pin<Box<dyn Future<Output = T> + Send + '_>>,
-) -> Option<T> {
+/// Why work has no output.
+enum Lost {
+    Panicked,
+    TooSlow,
+}
+
+/// The output of `work`, if it comes within `limit`. No timer is set for work that is done at once.
+/// A panic ends the work, and not those who wait for it.
+async fn within<F: Future + Unpin>(limit: Duration, mut work: F) -> Result<F::Output, Lost> {
     let mut deadline = None;
     poll_fn(move |context| {
-        if let Poll::Ready(output) = work.as_mut().poll(context) {
-            return Poll::Ready(Some(output));
+        // What panicked is not used again.
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut work).poll(context)));
+        match polled {
+            Err(_) => return Poll::Ready(Err(Lost::Panicked)),
+            Ok(Poll::Ready(output)) => return Poll::Ready(Ok(output)),
+            Ok(Poll::Pending) => {}
         }
         let deadline = deadline.get_or_insert_with(|| Delay::new(limit));
-        Pin::new(deadline).poll(context).map(|()| None)
+        Pin::new(deadline)
+            .poll(context)
+            .map(|()| Err(Lost::TooSlow))
     })
     .await
 }

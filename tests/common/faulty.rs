@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     Fail(StoreErrorKind),
     /// There is never an answer, and the store is not asked.
     Hang,
+    /// A bug in the store.
+    Panic,
     /// The store is asked after a while.
     Delay(Duration),
     /// The store is asked, and its answer waits behind a door.
@@ -164,6 +166,7 @@ impl FaultyStore {
             Fault::None => ask.await,
             Fault::Fail(kind) => Err(kind.into()),
             Fault::Hang => std::future::pending().await,
+            Fault::Panic => panic!("as a test"),
             Fault::Delay(time) => {
                 tokio::time::sleep(time).await;
                 ask.await

@@ -182,3 +182,49 @@ async fn what_is_read_while_a_revocation_is_on_its_way_is_not_used_after_it() {
     let outcome = present(&world.keys, issued.key.expose()).await;
     assert_eq!(rejection(outcome), Rejection::KeyRevoked);
 }
+
+#[tokio::test]
+async fn a_new_secret_opens_at_once_where_the_old_record_is_still_cached() {
+    let world = World::new().await;
+    let second = world.second_gate().await;
+    let issued = issue(&world.keys).await;
+    assert!(present(&second, issued.key.expose()).await.is_ok());
+    world.clock.advance(millis(500));
+    let rotated = world
+        .keys
+        .manager()
+        .rotate(&issued.info.key_id)
+        .await
+        .unwrap();
+    let elsewhere = present(&second, rotated.key.expose()).await;
+    assert!(elsewhere.is_ok(), "{elsewhere:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_was_enabled_elsewhere_opens_at_once() {
+    let world = World::new().await;
+    let second = world.second_gate().await;
+    let issued = issue(&world.keys).await;
+    let id = issued.info.key_id;
+    world.keys.manager().disable(&id).await.unwrap();
+    assert!(present(&second, issued.key.expose()).await.is_err());
+    world.clock.advance(millis(500));
+    world.keys.manager().enable(&id).await.unwrap();
+    assert!(present(&second, issued.key.expose()).await.is_ok());
+}
+
+#[tokio::test]
+async fn wrong_secrets_for_one_key_ask_the_store_no_oftener_than_ten_times_a_second() {
+    let world = World::new().await;
+    let issued = issue(&world.keys).await;
+    let wrong = with_wrong_secret(issued.key.expose());
+    let calls = world.store.gets.count();
+    for _ in 0..1_000 {
+        assert_eq!(
+            rejection(present(&world.keys, &wrong).await),
+            Rejection::KeyInvalid
+        );
+        world.clock.advance(millis(1));
+    }
+    assert_eq!(world.store.gets.count() - calls, 10);
+}

@@ -285,7 +285,10 @@ async fn a_store_that_hangs_is_given_up_within_seconds_and_used_again_when_it_an
 
 #[tokio::test]
 async fn requests_beyond_the_lookups_that_may_wait_are_told_to_come_back() {
-    let world = World::with(|builder| builder.max_lookups(2)).await;
+    let world = World::with(|builder| builder.max_lookups(4)).await;
+    let seen_before = issue(&world.keys).await;
+    assert!(present(&world.keys, seen_before.key.expose()).await.is_ok());
+    world.clock.advance(SECOND);
     let issued = [
         issue(&world.keys).await,
         issue(&world.keys).await,
@@ -302,7 +305,8 @@ async fn requests_beyond_the_lookups_that_may_wait_are_told_to_come_back() {
     let over = present(&world.keys, issued[2].key.expose()).await;
     assert!(matches!(failure(over), Error::Overloaded));
     let joins = spawn(&world.keys, &issued[0]);
-    tokio::task::yield_now().await;
+    let known = spawn(&world.keys, &seen_before);
+    door.arrival().await;
     door.open();
     for request in waiting {
         assert!(request.await.unwrap().is_ok());
@@ -311,7 +315,21 @@ async fn requests_beyond_the_lookups_that_may_wait_are_told_to_come_back() {
         joins.await.unwrap().is_ok(),
         "one who joins a lookup adds none"
     );
+    assert!(
+        known.await.unwrap().is_ok(),
+        "half of the places are kept for keys that were seen before"
+    );
     assert!(present(&world.keys, issued[2].key.expose()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_store_that_panics_fails_the_request_and_not_the_next_ones() {
+    let world = World::new().await;
+    let issued = issue(&world.keys).await;
+    world.store.gets.once(Fault::Panic);
+    let asked = present(&world.keys, issued.key.expose()).await;
+    assert!(matches!(failure(asked), Error::Store { .. }));
+    assert!(present(&world.keys, issued.key.expose()).await.is_ok());
 }
 
 #[tokio::test]
