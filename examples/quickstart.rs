@@ -12,58 +12,37 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()
         .await?;
 
-    let issued = keys
-        .manager()
-        .issue(
-            NewKey::for_owner("org_42")
-                .name("CI")
-                .scopes(["orders:read"]),
-        )
-        .await?;
+    let (manager, verifier) = (keys.manager(), keys.authenticator());
+
+    let new = NewKey::for_owner("org_42").scopes(["orders:read"]);
+    let issued = manager.issue(new).await?;
     let id = issued.info.key_id;
     println!("issued, shown once: {}", issued.key.expose());
     println!("recognised later by: {}", issued.info.hint);
 
     let attempt = Attempt::new(issued.key.expose());
-    let caller = keys.authenticator().authenticate(attempt).await?;
-    println!(
-        "it opens for {} with the scopes {}",
-        caller.owner(),
-        caller.scopes()
-    );
+    let caller = verifier.authenticate(attempt).await?;
+    println!("it opens for {}: {}", caller.owner(), caller.scopes());
 
     let write = Rule::all(["orders:write"])?;
-    match keys
-        .authenticator()
-        .authenticate(attempt.requiring(&write))
-        .await
-    {
+    match verifier.authenticate(attempt.requiring(&write)).await {
         Ok(_) => println!("it may write orders"),
         Err(refusal) => println!("it may not write orders: {refusal}"),
     }
 
-    let rotated = keys.manager().rotate(&id).await?;
-    println!(
-        "rotated, the same key with a new secret: {}",
-        rotated.key.expose()
-    );
+    let rotated = manager.rotate(&id).await?;
+    println!("rotated: {}", rotated.key.expose());
     if let Some(end) = rotated.previous_ends_at() {
         println!("the old secret works until {end}");
     }
-    for (name, text) in [("old", issued.key.expose()), ("new", rotated.key.expose())] {
-        keys.authenticator()
-            .authenticate(Attempt::new(text))
-            .await?;
+    for (name, key) in [("old", &issued.key), ("new", &rotated.key)] {
+        verifier.authenticate(Attempt::new(key.expose())).await?;
         println!("the {name} secret opens");
     }
 
-    let revoked = keys.manager().revoke(&id, "no longer used").await?;
-    println!("revoked, everywhere within {:?}", revoked.effective_within);
-    match keys
-        .authenticator()
-        .authenticate(Attempt::new(rotated.key.expose()))
-        .await
-    {
+    let revoked = manager.revoke(&id, "no longer used").await?;
+    println!("revoked, everywhere in {:?}", revoked.effective_within);
+    match verifier.authenticate(attempt).await {
         Ok(_) => println!("it still opens"),
         Err(refusal) => println!("it opens no more: {refusal}"),
     }

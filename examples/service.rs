@@ -1,6 +1,6 @@
 //! An HTTP service guarded by API keys that survive a restart, on SQLite and axum.
 //!
-//! Run it with `cargo run --example service --features axum,sqlite` and follow what it prints.
+//! For Unix. Run it with `cargo run --example service --features axum,sqlite` and follow what it prints.
 //!
 //! | variable | default | |
 //! |---|---|---|
@@ -10,9 +10,10 @@
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
 
 use std::error::Error;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use keygate::store::SqliteStore;
 use keygate::{
-    Filter, Issued, KeyId, KeyManager, KeyStore, Keygate, ManageError, NewKey, Pepper, Principal,
+    BuildError, Filter, Issued, KeyId, KeyManager, KeyStore, Keygate, ManageError, NewKey, Pepper,
+    Principal,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -343,7 +345,8 @@ async fn run() -> Result<(), Failure> {
     })?;
     let db = PathBuf::from(variable("KEYGATE_DB")?.unwrap_or_else(|| "keygate.db".into()));
 
-    let starting = lock(&beside(&db, "lock"))?;
+    check_place(&db)?;
+    let starting = lock(&beside(&db, "lock")).await?;
     let pepper = match variable("KEYGATE_PEPPER")? {
         Some(text) => {
             Pepper::from_base64(&text).map_err(|error| format!("KEYGATE_PEPPER: {error}"))?
@@ -356,7 +359,11 @@ async fn run() -> Result<(), Failure> {
         .pepper(pepper)
         .store(Arc::clone(&store))
         .build()
-        .await?;
+        .await
+        .map_err(|error| match error {
+            BuildError::WrongPepper(_) => wrong_pepper(&db),
+            error => error.into(),
+        })?;
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| format!("cannot listen on {bind} (KEYGATE_BIND): {error}"))?;
@@ -366,11 +373,15 @@ async fn run() -> Result<(), Failure> {
     let address = listener.local_addr()?;
     say(&format!("listening on http://{address}"))?;
     say(&format!(
-        "try, with the key in KEY:\n  \
-         curl -H \"Authorization: Bearer $KEY\" http://{address}/v1/whoami\n  \
-         curl -H \"Authorization: Bearer $KEY\" http://{address}/v1/keys -d '{{\"owner\":\"org_42\",\"scopes\":[\"orders:read\"]}}'\n  \
-         curl -H \"Authorization: Bearer $KEY\" -X POST http://{address}/v1/keys/KEY_ID/rotate\n  \
-         curl -H \"Authorization: Bearer $KEY\" -X DELETE http://{address}/v1/keys/KEY_ID"
+        r#"try:
+  KEY=...   # the text behind "key:", which the first start printed
+  curl -H "Authorization: Bearer $KEY" http://{address}/v1/whoami
+  curl -H "X-API-Key: $KEY" http://{address}/v1/orders
+  curl -H "X-API-Key: $KEY" http://{address}/v1/keys -d '{{"owner":"org_42","scopes":["orders:read"]}}'
+  curl -H "X-API-Key: $KEY" http://{address}/v1/keys?owner=org_42
+  ID=...    # a key_id of the list
+  curl -H "X-API-Key: $KEY" -X POST http://{address}/v1/keys/$ID/rotate
+  curl -H "X-API-Key: $KEY" -X DELETE http://{address}/v1/keys/$ID"#
     ))?;
     serve(listener, app(&keys)).await
 }
@@ -411,7 +422,7 @@ async fn bootstrap(keys: &Keygate, store: &SqliteStore) -> Result<(), Failure> {
         return Ok(());
     }
     let list = keys.manager().list(Filter::new()).await?;
-    if list.keys.iter().all(|key| key.name == NAME) {
+    if list.unreadable.is_empty() && list.keys.iter().all(|key| key.name == NAME) {
         let key = NewKey::for_owner("admin")
             .name(NAME)
             .scopes(["orders:read,write", "keys:read,write"])
@@ -429,7 +440,7 @@ fn trial_pepper(db: &Path) -> Result<Pepper, Failure> {
     if !path.exists() {
         if db.exists() {
             return Err(format!(
-                "{} holds keys, and neither KEYGATE_PEPPER nor {} holds the pepper they were made with: bring it back",
+                "{} exists, and neither KEYGATE_PEPPER nor {} holds the pepper of its keys: bring it back",
                 db.display(),
                 path.display()
             )
@@ -448,21 +459,56 @@ fn trial_pepper(db: &Path) -> Result<Pepper, Failure> {
     Ok(Pepper::from_file(path)?)
 }
 
-/// Only one service at a time starts on a database. The lock ends with the process.
-fn lock(path: &Path) -> Result<File, Failure> {
-    let file = OpenOptions::new().create(true).append(true).open(path);
-    let file =
-        file.map_err(|error| format!("KEYGATE_DB: cannot create {}: {error}", path.display()))?;
-    file.lock()?;
-    Ok(file)
+fn wrong_pepper(db: &Path) -> Failure {
+    format!(
+        "the pepper (KEYGATE_PEPPER, or else {}) is not the one that the keys in {} were made with: bring it back",
+        beside(db, "pepper").display(),
+        db.display()
+    )
+    .into()
 }
 
+/// Whether a database can lie there, before anything is made beside it.
+fn check_place(db: &Path) -> Result<(), Failure> {
+    let directory = db.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let wrong = |problem: &str| Err(format!("KEYGATE_DB={}: {problem}", db.display()).into());
+    if db.to_string_lossy().contains("://") {
+        wrong("this service keeps its keys in a SQLite file: name one")
+    } else if db.is_dir() {
+        wrong("this is a directory: name a file in it")
+    } else if directory.is_some_and(|directory| !directory.is_dir()) {
+        wrong("its directory does not exist: make it first")
+    } else {
+        Ok(())
+    }
+}
+
+/// Only one service at a time starts on a database. The lock ends with the process.
+async fn lock(path: &Path) -> Result<File, Failure> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).open(path);
+    let file =
+        file.map_err(|error| format!("KEYGATE_DB: cannot create {}: {error}", path.display()))?;
+    for _ in 0..100 {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+    Err(format!(
+        "another process has been starting for ten seconds: it holds {}",
+        path.display()
+    )
+    .into())
+}
+
+/// A new file that only its owner can read. What a start that was cut off left there is removed.
 fn private_file(path: &Path) -> Result<File, Failure> {
-    use std::os::unix::fs::OpenOptionsExt;
+    let _ = fs::remove_file(path);
     let file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(path);
     Ok(file.map_err(|error| format!("cannot create {}: {error}", path.display()))?)

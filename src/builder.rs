@@ -10,7 +10,7 @@ use crate::key::{KeyId, Prefix, PrefixError, RandomError, Secret};
 use crate::keygate::Keygate;
 use crate::mac::{Pepper, PepperId, PepperRing, Proof, Proofs};
 use crate::manage::{KeyManager, Policy};
-use crate::pepper_check::check_peppers;
+use crate::pepper_check::{PepperCheckError, check_peppers};
 use crate::store::{KeyStore, StoreError};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
@@ -157,6 +157,9 @@ impl Builder {
         if let Some(contradiction) = self.policy.contradiction() {
             return Err(BuildError::Policy(contradiction));
         }
+        if self.bounds.lookups == 0 {
+            return Err(BuildError::NoLookups);
+        }
         let store = self.store.ok_or(BuildError::NoStore)?;
         let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
         check_peppers(&*store, &peppers).await?;
@@ -252,6 +255,9 @@ pub enum BuildError {
     /// Keys are accepted nowhere, or where they cannot be.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// No lookups were allowed.
+    #[error("max_lookups(0) would refuse every key that is not in memory: allow at least 1")]
+    NoLookups,
     /// No pepper was given.
     #[error(
         "no pepper was given: call pepper(Pepper::from_file(..)?), and keep that file apart from the database"
@@ -285,8 +291,11 @@ pub enum BuildError {
     WrongPepper(PepperId),
 }
 
-impl From<StoreError> for BuildError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
+impl From<PepperCheckError> for BuildError {
+    fn from(error: PepperCheckError) -> Self {
+        match error {
+            PepperCheckError::Store(error) => Self::Store(error),
+            PepperCheckError::Wrong(id) => Self::WrongPepper(id),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Which prefixes this process knows, and which of them it serves.
 
-use crate::key::{Prefix, PresentedKey};
+use crate::key::{Prefix, PresentedKey, TAIL_LEN};
 use crate::refusal::Rejection;
 
 /// The prefixes that were declared.
@@ -88,11 +88,30 @@ impl Environments {
         }
     }
 
-    /// Whether a text is a well-formed key of a declared prefix, whether it opens or not.
+    /// Whether `text` ends with a well-formed key of a declared prefix, whether it opens or not.
     pub(crate) fn recognises(&self, text: &str) -> bool {
-        PresentedKey::parse(text).is_ok_and(|key| {
-            let mut declared = self.accepted.iter().chain(&self.declined);
-            declared.any(|p| p.as_str() == key.prefix())
+        let mut declared = self.accepted.iter().chain(&self.declined);
+        declared.any(|prefix| {
+            let start = text.len().checked_sub(prefix.as_str().len() + TAIL_LEN);
+            let key = start.and_then(|start| PresentedKey::parse(text.get(start..)?).ok());
+            key.is_some_and(|key| key.prefix() == prefix.as_str())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_recognised_also_behind_other_text_and_only_under_a_declared_prefix() {
+        const KEY: &str =
+            "acme_live_aWFeOgd23eOp_1ARVjVEeNJPXGyijpXUwIL8tuPmXyNcizRcEneZHbEy4czicd";
+        let declared = |prefix: &str| Environments::new(prefix.parse().unwrap());
+        let acme = declared("acme_live");
+        assert!(acme.recognises(KEY) && acme.recognises(&format!("key_{KEY}")));
+        assert!(!acme.recognises(&KEY[1..]) && !acme.recognises("") && !acme.recognises("é"));
+        assert!(!acme.recognises(&KEY.replace("4czicd", "4czice")));
+        assert!(!declared("live").recognises(KEY), "live is no prefix of it");
     }
 }

@@ -1,11 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::answer::{Answer, Answers};
+use crate::answer::Answers;
 use crate::authenticate::Authenticator;
 use crate::builder::Builder;
 use crate::manage::KeyManager;
-use crate::refusal::Refusal;
 
 /// Everything a service needs: it verifies keys, manages them, and guards routes.
 ///
@@ -51,14 +50,9 @@ impl Keygate {
         &self.manager
     }
 
-    /// Finds keys in requests and says no, as plain values.
+    /// Finds keys in requests and says no, as plain values: for handlers and middleware of your own.
     pub fn answers(&self) -> &Answers {
         &self.answers
-    }
-
-    /// The answer to a request that is not let through: for handlers that decide themselves.
-    pub fn refuse(&self, refusal: impl Into<Refusal>) -> Answer {
-        self.answers.refuse(&refusal.into())
     }
 }
 

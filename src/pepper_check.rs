@@ -1,20 +1,31 @@
 use subtle::ConstantTimeEq;
 
-use crate::builder::BuildError;
-use crate::mac::PepperRing;
-use crate::store::{KeyStore, StoreErrorKind};
+use crate::mac::{PepperId, PepperRing};
+use crate::store::{KeyStore, StoreError, StoreErrorKind};
+
+/// Why the peppers cannot be relied on.
+pub(crate) enum PepperCheckError {
+    Store(StoreError),
+    Wrong(PepperId),
+}
+
+impl From<StoreError> for PepperCheckError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
 
 /// Compares each pepper with the check value that the store keeps under its id, and leaves one
 /// where there is none. With a wrong pepper, every valid key would be taken for an invalid one.
 pub(crate) async fn check_peppers(
     store: &dyn KeyStore,
     peppers: &PepperRing,
-) -> Result<(), BuildError> {
+) -> Result<(), PepperCheckError> {
     let Some(settings) = store.abilities().settings else {
         return Ok(());
     };
     for check in peppers.checks() {
-        let name = format!("pepper/{}", check.id);
+        let name = format!("keygate/pepper/{}", check.id);
         let kept = match settings.read(&name).await? {
             Some(kept) => kept,
             None => match settings.compare_and_set(&name, None, &check.value).await {
@@ -27,7 +38,7 @@ pub(crate) async fn check_peppers(
             },
         };
         if !bool::from(kept.ct_eq(&check.value[..])) {
-            return Err(BuildError::WrongPepper(check.id));
+            return Err(PepperCheckError::Wrong(check.id));
         }
     }
     Ok(())

@@ -35,7 +35,8 @@ pub enum Rejection {
     /// The key is ended for good.
     #[error("the key has been revoked")]
     KeyRevoked,
-    /// The key is used more often than it may be.
+    /// The key is used more often than it may be. No limit is enforced yet: see
+    /// [`Error::Unenforceable`].
     #[error("the key is over its rate limit")]
     RateLimited {
         /// When to come back.
@@ -45,7 +46,7 @@ pub enum Rejection {
     #[error("the credential's header field is malformed")]
     RequestMalformed,
     /// The key lacks a scope that the route asks for.
-    #[error("the key lacks the scope {0}")]
+    #[error("the key lacks {0}")]
     ScopeInsufficient(MissingScopes),
     /// The key is of another environment, such as a test key on the live service.
     #[error("the key belongs to another environment")]

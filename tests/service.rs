@@ -609,7 +609,12 @@ fn a_wrong_configuration_ends_the_start_with_one_clear_line() {
         (&[("KEYGATE_BIND", "127.0.0.1:99999")], "KEYGATE_BIND"),
         (&[("KEYGATE_BIND", "192.0.2.1:0")], "KEYGATE_BIND"),
         (&[("KEYGATE_DB", "")], "KEYGATE_DB"),
-        (&[("KEYGATE_DB", "missing/keys.db")], "missing/keys.db"),
+        (
+            &[("KEYGATE_DB", "missing/keys.db")],
+            "directory does not exist",
+        ),
+        (&[("KEYGATE_DB", ".")], "a directory"),
+        (&[("KEYGATE_DB", "postgres://db")], "a SQLite file"),
         (&[("KEYGATE_DB", "text.db")], "text.db"),
         (&[("KEYGATE_PEPPER", "short")], "KEYGATE_PEPPER"),
         (&[("KEYGATE_PEPPER", "c2hvcnQ=")], "KEYGATE_PEPPER"),
@@ -619,7 +624,7 @@ fn a_wrong_configuration_ends_the_start_with_one_clear_line() {
                 "KEYGATE_PEPPER",
                 "YW5vdGhlciBwZXBwZXIgdGhhbiB0aGUgZmlyc3Qgb25lIQ==",
             )],
-            "pepper 1 is not the one",
+            "is not the one that the keys",
         ),
         (&[("RUST_LOG", "loud")], "RUST_LOG"),
     ];

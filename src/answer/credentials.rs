@@ -29,6 +29,9 @@ pub enum CredentialsError {
     /// It is no name of a header field, or one that already has a meaning.
     #[error("{0:?} cannot carry a key: use the name of a header field of its own, like X-API-Key")]
     Header(String),
+    /// The same name twice.
+    #[error("the header {0:?} is named twice")]
+    HeaderTwice(String),
     /// Keys are accepted nowhere.
     #[error("no place to accept keys from is left: keep Bearer or name a header")]
     Nowhere,
@@ -104,6 +107,15 @@ impl Credentials {
         if let Some(name) = self.headers.iter().find(|name| !can_carry(name)) {
             return Err(CredentialsError::Header(name.clone()));
         }
+        let mut seen = self.headers.iter().enumerate();
+        let twice = |(n, name): &(usize, &String)| {
+            self.headers[..*n]
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(name))
+        };
+        if let Some((_, name)) = seen.find(twice) {
+            return Err(CredentialsError::HeaderTwice(name.clone()));
+        }
         if !self.uses_authorization() && self.headers.is_empty() {
             return Err(CredentialsError::Nowhere);
         }
@@ -116,6 +128,17 @@ impl Credentials {
             (true, _) => "Bearer",
             (false, true) => "Basic",
             (false, false) => "ApiKey",
+        }
+    }
+
+    /// How a key is sent, as a caller is told.
+    pub(super) fn how_to_send(&self) -> String {
+        let bearer = self.bearer.then(|| "Authorization: Bearer KEY".to_owned());
+        let own = self.headers.iter().map(|name| format!("{name}: KEY"));
+        let ways: Vec<String> = bearer.into_iter().chain(own).collect();
+        match ways.is_empty() {
+            true => "HTTP Basic with the key as user name".into(),
+            false => ways.join(", or "),
         }
     }
 
@@ -236,7 +259,9 @@ fn user_name(encoded: &[u8]) -> Result<Zeroizing<String>, Rejection> {
 
 /// Whether a key stands anywhere in the query, percent-encoded or not.
 fn holds_key(query: &str, is_key: impl Fn(&str) -> bool) -> bool {
-    let decoded = percent_decode_str(query).decode_utf8_lossy();
+    // Twice: a URL within a URL is encoded again.
+    let once = percent_decode_str(query).decode_utf8_lossy();
+    let decoded = percent_decode_str(&once).decode_utf8_lossy();
     decoded
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .any(is_key)
@@ -332,7 +357,9 @@ mod tests {
     #[test]
     fn a_key_in_the_query_is_seen_however_it_is_written_and_beats_a_good_header() {
         let encoded = KEY.replace('_', "%5F");
+        let encoded_twice = KEY.replace('_', "%255F");
         for query in [
+            format!("url=%3Fkey%3D{encoded_twice}"),
             format!("api_key={KEY}"),
             format!("a=1&token={encoded}&b=2"),
             format!("auth=Bearer%20{KEY}"),
@@ -397,6 +424,11 @@ mod tests {
             .without_bearer()
             .headers(Vec::<String>::new());
         assert_eq!(nowhere.check(), Err(CredentialsError::Nowhere));
+        let twice = Credentials::new().headers(["X-Key", "x-key"]);
+        assert_eq!(
+            twice.check(),
+            Err(CredentialsError::HeaderTwice("x-key".into()))
+        );
         for name in ["", "X_API_Key", "Authorization", "X Key", "Cookie", "é"] {
             assert!(
                 Credentials::new().headers([name]).check().is_err(),

@@ -60,7 +60,8 @@ impl Answers {
     /// The answer to a request that is not let through.
     pub fn refuse(&self, refusal: &Refusal) -> Answer {
         let scheme = self.credentials.challenge_scheme();
-        table::of_refusal(refusal).into_answer(scheme, &self.realm)
+        let how_to_send = self.credentials.how_to_send();
+        table::of_refusal(refusal, &how_to_send).into_answer(scheme, &self.realm)
     }
 
     /// The names of all header fields that may carry a key: what answers to
@@ -74,7 +75,7 @@ impl Answers {
 impl Answer {
     /// The answer of a handler that asks who is calling behind no guard.
     pub(crate) fn unguarded() -> Self {
-        table::of_refusal(&Error::Unguarded.into()).into_answer("", "")
+        table::of_refusal(&Error::Unguarded.into(), "").into_answer("", "")
     }
 }
 

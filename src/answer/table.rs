@@ -42,9 +42,9 @@ const fn error(error: &'static str) -> Challenge {
     }
 }
 
-pub(super) fn of_refusal(refusal: &Refusal) -> Row {
+pub(super) fn of_refusal(refusal: &Refusal, how_to_send: &str) -> Row {
     let row = match refusal {
-        Refusal::Rejected(rejection) => of_rejection(rejection),
+        Refusal::Rejected(rejection) => of_rejection(rejection, how_to_send),
         Refusal::Failed(Error::Unguarded) => Row::new(500, Challenge::None, INTERNAL),
         Refusal::Failed(_) => unavailable(UNAVAILABLE),
     };
@@ -58,19 +58,19 @@ const INTERNAL: &str = "The service made a mistake. Please report it.";
 const UNAVAILABLE: &str =
     "The service cannot check keys right now. Keep your key and try again in a moment.";
 
-fn of_rejection(rejection: &Rejection) -> Row {
+fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
     let malformed = || error("invalid_request");
     let invalid = || error("invalid_token");
     match rejection {
         Rejection::KeyMissing => Row::new(
             401,
             Challenge::Bare,
-            "Send your API key in the header that the WWW-Authenticate field names.",
+            format!("Send your API key: {how_to_send}"),
         ),
         Rejection::RequestMalformed => Row::new(
             400,
             malformed(),
-            "The header with the API key is malformed. Write: Authorization: Bearer KEY",
+            format!("The header with the API key is malformed. Send: {how_to_send}"),
         ),
         Rejection::KeyDuplicated => Row::new(
             400,
@@ -128,7 +128,9 @@ fn of_rejection(rejection: &Rejection) -> Row {
                         description: None,
                         scope: Some(required_scopes.join(" ")),
                     },
-                    format!("This API key lacks a scope: {missing}. Request a key that has it."),
+                    format!(
+                        "This API key lacks {missing}. Request a key that has what is missing."
+                    ),
                 )
                 .requiring(required_scopes)
             }
@@ -386,7 +388,7 @@ mod tests {
             (Error::Unguarded.into(), "internal", 500, None, None),
         ];
         for (refusal, code, status, challenge, retry_after) in cases {
-            let answer = of_refusal(&refusal).into_answer("Bearer", "R");
+            let answer = of_refusal(&refusal, "H: KEY").into_answer("Bearer", "R");
             assert_eq!(answer.status, status, "{code}");
             assert_eq!(header(&answer, "www-authenticate"), challenge, "{code}");
             assert_eq!(header(&answer, "retry-after"), retry_after, "{code}");
@@ -411,7 +413,7 @@ mod tests {
 
     #[test]
     fn the_body_names_what_is_missing_and_the_challenge_what_would_do() {
-        let answer = of_refusal(&missing().into()).into_answer("Bearer", "R");
+        let answer = of_refusal(&missing().into(), "H: KEY").into_answer("Bearer", "R");
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(body["missing_scopes"], serde_json::json!(["a:x"]));
         assert_eq!(body["required_scopes"], serde_json::json!(["a:x", "b"]));

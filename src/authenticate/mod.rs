@@ -215,7 +215,7 @@ impl Authenticator {
         principal.is_of(self.shared.gate)
     }
 
-    /// Whether `text` is a well-formed key under a declared prefix, whether it opens or not.
+    /// Whether `text` ends with a well-formed key of a declared prefix, whether it opens or not.
     pub fn recognises(&self, text: &str) -> bool {
         self.shared.environments.recognises(text)
     }

@@ -41,7 +41,7 @@ const ID_LEN: usize = 12;
 pub(crate) const SECRET_LEN: usize = 43;
 const CHECKSUM_LEN: usize = 6;
 /// Everything right of the prefix: `_`, id, `_`, secret, checksum.
-const TAIL_LEN: usize = 1 + ID_LEN + 1 + SECRET_LEN + CHECKSUM_LEN;
+pub(crate) const TAIL_LEN: usize = 1 + ID_LEN + 1 + SECRET_LEN + CHECKSUM_LEN;
 const MIN_KEY_LEN: usize = 1 + TAIL_LEN;
 /// No key text is longer than this many bytes.
 pub(crate) const MAX_KEY_LEN: usize = prefix::MAX_PREFIX_LEN + TAIL_LEN;

@@ -16,7 +16,6 @@ pub use ring::PepperRing;
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use subtle::{Choice, ConstantTimeEq};
 
 /// The keyed MAC of one secret. Without the pepper it opens nothing.
@@ -62,25 +61,6 @@ impl Eq for Mac {}
 impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mac([redacted])")
-    }
-}
-
-impl Serialize for Mac {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use base64::Engine as _;
-        serializer.serialize_str(&base64::prelude::BASE64_STANDARD.encode(self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Mac {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use base64::Engine as _;
-        base64::prelude::BASE64_STANDARD
-            .decode(String::deserialize(deserializer)?)
-            .ok()
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(Self)
-            .ok_or_else(|| de::Error::custom("a MAC is 32 bytes in base64"))
     }
 }
 

@@ -15,6 +15,7 @@ pub struct Found {
 
 /// Which secret of a key a text holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum FoundSecret {
     /// The newest.
     Current,

@@ -11,6 +11,7 @@ use crate::store::{Expect, StoreErrorKind};
 /// A new secret: its text, which is shown this once, and what may be shown of the key.
 #[derive(Debug)]
 #[must_use = "the key's text cannot be had again"]
+#[non_exhaustive]
 pub struct Issued {
     /// The text to hand to the key's owner.
     pub key: KeyText,

@@ -12,6 +12,7 @@ use crate::store::Page;
 
 /// The outcome of revoking a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Revoked {
     /// The key as it is now.
     pub info: KeyInfo,
@@ -24,6 +25,7 @@ pub struct Revoked {
 /// The outcome of revoking all keys of an owner.
 #[derive(Clone, Debug)]
 #[must_use = "keys that could not be revoked still open"]
+#[non_exhaustive]
 pub struct OwnerRevocation {
     /// How many keys were revoked now.
     pub revoked: usize,
@@ -35,6 +37,7 @@ pub struct OwnerRevocation {
 
 /// A key that could not be revoked.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RevokeFailure {
     /// Its id, as the store has it.
     pub id: String,

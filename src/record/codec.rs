@@ -128,10 +128,33 @@ struct Body {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Slot {
+    #[serde(with = "mac_as_base64")]
     mac: Mac,
     pepper: PepperId,
     created_at: Timestamp,
     not_after: Option<Timestamp>,
+}
+
+/// Only stores see MACs: the type itself does not serialise.
+mod mac_as_base64 {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::mac::Mac;
+
+    pub(super) fn serialize<S: Serializer>(mac: &Mac, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(mac.as_bytes()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mac, D::Error> {
+        BASE64_STANDARD
+            .decode(String::deserialize(deserializer)?)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Mac::from_bytes)
+            .ok_or_else(|| de::Error::custom("a MAC is 32 bytes in base64"))
+    }
 }
 
 impl From<SecretSlot> for Slot {

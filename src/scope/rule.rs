@@ -78,6 +78,7 @@ impl Rule {
             return Ok(());
         }
         Err(MissingScopes {
+            quantifier: self.quantifier,
             sufficient: match self.quantifier {
                 Quantifier::All => self.scopes.clone(),
                 Quantifier::Any => self.scopes.iter().take(1).cloned().collect(),
@@ -100,6 +101,7 @@ impl Rule {
 /// What a caller lacks to satisfy a [`Rule`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MissingScopes {
+    quantifier: Quantifier,
     sufficient: Vec<Scope>,
     missing: Vec<Scope>,
 }
@@ -116,12 +118,17 @@ impl MissingScopes {
     }
 }
 
+/// Such as "the scopes a b", or "any of the scopes a b".
 impl fmt::Display for MissingScopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, scope) in self.missing.iter().enumerate() {
-            write!(f, "{}{scope}", if n > 0 { " " } else { "" })?;
-        }
-        Ok(())
+        f.write_str(match (self.quantifier, self.missing.len()) {
+            (_, 1) => "the scope",
+            (Quantifier::All, _) => "the scopes",
+            (Quantifier::Any, _) => "any of the scopes",
+        })?;
+        self.missing
+            .iter()
+            .try_for_each(|scope| write!(f, " {scope}"))
     }
 }
 
@@ -174,6 +181,7 @@ mod tests {
         let missing = rule.check(&granted(&["b"])).unwrap_err();
         assert_eq!(names(missing.missing()), ["a", "c"]);
         assert_eq!(names(missing.sufficient()), ["a", "b", "c"]);
+        assert_eq!(missing.to_string(), "the scopes a c");
     }
 
     #[test]
@@ -183,6 +191,7 @@ mod tests {
         let missing = rule.check(&granted(&[])).unwrap_err();
         assert_eq!(names(missing.missing()), ["a", "b"]);
         assert_eq!(names(missing.sufficient()), ["a"]);
+        assert_eq!(missing.to_string(), "any of the scopes a b");
     }
 
     #[test]

@@ -1,11 +1,14 @@
-use std::time::Instant;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{AuditLog, KeyUsage, StoreError, UsageBatch};
+use crate::clock::{Clock, Now};
 use crate::key::KeyId;
 
 /// What a store can do beyond the three methods of [`KeyStore`](super::KeyStore).
+///
+/// Without one of them no key opens that should not. What is lost instead is said at each.
 ///
 /// ```
 /// # use keygate::store::{Abilities, AuditLog};
@@ -21,7 +24,8 @@ use crate::key::KeyId;
 pub struct Abilities<'a> {
     /// Tells of changes as they happen, so that caches may keep entries longer than a second.
     pub change_feed: Option<&'a dyn ChangeFeed>,
-    /// Keeps the audit events that come with a write, in the same atomic step.
+    /// Keeps the audit events that come with a write, in the same atomic step. Without it they are
+    /// lost.
     pub audit_log: Option<&'a dyn AuditLog>,
     /// Keeps a few values that all processes on the store must agree on.
     pub settings: Option<&'a dyn Settings>,
@@ -90,7 +94,9 @@ pub trait ChangeFeed: Send + Sync {
     /// Follows the feed and reports to `listener` until the feed breaks; returns why it broke.
     ///
     /// It reports every change that is committed after its first [`ChangeListener::alive`], and
-    /// proves by heartbeats that travel the feed's own path that it would have.
+    /// proves by heartbeats that travel the feed's own path that it would have: it takes a
+    /// [`Beat`] from the listener, sends something along the path, and hands the beat back when that
+    /// arrives.
     async fn follow(&self, listener: &dyn ChangeListener) -> StoreError;
 }
 
@@ -102,13 +108,36 @@ pub trait ChangeListener: Send + Sync {
     /// Any record may have been changed: the feed was not listening for a while.
     fn all_changed(&self);
 
-    /// A heartbeat that was sent at `sent` came through: every change committed before it was told.
-    fn alive(&self, sent: Instant);
+    /// Begins a heartbeat: to be called before it is sent.
+    fn beat(&self) -> Beat;
+
+    /// The heartbeat came through: every change committed before it was begun has been told.
+    fn alive(&self, beat: Beat);
+}
+
+/// When a heartbeat was begun, by both clocks: a suspended machine stops one, and steps the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Beat(Now);
+
+impl Beat {
+    /// A heartbeat that begins now.
+    pub fn begin(clock: &dyn Clock) -> Self {
+        Self(Now::of(clock))
+    }
+
+    /// Whether it was begun less than `limit` ago.
+    pub fn is_within(self, limit: Duration, clock: &dyn Clock) -> bool {
+        Now::of(clock).is_within(limit, self.0)
+    }
 }
 
 /// A few named values that all processes on the store agree on, such as the check values of peppers.
 ///
-/// A store without them cannot tell a wrong pepper at start.
+/// Names that begin with `keygate/` are this crate's. Names and values are short: up to a hundred
+/// characters, and a thousand bytes.
+///
+/// On a store without them, a wrong pepper is not noticed at start, and every valid key is then
+/// answered as an invalid one.
 #[async_trait]
 pub trait Settings: Send + Sync {
     /// The value under `name`, or `None`.

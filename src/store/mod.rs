@@ -8,7 +8,7 @@ mod memory;
 mod sqlite;
 mod usage;
 
-pub use abilities::{Abilities, ChangeFeed, ChangeListener, Settings, UsageStore};
+pub use abilities::{Abilities, Beat, ChangeFeed, ChangeListener, Settings, UsageStore};
 pub use audit_log::{AuditLog, AuditPage, AuditQuery};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
@@ -68,8 +68,8 @@ use crate::record::KeyRecord;
 /// owner's records alone, compared byte for byte.
 ///
 /// # Time
-/// A store that does not answer fails as `Unavailable` within seconds. Callers stop waiting for a
-/// `get` after a second in any case.
+/// A store that does not answer fails as `Unavailable` within seconds. Requests stop waiting for a
+/// `get` after a second in any case; who manages keys waits for the store.
 ///
 /// # Cancellation
 /// Any future may be dropped at any point. A dropped `write` happened whole or not at all.
@@ -94,7 +94,7 @@ pub trait KeyStore: Send + Sync + 'static {
     /// `Unavailable`. Records that cannot be read are part of the answer instead.
     async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError>;
 
-    /// What else the store can do. Forgetting one makes things slower, never unsafe.
+    /// What else the store can do. Forgetting one lets nobody in.
     fn abilities(&self) -> Abilities<'_> {
         Abilities::none()
     }

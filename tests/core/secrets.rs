@@ -92,7 +92,7 @@ fn the_check_sees_what_it_is_to_see() {
     let leaks = [
         format!("{:?}", mac.as_bytes()),
         format!("{:#?}", mac.as_bytes()),
-        serde_json::to_string(&mac).unwrap(),
+        serde_json::to_string(mac.as_bytes()).unwrap(),
     ];
     for leak in leaks {
         let mut printed = Printed::default();
@@ -260,7 +260,7 @@ async fn refusals_and_errors_show_no_secret_and_no_mac() {
     assert!(refusals.len() >= 16);
     for refusal in &refusals {
         printed.error(refusal);
-        let answer = keys.refuse(refusal.clone());
+        let answer = keys.answers().refuse(refusal);
         printed
             .texts
             .push(String::from_utf8(answer.body.clone()).unwrap());

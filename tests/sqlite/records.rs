@@ -207,7 +207,7 @@ async fn events_come_back_whole_in_order_page_by_page() {
         for record in [&first, &second] {
             let event = AuditEvent {
                 at: at(n as i64),
-                actor: [Actor::Host, Actor::Key(first.id)][n % 2],
+                actor: [Actor::Host, Actor::Key(first.id)][n % 2].clone(),
                 address: [None, Some("2001:db8::1".parse().unwrap())][n % 2],
                 ..event(record, action)
             };

@@ -94,7 +94,7 @@ async fn every_field(subject: Subject<'_>) -> Result<(), Setback> {
     ];
     for (millis, address) in (9..).zip(["203.0.113.7", "2001:db8::1", "::ffff:10.0.0.1"]) {
         written.push(AuditEvent {
-            actor: by_key,
+            actor: by_key.clone(),
             address: Some(address.parse()?),
             changes: changes.clone(),
             ..records::event(&record, millis)?

@@ -64,6 +64,8 @@ const WRITER: WorkerSettings = WorkerSettings {
 /// revocation.
 ///
 /// # Deployment caveats
+/// - A new file is readable and writable by its owner alone. Keep it so: whoever can read it can
+///   also lock it against writers.
 /// - The file belongs on a local disk: network file systems do not lock reliably.
 /// - Beside it lie `-wal` and `-shm` files that belong to it. Make backups with
 ///   `sqlite3 keys.db ".backup copy.db"`, and end all processes before one is put back: it brings

@@ -61,7 +61,20 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Makes a new file for its owner's eyes only; SQLite gives the files beside it the same mode.
+/// Whatever fails here fails again, and better explained, when SQLite opens it.
+#[cfg(unix)]
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let _ = options.write(true).create_new(true).mode(0o600).open(path);
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) {}
+
 fn open_writer(path: &Path) -> Result<Connection, SqliteOpenError> {
+    make_private(path);
     let of_path = |error| SqliteOpenError::of(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
