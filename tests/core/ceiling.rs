@@ -324,3 +324,57 @@ async fn the_old_secret_of_a_rotation_is_not_traded_for_what_lasts_longer() {
         .on_behalf_of(&caller(&world, &new).await);
     assert!(with_new.supersede(&id).await.is_ok());
 }
+
+#[tokio::test]
+async fn who_is_past_its_end_issues_nothing() {
+    let world = World::new().await;
+    let admin = issue(&world, admin().expires_in(HOUR)).await;
+    let most = admin.info.expires_at.unwrap();
+    let late = world
+        .keys
+        .manager()
+        .on_behalf_of(&caller(&world, &admin).await);
+    world.clock.advance(HOUR);
+    let writes = world.store.writes.count();
+    let beyond = [Excess::Expiry { most }];
+    assert_eq!(
+        excesses(late.issue(NewKey::for_owner("a")).await),
+        beyond,
+        "not even what would be expired from the start"
+    );
+    assert_eq!(world.store.writes.count(), writes);
+}
+
+#[tokio::test]
+async fn everyone_may_end_their_own_key_also_when_it_was_strengthened_meanwhile() {
+    let world = World::new().await;
+    let weak = issue(&world, NewKey::for_owner("a").scopes(["orders:read"])).await;
+    let id = weak.info.key_id;
+    let manager = world
+        .keys
+        .manager()
+        .on_behalf_of(&caller(&world, &weak).await);
+    let stronger = Change::new().scopes(["orders:read", "users:read"]);
+    world.keys.manager().change(&id, stronger).await.unwrap();
+    excesses(manager.change(&id, Change::new().name("x")).await);
+    excesses(manager.rotate(&id).await);
+    assert!(manager.disable(&id).await.is_ok());
+    excesses(manager.enable(&id).await);
+    assert!(manager.revoke(&id, "lost").await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn a_caller_does_not_hear_of_damaged_keys_of_other_owners() {
+    let world = World::new().await;
+    let admin = issue(&world, admin()).await;
+    let other = issue(&world, NewKey::for_owner("b")).await;
+    world.store.corrupt(other.info.key_id);
+    let manager = world
+        .keys
+        .manager()
+        .on_behalf_of(&caller(&world, &admin).await);
+    let listed = manager.list(Filter::new()).await.unwrap();
+    assert_eq!((listed.keys.len(), listed.unreadable.len()), (1, 0));
+    let all = world.keys.manager().list(Filter::new()).await.unwrap();
+    assert_eq!((all.keys.len(), all.unreadable.len()), (1, 1));
+}
