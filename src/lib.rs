@@ -61,3 +61,23 @@ pub use scope::{IntoRule, MissingScopes, Rule, Scope, ScopeError, ScopeSet};
 pub use store::{KeyStore, MemoryStore, StoreError, StoreErrorKind};
 #[cfg(feature = "sqlite")]
 pub use store::{SqliteOpenError, SqliteStore};
+
+#[cfg(test)]
+mod proofs {
+    use static_assertions::{assert_impl_all, assert_not_impl_any, assert_obj_safe};
+    use std::fmt::{Debug, Display};
+
+    use super::*;
+
+    assert_impl_all!(Keygate: Clone, Debug, Send, Sync);
+    assert_impl_all!(Authenticator: Clone, Debug, Send, Sync);
+    assert_impl_all!(KeyManager: Clone, Debug, Send, Sync);
+    assert_impl_all!(Principal: Clone, Debug, Send, Sync);
+    assert_impl_all!(Refusal: Clone, std::error::Error, Send, Sync);
+    assert_impl_all!(ManageError: Clone, std::error::Error, Send, Sync);
+    assert_obj_safe!(KeyStore, Clock);
+    assert_not_impl_any!(KeyText: Clone, Display, serde::Serialize, PartialEq, AsRef<str>);
+    assert_not_impl_any!(Pepper: Clone, Display, serde::Serialize, PartialEq, AsRef<[u8]>);
+    assert_not_impl_any!(Mac: Display, serde::Serialize, AsRef<[u8]>);
+    assert_not_impl_any!(KeyRecord: serde::Serialize);
+}

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -12,7 +13,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use keygate::{Keygate, MemoryStore, NewKey, Pepper, Principal};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 
 async fn gate() -> Keygate {
@@ -305,6 +306,29 @@ async fn the_optional_guard_lets_callers_without_a_key_through_and_no_bad_key() 
 }
 
 #[tokio::test]
+async fn the_optional_guard_refuses_whatever_is_not_one_credential() {
+    async fn maybe(caller: Option<Principal>) -> String {
+        caller.map_or("nobody".into(), |caller| caller.owner().into())
+    }
+    let keys = gate().await;
+    let good = key(&keys, &[]).await;
+    let app = Router::new().route("/x", get(maybe).layer(keys.authenticate_optional()));
+    let malformed = Request::get("/x").header("authorization", "Bearer a b");
+    let twice = Request::get("/x")
+        .header("authorization", format!("Bearer {good}"))
+        .header("x-api-key", &good);
+    let in_url = Request::get(format!("/x?key={good}"));
+    for (request, code) in [
+        (malformed, "request_malformed"),
+        (twice, "key_duplicated"),
+        (in_url, "key_in_url"),
+    ] {
+        let answer = call(&app, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.code(), code);
+    }
+}
+
+#[tokio::test]
 async fn an_optional_guard_hides_the_principal_of_another_gate() {
     async fn maybe(caller: Option<Principal>) -> String {
         caller.map_or("nobody".into(), |caller| caller.owner().into())
@@ -338,12 +362,56 @@ async fn the_inner_service_sees_the_key_marked_as_sensitive() {
     let good = key(&keys, &[]).await;
     let app = Router::new().route("/x", get(headers).layer(keys.authenticate()));
     for _cold_then_cached in 0..2 {
-        let answer = call(&app, with_key("/x", &good)).await;
-        assert!(
-            answer.body.contains("Sensitive") && !answer.body.contains(&good),
-            "{}",
-            answer.body
-        );
+        let own_header = Request::get("/x").header("x-api-key", &good);
+        for request in [
+            with_key("/x", &good),
+            own_header.body(Body::empty()).unwrap(),
+        ] {
+            let answer = call(&app, request).await;
+            assert!(
+                answer.body.contains("Sensitive") && !answer.body.contains(&good),
+                "{}",
+                answer.body
+            );
+        }
+    }
+}
+
+/// Only the clone that was polled ready may be called (`tower::Service::call`).
+#[tokio::test]
+async fn the_service_that_was_ready_is_the_one_that_is_called() {
+    struct Fussy {
+        ready: bool,
+    }
+    impl Clone for Fussy {
+        fn clone(&self) -> Self {
+            Self { ready: false }
+        }
+    }
+    impl Service<Request<()>> for Fussy {
+        type Response = Response<Vec<u8>>;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            self.ready = true;
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            assert!(self.ready, "called without having been ready");
+            self.ready = false;
+            std::future::ready(Ok(Response::new(Vec::new())))
+        }
+    }
+    let keys = gate().await;
+    let good = key(&keys, &[]).await;
+    let mut service = keys.authenticate().layer(Fussy { ready: false });
+    for _cold_then_cached in 0..2 {
+        let request = Request::get("/").header("x-api-key", &good);
+        let ready = service.ready().await.unwrap();
+        let response = ready.call(request.body(()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
     }
 }
 

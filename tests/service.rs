@@ -11,6 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use keygate::store::SqliteStore;
+use keygate::{Keygate, NewKey, Pepper};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -293,6 +295,40 @@ fn a_start_that_is_killed_at_any_moment_locks_nobody_out() {
     }
 }
 
+/// A full disk stands for every way in which the key does not reach the one who started it.
+#[test]
+fn a_key_that_could_not_be_printed_is_made_up_for_by_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let failed = command(directory.path()).stdout(full).output().unwrap();
+    assert!(!failed.status.success());
+    let service = Service::spawn(&mut command(directory.path()));
+    let [key] = &service.bootstrap_keys()[..] else {
+        panic!("{:?}", service.printed)
+    };
+    assert_eq!(service.get("/v1/whoami", key).status, 200);
+}
+
+#[test]
+fn no_key_is_printed_for_a_database_that_others_have_put_keys_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open(directory.path().join("keygate.db"));
+        let keys = Keygate::builder("acme_live")
+            .pepper(Pepper::from_base64(PEPPER).unwrap())
+            .store(store.await.unwrap());
+        let keys = keys.build().await.unwrap();
+        let issued = keys.manager().issue(NewKey::for_owner("org_42")).await;
+        assert!(issued.is_ok());
+    });
+    let service = Service::start(directory.path());
+    assert_eq!(service.bootstrap_keys(), Vec::<String>::new());
+}
+
 #[test]
 fn a_key_lives_from_issue_to_revocation() {
     let (_directory, service, admin) = started();
@@ -522,6 +558,46 @@ fn nobody_reaches_beyond_their_own_key() {
         rotated.body["previous_secret_ends_at"]
     );
     assert_ne!(own_id, strong_id);
+}
+
+#[test]
+fn every_route_asks_for_a_key_and_for_its_own_scope() {
+    let (_directory, service, admin) = started();
+    let all = ["keys:read", "keys:write", "orders:read", "orders:write"];
+    let (target, _) = service.issue(&admin, json!({"owner": "org_42"}));
+    let routes = [
+        ("GET", "/v1/whoami".to_owned(), None),
+        ("GET", "/v1/orders".into(), Some("orders:read")),
+        ("POST", "/v1/orders".into(), Some("orders:write")),
+        ("GET", "/v1/keys".into(), Some("keys:read")),
+        ("POST", "/v1/keys".into(), Some("keys:write")),
+        ("POST", "/v1/keys/self/rotate".into(), None),
+        (
+            "POST",
+            format!("/v1/keys/{target}/rotate"),
+            Some("keys:write"),
+        ),
+        ("DELETE", format!("/v1/keys/{target}"), Some("keys:write")),
+    ];
+    for (method, path, scope) in routes {
+        service
+            .call(method, &path, "", None)
+            .expect(401, "key_missing");
+        let others: Vec<&str> = all.into_iter().filter(|s| Some(*s) != scope).collect();
+        let (_, key) = service.issue(&admin, json!({"owner": "org_42", "scopes": others}));
+        let answer = service.call(method, &path, &key, None);
+        match scope {
+            None => assert_eq!(answer.status, 200, "{method} {path}"),
+            Some(scope) => {
+                answer.expect(403, "scope_insufficient");
+                assert_eq!(answer.body["missing_scopes"], json!([scope]));
+            }
+        }
+    }
+    let keys = service.get("/v1/keys?owner=org_42", &admin);
+    let keys = keys.body["keys"].as_array().unwrap();
+    let target = keys.iter().find(|key| key["key_id"] == json!(target));
+    assert_eq!(target.unwrap()["version"], 1, "nothing happened to it");
 }
 
 #[test]

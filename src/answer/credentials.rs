@@ -332,6 +332,7 @@ mod tests {
             (vec![("Authorization", "Bearer ")], RequestMalformed),
             (vec![("Authorization", "Bearer\tx")], RequestMalformed),
             (vec![("Authorization", "Bearer,x")], RequestMalformed),
+            (vec![("Authorization", "Bearer=x")], RequestMalformed),
             (vec![("Authorization", "Bearer a b")], RequestMalformed),
             (vec![("Authorization", "Bearer \u{e9}")], RequestMalformed),
             (vec![("Authorization", "Bearer a\0")], RequestMalformed),
@@ -395,6 +396,29 @@ mod tests {
     }
 
     #[test]
+    fn bearer_is_refused_where_it_is_switched_off_also_beside_basic() {
+        let bearer = format!("Bearer {KEY}");
+        let without = Credentials::new().without_bearer();
+        for credentials in [without.clone(), without.accept_basic()] {
+            let found = extract(&credentials, &[("Authorization", &bearer)], None);
+            assert_eq!(found, Err(Rejection::KeyMissing), "{credentials:?}");
+        }
+    }
+
+    #[test]
+    fn basic_credentials_longer_than_any_key_needs_are_not_decoded() {
+        let value = |password: usize| {
+            let user = format!("{KEY}:{}", "x".repeat(password));
+            format!("Basic {}", BASE64_STANDARD.encode(user))
+        };
+        let on = Credentials::new().accept_basic();
+        for (password, expected) in [(600, Ok(KEY.into())), (2_000, Err(Rejection::KeyInvalid))] {
+            let found = extract(&on, &[("Authorization", &value(password))], None);
+            assert_eq!(found, expected, "a password of {password}");
+        }
+    }
+
+    #[test]
     fn the_challenge_and_vary_name_what_is_accepted() {
         let cases = [
             (Credentials::new(), "Bearer", "Authorization, X-API-Key"),
@@ -429,7 +453,18 @@ mod tests {
             twice.check(),
             Err(CredentialsError::HeaderTwice("x-key".into()))
         );
-        for name in ["", "X_API_Key", "Authorization", "X Key", "Cookie", "é"] {
+        for name in [
+            "",
+            "X_API_Key",
+            "Authorization",
+            "authorization",
+            "Proxy-Authorization",
+            "proxy-authorization",
+            "X Key",
+            "Cookie",
+            "COOKIE",
+            "é",
+        ] {
             assert!(
                 Credentials::new().headers([name]).check().is_err(),
                 "{name}"

@@ -279,9 +279,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::key::KeyId;
+    use crate::key::{KeyId, RandomError};
     use crate::mac::PepperId;
+    use crate::manage::Conflict;
     use crate::scope::{Rule, ScopeSet};
+    use crate::store::{StoreError, StoreErrorKind};
 
     fn id() -> KeyId {
         "4KX9vQ2mB7tZ".parse().unwrap()
@@ -408,6 +410,69 @@ mod tests {
                     .as_str()
                     .is_some_and(|detail| detail.ends_with('.') || detail.ends_with("KEY"))
             );
+        }
+    }
+
+    #[test]
+    fn a_caller_over_its_limit_never_comes_back_at_once() {
+        let limited = Rejection::RateLimited {
+            retry_after: Duration::ZERO,
+        };
+        let answer = of_refusal(&limited.into(), "H: KEY").into_answer("Bearer", "R");
+        assert_eq!(header(&answer, "retry-after"), Some("1"));
+    }
+
+    #[test]
+    fn management_errors_have_their_status_and_tell_callers_nothing_of_our_own_failures() {
+        let store = StoreError::new(StoreErrorKind::Unavailable, "/srv/keys.db: disk failure");
+        let beyond = vec![Excess::Addresses, Excess::Scopes(vec!["a:x".into()])];
+        let cases: Vec<(ManageError, u16, &str, Option<&str>)> = vec![
+            (
+                ManageError::Invalid("no".into()),
+                400,
+                "input_invalid",
+                None,
+            ),
+            (
+                ManageError::BeyondCeiling(beyond),
+                403,
+                "ceiling_exceeded",
+                None,
+            ),
+            (ManageError::NotFound(id()), 404, "not_found", None),
+            (
+                ManageError::OwnerNotFound("b".into()),
+                404,
+                "not_found",
+                None,
+            ),
+            (Conflict::Revoked.into(), 409, "conflict", None),
+            (store.into(), 503, "store_unavailable", Some(NOT_DONE)),
+            (
+                ManageError::UnknownPepper(PepperId(1)),
+                503,
+                "store_unavailable",
+                Some(NOT_DONE),
+            ),
+            (
+                RandomError::new(getrandom::Error::UNSUPPORTED).into(),
+                500,
+                "internal",
+                Some(INTERNAL),
+            ),
+        ];
+        for (error, status, code, instead) in cases {
+            let answer = of_manage_error(&error).into_answer("", "");
+            let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(answer.status, status, "{error:?}");
+            assert_eq!(body["code"], code, "{error:?}");
+            assert_eq!(header(&answer, "cache-control"), Some("no-store"));
+            assert_eq!(header(&answer, "www-authenticate"), None);
+            let said = instead.map_or(format!("{error}."), Into::into);
+            assert_eq!(body["detail"], said, "{error:?}");
+            if status == 403 {
+                assert_eq!(body["missing_scopes"], serde_json::json!(["a:x"]));
+            }
         }
     }
 

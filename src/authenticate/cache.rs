@@ -118,6 +118,21 @@ mod tests {
     }
 
     #[test]
+    fn entries_that_were_in_use_once_give_way_to_those_that_are() {
+        let cache = Cache::new(100);
+        let (past, hot, new) = (ids(99), ids(1)[0], ids(300));
+        for id in past.iter().chain([&hot]) {
+            cache.insert(*id, 0);
+            cache.read(id, |_| ());
+        }
+        for id in new {
+            cache.insert(id, 0);
+            assert!(cache.read(&hot, |_| ()).is_some(), "what is in use stays");
+        }
+        assert!(past.iter().all(|id| !has(&cache, id)));
+    }
+
+    #[test]
     fn the_last_insertion_of_an_id_is_what_is_read() {
         let cache = Cache::new(2);
         let id = ids(1)[0];

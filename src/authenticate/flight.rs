@@ -160,3 +160,93 @@ impl Wake for Waiters {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn poll(waiting: &mut Waiting<u32>, woken: &Arc<Woken>) -> Poll<u32> {
+        let waker = Waker::from(Arc::clone(woken));
+        Pin::new(waiting).poll(&mut Context::from_waker(&waker))
+    }
+
+    /// One who is polled for a reason of its own may find the read done and end it before it wakes
+    /// anybody: then the others hear of it from the one who landed it.
+    #[test]
+    fn whoever_lands_a_read_wakes_all_who_wait_for_it() {
+        let flights = Flights::new();
+        let done = Arc::new(AtomicBool::new(false));
+        let id = KeyId::generate().unwrap();
+        let start = || {
+            let done = Arc::clone(&done);
+            poll_fn(move |_| match done.load(Ordering::SeqCst) {
+                true => Poll::Ready(7),
+                false => Poll::Pending,
+            })
+        };
+        let mut waiting: Vec<_> = (0..3)
+            .map(|_| flights.join(id, 1, start).unwrap())
+            .collect();
+        let woken: Vec<_> = (0..3).map(|_| Arc::<Woken>::default()).collect();
+        for (waiting, woken) in waiting.iter_mut().zip(&woken) {
+            assert_eq!(poll(waiting, woken), Poll::Pending);
+        }
+        done.store(true, Ordering::SeqCst);
+        assert_eq!(poll(&mut waiting[0], &woken[0]), Poll::Ready(7));
+        for (waiting, woken) in waiting.iter_mut().zip(&woken).skip(1) {
+            assert_eq!(woken.0.load(Ordering::SeqCst), 1, "woken by the landing");
+            assert_eq!(poll(waiting, woken), Poll::Ready(7));
+        }
+    }
+
+    #[test]
+    fn who_left_is_not_woken() {
+        let flights = Flights::new();
+        let done = AtomicBool::new(false);
+        let done = Arc::new(done);
+        let read = {
+            let done = Arc::clone(&done);
+            poll_fn(move |_| match done.load(Ordering::SeqCst) {
+                true => Poll::Ready(7),
+                false => Poll::Pending,
+            })
+        };
+        let id = KeyId::generate().unwrap();
+        let mut stays = flights.join(id, 1, || read).unwrap();
+        let mut leaves = flights.join(id, 1, std::future::pending).unwrap();
+        let (of_stays, of_leaves) = (Arc::default(), Arc::<Woken>::default());
+        assert_eq!(poll(&mut leaves, &of_leaves), Poll::Pending);
+        drop(leaves);
+        assert_eq!(Arc::strong_count(&of_leaves), 1, "nothing is kept of it");
+        done.store(true, Ordering::SeqCst);
+        assert_eq!(poll(&mut stays, &of_stays), Poll::Ready(7));
+        assert_eq!(of_leaves.0.load(Ordering::SeqCst), 0);
+    }
+
+    /// The place of a read that landed may be another's by the time the last who waited is gone.
+    #[test]
+    fn a_read_that_landed_takes_no_place_from_the_next_of_its_id() {
+        let flights = Flights::new();
+        let id = KeyId::generate().unwrap();
+        let mut first = flights.join(id, 1, || std::future::ready(1)).unwrap();
+        assert_eq!(poll(&mut first, &Arc::default()), Poll::Ready(1));
+        let _next = flights.join(id, 1, std::future::pending).unwrap();
+        drop(first);
+        let other = KeyId::generate().unwrap();
+        assert!(flights.join(other, 1, std::future::pending).is_none());
+        let mut joins = flights.join(id, 1, || std::future::ready(2)).unwrap();
+        assert_eq!(poll(&mut joins, &Arc::default()), Poll::Pending);
+    }
+}

@@ -11,33 +11,29 @@
 //! that fails or is slow refuses with our error, and is neither an "accepted" nor a "not valid".
 //! A refusal is believed for a tenth of a second: then the store is asked again.
 
+mod attempt;
 mod cache;
 mod entry;
 mod flight;
+mod within;
+
+pub use attempt::{Attempt, Verified};
 
 use std::fmt;
-use std::future::poll_fn;
-use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
-
-use futures_timer::Delay;
 
 use crate::changes::{Changes, FRESH_FOR, RECENT};
 use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
 use crate::key::{KeyId, PresentedKey};
 use crate::mac::{Match, PepperRing, Proofs};
-use crate::principal::{GateId, Identity, Principal, Secret};
+use crate::principal::{GateId, Principal, Secret};
 use crate::refusal::{Error, Refusal, Rejection};
-use crate::scope::{Rule, ScopeSet};
 use crate::store::{KeyStore, StoreError, StoreErrorKind, get_checked};
 use cache::Cache;
 use entry::{Entry, Stamp};
 use flight::{Flights, Waiting};
+use within::{Lost, within};
 
 /// How much an authenticator keeps and lets wait.
 #[derive(Clone, Copy, Debug)]
@@ -78,83 +74,6 @@ struct Shared {
     unknown: Cache<Stamp>,
     flights: Arc<Flights<Result<Lookup, Error>>>,
     lookups: usize,
-}
-
-/// One request to decide.
-#[derive(Clone, Copy)]
-pub struct Attempt<'a> {
-    text: &'a str,
-    address: Option<IpAddr>,
-    rule: Option<&'a Rule>,
-}
-
-impl<'a> Attempt<'a> {
-    /// The key text that the caller sent.
-    pub const fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            address: None,
-            rule: None,
-        }
-    }
-
-    /// Where the request came from. Without it, keys that are bound to networks are refused.
-    pub const fn from_address(self, address: Option<IpAddr>) -> Self {
-        Self { address, ..self }
-    }
-
-    /// What the route asks for. Without it any valid key is accepted.
-    pub const fn requiring(self, rule: &'a Rule) -> Self {
-        Self {
-            rule: Some(rule),
-            ..self
-        }
-    }
-}
-
-impl fmt::Debug for Attempt<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempt")
-            .field("address", &self.address)
-            .field("rule", &self.rule)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A verified caller, borrowed from the cache.
-#[derive(Clone, Copy)]
-pub struct Verified<'a> {
-    identity: &'a Arc<Identity>,
-    secret: Secret,
-    address: Option<IpAddr>,
-}
-
-impl Verified<'_> {
-    /// The key that was presented.
-    pub fn key_id(&self) -> &KeyId {
-        &self.identity.key_id
-    }
-
-    /// Whom the key acts for.
-    pub fn owner(&self) -> &str {
-        &self.identity.owner
-    }
-
-    /// What the key may do.
-    pub fn scopes(&self) -> &ScopeSet {
-        &self.identity.scopes
-    }
-
-    /// The caller, to keep.
-    pub fn to_principal(&self) -> Principal {
-        Principal::new(Arc::clone(self.identity), self.secret, self.address)
-    }
-}
-
-impl fmt::Debug for Verified<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_principal().fmt(f)
-    }
 }
 
 /// What the store says of an id, and as of when.
@@ -436,30 +355,4 @@ impl Shared {
             }
         })
     }
-}
-
-/// Why work has no output.
-enum Lost {
-    Panicked,
-    TooSlow,
-}
-
-/// The output of `work`, if it comes within `limit`. No timer is set for work that is done at once.
-/// A panic ends the work, and not those who wait for it.
-async fn within<F: Future + Unpin>(limit: Duration, mut work: F) -> Result<F::Output, Lost> {
-    let mut deadline = None;
-    poll_fn(move |context| {
-        // What panicked is not used again.
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut work).poll(context)));
-        match polled {
-            Err(_) => return Poll::Ready(Err(Lost::Panicked)),
-            Ok(Poll::Ready(output)) => return Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => {}
-        }
-        let deadline = deadline.get_or_insert_with(|| Delay::new(limit));
-        Pin::new(deadline)
-            .poll(context)
-            .map(|()| Err(Lost::TooSlow))
-    })
-    .await
 }

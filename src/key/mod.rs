@@ -100,6 +100,46 @@ mod tests {
     }
 
     #[test]
+    fn a_checksum_that_fits_makes_no_key_of_what_is_not_written_like_one() {
+        let secret = "1ARVjVEeNJPXGyijpXUwIL8tuPmXyNcizRcEneZHbEy";
+        let id = "aWFeOgd23eOp";
+        let parse = |body: String| {
+            let mut text = body;
+            let sum = checksum(text.as_bytes());
+            text.extend(sum.map(char::from));
+            PresentedKey::parse(&text).map(|key| *key.id())
+        };
+        let sound = parse(format!("acme_live_{id}_{secret}"));
+        assert_eq!(sound.unwrap().as_str(), id);
+        for (body, error) in [
+            (format!("acme_live-{id}_{secret}"), ParseKeyError::Separator),
+            (format!("acme_live_{id}-{secret}"), ParseKeyError::Separator),
+            (format!("Acme_live_{id}_{secret}"), ParseKeyError::Prefix),
+            (format!("acme__live_{id}_{secret}"), ParseKeyError::Prefix),
+            (format!("acme.live_{id}_{secret}"), ParseKeyError::Prefix),
+            (format!("_{id}_{secret}"), ParseKeyError::Length),
+            (
+                format!("acme_live_{}_{secret}", id.replace('W', "-")),
+                ParseKeyError::Character,
+            ),
+            (
+                format!("acme_live_{}_{secret}", id.replace("WF", "é")),
+                ParseKeyError::Character,
+            ),
+            (
+                format!("acme_live_{id}_{}", secret.replace('V', "_")),
+                ParseKeyError::Character,
+            ),
+            (
+                format!("acme_live_{id}_{}", secret.replace("NJ", "é")),
+                ParseKeyError::Character,
+            ),
+        ] {
+            assert_eq!(parse(body.clone()), Err(error), "{body}");
+        }
+    }
+
+    #[test]
     fn a_generated_text_parses_into_the_id_it_was_made_for() {
         let prefix: Prefix = "acme_live".parse().unwrap();
         let id = KeyId::generate().unwrap();

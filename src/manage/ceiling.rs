@@ -49,7 +49,6 @@ impl Caller {
         let mut live = proofs.iter().filter(|proof| !proof.has_ended(now));
         let presented = live.find(|proof| proof.created_at == self.secret_created_at);
         Ok(Ceiling {
-            key_id: own.id,
             owner: (!self.across_owners).then(|| own.owner.clone()),
             environment: own.prefix.clone(),
             scopes: own.scopes.clone(),
@@ -62,7 +61,6 @@ impl Caller {
 
 /// The most that can be done on behalf of a caller.
 pub(super) struct Ceiling {
-    key_id: KeyId,
     /// `None`: the host lets this caller act for every owner.
     owner: Option<String>,
     pub(super) environment: Prefix,
@@ -89,11 +87,8 @@ impl Ceiling {
     }
 
     /// By how much the scopes of `record` go beyond the caller's. A caller may end, and otherwise
-    /// weaken, keys without such an excess, and its own.
+    /// weaken, keys without such an excess, as its own is.
     pub(super) fn excess_to_weaken(&self, record: &KeyRecord) -> Vec<Excess> {
-        if record.id == self.key_id {
-            return Vec::new();
-        }
         self.lacking(record).into_iter().collect()
     }
 

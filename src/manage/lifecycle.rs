@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::ceiling::Ceiling;
-use super::list::check_owner_in_sight;
+use super::list::{check_owner_in_sight, listed_past};
 use super::write::Demand;
 use super::{Change, Conflict, KeyManager, ManageError, sees};
 use crate::audit::AuditAction;
@@ -29,7 +29,8 @@ pub struct Revoked {
 pub struct OwnerRevocation {
     /// How many keys were revoked now.
     pub revoked: usize,
-    /// Keys that could not be revoked, and why. When it is empty, no key of the owner opens.
+    /// Keys that could not be revoked, and why. When it is empty, no key of the owner opens; on
+    /// behalf of a caller, none of the caller's environment.
     pub failed: Vec<RevokeFailure>,
     /// From now on every process on the store refuses them after this time at the latest.
     pub effective_within: Duration,
@@ -108,7 +109,7 @@ impl KeyManager {
     /// Ends a key for good. Nothing brings it back. Revoking it again changes nothing.
     ///
     /// # Errors
-    /// [`ManageError::BeyondCeiling`], [`Conflict::Busy`] when others changed the key hundreds of
+    /// [`ManageError::BeyondCeiling`], [`Conflict::Busy`] when others changed the key a thousand
     /// times meanwhile, and as [`inspect`](Self::inspect).
     pub async fn revoke(
         &self,
@@ -206,10 +207,10 @@ impl KeyManager {
                     }),
                 }
             }
-            if !full || last <= after {
+            if !full {
                 return Ok(());
             }
-            after = last;
+            after = Some(listed_past(after, last)?);
         }
     }
 }

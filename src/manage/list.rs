@@ -132,13 +132,17 @@ impl KeyManager {
             if !full {
                 return Ok(list);
             }
-            if last <= after {
-                let cause = "the store's list does not advance past damaged ids";
-                return Err(StoreError::new(StoreErrorKind::Corrupt, cause).into());
-            }
-            after = last;
+            after = Some(listed_past(after, last)?);
         }
     }
+}
+
+/// Where the page behind a full one begins.
+pub(super) fn listed_past(after: Option<KeyId>, last: Option<KeyId>) -> Result<KeyId, ManageError> {
+    last.filter(|last| Some(*last) > after).ok_or_else(|| {
+        let cause = "its list does not advance: it repeats itself, or a whole page has damaged ids";
+        StoreError::new(StoreErrorKind::Corrupt, cause).into()
+    })
 }
 
 /// Other owners do not exist for the caller.

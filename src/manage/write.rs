@@ -21,9 +21,6 @@ pub(super) enum Demand {
 }
 
 impl KeyManager {
-    /// A change gives way to others so often before it gives up. Each time another one succeeded.
-    const ATTEMPTS: u32 = 256;
-
     /// Reads the record, lets `change` alter it, and writes it if nobody else did in between;
     /// otherwise begins again. Where `change` answers `None`, nothing is to be done.
     pub(super) async fn update(
@@ -32,7 +29,7 @@ impl KeyManager {
         demand: Demand,
         mut change: impl FnMut(&mut KeyRecord) -> Result<Option<AuditAction>, ManageError> + Send,
     ) -> Result<Updated, ManageError> {
-        for attempt in 1..=Self::ATTEMPTS {
+        for attempt in 1..=demand.attempts() {
             let (before, ceiling) = self.read(id).await?;
             let mut after = before.clone();
             let action = change(&mut after)?;
@@ -57,7 +54,7 @@ impl KeyManager {
                     });
                 }
             }
-            Delay::new(Duration::from_millis(attempt.min(20).into())).await;
+            Delay::new(Duration::from_millis(attempt.min(10))).await;
         }
         Err(Conflict::Busy.into())
     }
@@ -99,6 +96,15 @@ impl KeyManager {
 }
 
 impl Demand {
+    /// How often a change gives way to others before it gives up; each time another one succeeded.
+    /// Nobody is to hold up the end of a key by changing it again and again.
+    fn attempts(self) -> u64 {
+        match self {
+            Self::Weaken => 1024,
+            Self::Hold => 64,
+        }
+    }
+
     fn check(
         self,
         ceiling: &Ceiling,

@@ -253,6 +253,10 @@ mod tests {
         let good = String::from_utf8(full_record().to_bytes()).unwrap();
         for bad in [
             good.replacen('{', r#"{"only_from":"mars","#, 1),
+            good.replace(r#""current":{"#, r#""current":{"only_from":"mars","#),
+            good.replace(r#""previous":{"#, r#""previous":{"only_from":"mars","#),
+            good.replace(r#""revocation":{"#, r#""revocation":{"only_from":"mars","#),
+            good.replace(r#""rate_limit":{"#, r#""rate_limit":{"per_day":9,"#),
             good.replace(r#""allowed_ips":["10.0.0.0/8","2001:db8::/32"],"#, ""),
             good.replace("10.0.0.0/8", "10.0.0.0/99"),
             good.replace("\"format\":1", "\"format\":0"),

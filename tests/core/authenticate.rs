@@ -335,12 +335,15 @@ async fn a_route_gets_what_its_rule_asks_for_and_the_answer_names_what_is_missin
         (Rule::any(["users:read", "orders:read"]), None),
         (
             Rule::all(["orders:read", "users:read", "Orders:read"]),
-            Some("users:read Orders:read"),
+            Some("the scopes users:read Orders:read"),
         ),
-        (Rule::all(["orders:read:own"]), Some("orders:read:own")),
+        (
+            Rule::all(["orders:read:own"]),
+            Some("the scope orders:read:own"),
+        ),
         (
             Rule::any(["users:read", "orders"]),
-            Some("users:read orders"),
+            Some("any of the scopes users:read orders"),
         ),
     ];
     for (rule, missing) in rules {

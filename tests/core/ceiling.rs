@@ -329,3 +329,19 @@ async fn the_old_secret_of_a_rotation_is_not_traded_for_what_lasts_longer() {
         .on_behalf_of(&caller(&world, &new).await);
     assert!(with_new.supersede(&id).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_caller_does_not_hear_of_damaged_keys_of_other_owners() {
+    let world = World::new().await;
+    let admin = issue(&world, admin()).await;
+    let other = issue(&world, NewKey::for_owner("b")).await;
+    world.store.corrupt(other.info.key_id);
+    let manager = world
+        .keys
+        .manager()
+        .on_behalf_of(&caller(&world, &admin).await);
+    let listed = manager.list(Filter::new()).await.unwrap();
+    assert_eq!((listed.keys.len(), listed.unreadable.len()), (1, 0));
+    let all = world.keys.manager().list(Filter::new()).await.unwrap();
+    assert_eq!((all.keys.len(), all.unreadable.len()), (1, 1));
+}

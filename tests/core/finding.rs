@@ -1,6 +1,13 @@
 //! Finding and listing keys.
 
-use keygate::{Filter, FoundSecret, KeyStatus, ManageError, NewKey};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use keygate::store::{Abilities, Listed, Page, Unreadable, Write};
+use keygate::{
+    Filter, FoundSecret, KeyId, KeyRecord, KeyStatus, KeyStore, ManageError, NewKey, StoreError,
+    StoreErrorKind,
+};
 
 use crate::common::*;
 use crate::manage::issue;
@@ -97,4 +104,49 @@ async fn lists_are_paged_in_the_order_of_ids_and_filtered() {
     let list = manager.list(Filter::new()).await.unwrap();
     assert_eq!((list.keys.len(), list.unreadable.len()), (24, 1));
     assert_eq!(list.unreadable[0].id, ids[3].0.to_string());
+}
+
+/// A store whose list is full of what has no id that a next page could begin at.
+#[derive(Default)]
+struct Stuck(AtomicUsize);
+
+#[async_trait]
+impl KeyStore for Stuck {
+    async fn get(&self, _: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        Ok(None)
+    }
+
+    async fn write(&self, _: Write<'_>) -> Result<(), StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
+    }
+
+    async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
+        let calls = self.0.fetch_add(1, Ordering::SeqCst);
+        assert!(calls < 10, "asked for the same page again and again");
+        let unreadable = (0..page.limit).map(|_| Unreadable {
+            id: "no id".into(),
+            error: StoreErrorKind::Corrupt.into(),
+        });
+        let mut listed = Listed::from(Vec::new());
+        listed.unreadable = unreadable.collect();
+        Ok(listed)
+    }
+
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities::none()
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_advance_is_an_error_and_never_an_end() {
+    let keys = builder(Stuck::default(), &ManualClock::new());
+    let keys = keys.build().await.unwrap();
+    let corrupt = |error: ManageError| match error {
+        ManageError::Store(error) => error.kind() == StoreErrorKind::Corrupt,
+        _ => false,
+    };
+    let listed = keys.manager().list(Filter::new()).await;
+    assert!(listed.is_err_and(corrupt));
+    let revoked = keys.manager().revoke_owner("a", "").await;
+    assert!(revoked.is_err_and(corrupt));
 }

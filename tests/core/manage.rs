@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use keygate::{
-    BuildError, Change, Conflict, Filter, Issued, KeyStatus, ManageError, MemoryStore, NewKey,
-    Policy, Rejection, StoreErrorKind,
+    BuildError, Change, Conflict, Credentials, Filter, Issued, KeyStatus, ManageError, MemoryStore,
+    NewKey, Policy, Rejection, StoreErrorKind,
 };
 
 use crate::common::*;
@@ -121,6 +121,46 @@ async fn a_policy_that_contradicts_itself_fails_at_start() {
             .await;
         assert!(matches!(built, Err(BuildError::Policy(_))), "{policy:?}");
     }
+}
+
+#[tokio::test]
+async fn a_prefix_that_is_declared_twice_fails_at_start() {
+    let clock = ManualClock::new();
+    let builder = || builder(MemoryStore::new(), &clock);
+    for (builder, twice) in [
+        (builder().accept_prefix(LIVE), LIVE),
+        (builder().accept_prefix(SANDBOX), SANDBOX),
+        (builder().decline_prefix(LIVE), LIVE),
+        (builder().decline_prefix(SANDBOX), SANDBOX),
+        (builder().decline_prefix(DECLINED), DECLINED),
+    ] {
+        match builder.build().await {
+            Err(BuildError::PrefixTwice(prefix)) => assert_eq!(prefix, twice),
+            other => panic!("{twice}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_keys_cannot_be_carried_and_what_cannot_be_quoted_fails_at_start() {
+    let clock = ManualClock::new();
+    let builder = || builder(MemoryStore::new(), &clock);
+    for credentials in [
+        Credentials::new().headers(["Cookie"]),
+        Credentials::new()
+            .without_bearer()
+            .headers(std::iter::empty::<&str>()),
+    ] {
+        let built = builder().credentials(credentials).build().await;
+        assert!(matches!(built, Err(BuildError::Credentials(_))));
+    }
+    for realm in ["", "a\"b", "a\\b", "a\r\nset-cookie: b", "é"] {
+        match builder().realm(realm).build().await {
+            Err(BuildError::Realm(refused)) => assert_eq!(refused, realm),
+            other => panic!("{realm:?}: {other:?}"),
+        }
+    }
+    assert!(builder().realm("Acme's API, v1").build().await.is_ok());
 }
 
 #[tokio::test]

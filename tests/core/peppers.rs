@@ -1,7 +1,13 @@
 //! MACs, and the peppers that they are made with.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use keygate::store::{Abilities, Listed, Page, Settings, Write};
 use keygate::{
-    BuildError, Error, Mac, ManageError, NewKey, Pepper, PepperId, PepperRing, Rejection,
+    BuildError, Error, KeyId, KeyRecord, KeyStore, Mac, ManageError, MemoryStore, NewKey, Pepper,
+    PepperId, PepperRing, Rejection, StoreError,
 };
 
 use crate::common::*;
@@ -145,4 +151,66 @@ async fn a_wrong_pepper_under_a_known_id_fails_at_start() {
             .await
             .is_ok()
     );
+}
+
+/// A store to which another process brings its setting between our first look and our write.
+#[derive(Default)]
+struct LostRace {
+    inner: MemoryStore,
+    looked: AtomicBool,
+}
+
+#[async_trait]
+impl KeyStore for LostRace {
+    async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
+        self.inner.write(change).await
+    }
+
+    async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
+        self.inner.list(page).await
+    }
+
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities::none().with_settings(self)
+    }
+}
+
+#[async_trait]
+impl Settings for LostRace {
+    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.looked.swap(true, Ordering::SeqCst) {
+            true => self.inner.read(name).await,
+            false => Ok(None),
+        }
+    }
+
+    async fn compare_and_set(
+        &self,
+        name: &str,
+        expected: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        self.inner.compare_and_set(name, expected, value).await
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_start_at_once_the_one_with_a_wrong_pepper_fails() {
+    let clock = ManualClock::new();
+    for (theirs, right) in [(pepper(), true), (fresh_pepper(), false)] {
+        let store = Arc::new(LostRace::default());
+        store.looked.store(true, Ordering::SeqCst);
+        let first = builder(Arc::clone(&store), &clock).pepper(theirs);
+        assert!(first.build().await.is_ok());
+        store.looked.store(false, Ordering::SeqCst);
+        match builder(store, &clock).build().await {
+            Ok(_) => assert!(right),
+            Err(BuildError::WrongPepper(id)) => assert!(!right && id == PepperId(1)),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
 }

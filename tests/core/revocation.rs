@@ -116,3 +116,27 @@ async fn a_revocation_that_read_an_older_record_begins_again_and_keeps_the_chang
     assert_eq!((record.name.as_str(), record.version), ("renamed", 3));
     assert!(record.revocation.is_some());
 }
+
+#[tokio::test]
+async fn nobody_holds_up_the_end_of_a_key_by_changing_it_again_and_again() {
+    let world = World::new().await;
+    let manager = world.keys.manager();
+    let issued = issue(&world).await;
+    let id = issued.info.key_id;
+    let others_are_first = || {
+        for _ in 0..100 {
+            let stale = Fault::Fail(StoreErrorKind::Stale);
+            world.store.writes.once(stale);
+        }
+    };
+    others_are_first();
+    assert!(manager.revoke(&id, "leaked").await.unwrap().changed);
+    let outcome = present(&world.keys, issued.key.expose()).await;
+    assert_eq!(rejection(outcome), Rejection::KeyRevoked);
+
+    let id = issue(&world).await.info.key_id;
+    others_are_first();
+    assert!(manager.disable(&id).await.is_ok());
+    others_are_first();
+    assert_eq!(conflict(manager.enable(&id).await), Conflict::Busy);
+}

@@ -103,6 +103,22 @@ async fn a_rotation_extends_neither_the_key_nor_its_old_secret_past_the_keys_end
     assert!(!opens(&world, &old).await);
 }
 
+/// A secret that was given an end by hand keeps it.
+#[tokio::test]
+async fn a_rotation_puts_off_no_end_that_the_secret_has_of_its_own() {
+    let world = World::new().await;
+    let old = issue(&world).await;
+    let id = old.info.key_id;
+    let end = old.info.created_at.checked_add(HOUR);
+    world
+        .edit(&id, |record| record.secrets.current.not_after = end)
+        .await;
+    let new = world.keys.manager().rotate(&id).await.unwrap();
+    assert_eq!(new.previous_ends_at(), end);
+    world.clock.advance(HOUR);
+    assert!(!opens(&world, &old).await && opens(&world, &new).await);
+}
+
 #[tokio::test]
 async fn while_two_secrets_live_only_the_newer_one_can_be_replaced() {
     let world = World::new().await;

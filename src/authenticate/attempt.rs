@@ -1,0 +1,84 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::key::KeyId;
+use crate::principal::{Identity, Principal, Secret};
+use crate::scope::{Rule, ScopeSet};
+
+/// One request to decide.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    pub(super) text: &'a str,
+    pub(super) address: Option<IpAddr>,
+    pub(super) rule: Option<&'a Rule>,
+}
+
+impl<'a> Attempt<'a> {
+    /// The key text that the caller sent.
+    pub const fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            address: None,
+            rule: None,
+        }
+    }
+
+    /// Where the request came from. Without it, keys that are bound to networks are refused.
+    pub const fn from_address(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
+    }
+
+    /// What the route asks for. Without it any valid key is accepted.
+    pub const fn requiring(self, rule: &'a Rule) -> Self {
+        Self {
+            rule: Some(rule),
+            ..self
+        }
+    }
+}
+
+impl fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("address", &self.address)
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A verified caller, borrowed from the cache.
+#[derive(Clone, Copy)]
+pub struct Verified<'a> {
+    pub(super) identity: &'a Arc<Identity>,
+    pub(super) secret: Secret,
+    pub(super) address: Option<IpAddr>,
+}
+
+impl Verified<'_> {
+    /// The key that was presented.
+    pub fn key_id(&self) -> &KeyId {
+        &self.identity.key_id
+    }
+
+    /// Whom the key acts for.
+    pub fn owner(&self) -> &str {
+        &self.identity.owner
+    }
+
+    /// What the key may do.
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.identity.scopes
+    }
+
+    /// The caller, to keep.
+    pub fn to_principal(&self) -> Principal {
+        Principal::new(Arc::clone(self.identity), self.secret, self.address)
+    }
+}
+
+impl fmt::Debug for Verified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_principal().fmt(f)
+    }
+}

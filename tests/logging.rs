@@ -1,0 +1,80 @@
+//! What the guards leave in the log. A binary of its own: the subscriber is the whole process's.
+
+#![cfg(feature = "axum")]
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::routing::get;
+use keygate::{Keygate, MemoryStore, NewKey, Pepper, Principal};
+use tower::ServiceExt;
+use tracing_subscriber::filter::LevelFilter;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// What was logged since the last call.
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+async fn owner(caller: Principal) -> String {
+    caller.owner().to_owned()
+}
+
+#[tokio::test]
+async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+    let keys = Keygate::builder("acme_live").pepper(pepper);
+    let keys = keys.store(MemoryStore::new()).build().await.unwrap();
+    let issued = keys.manager().issue(NewKey::for_owner("org_42")).await;
+    let issued = issued.unwrap();
+    let (key, id) = (issued.key.expose(), issued.info.key_id);
+    let app = Router::new()
+        .route("/x", get(owner).layer(keys.require("a")))
+        .route("/unguarded", get(owner));
+    let call = async |path: &str, key: Option<&str>| {
+        let mut request = Request::get(path);
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap().status()
+    };
+    log.take();
+    for _cold_then_cached in 0..2 {
+        assert_eq!(call("/x", Some(key)).await, StatusCode::FORBIDDEN);
+        let lines = log.take();
+        assert!(
+            lines.contains("scope_insufficient") && lines.contains(id.as_str()),
+            "{lines:?}"
+        );
+        assert!(!lines.contains(key));
+    }
+    assert_eq!(call("/x", None).await, StatusCode::UNAUTHORIZED);
+    assert!(log.take().contains("key_missing"));
+    let status = call("/unguarded", Some(key)).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(log.take().contains("no keygate layer guards its route"));
+}
