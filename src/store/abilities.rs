@@ -11,11 +11,11 @@ use crate::key::KeyId;
 /// Without one of them no key opens that should not. What is lost instead is said at each.
 ///
 /// ```
-/// # use keygate::store::{Abilities, AuditLog};
-/// # struct MyStore;
-/// # impl MyStore { fn log(&self) -> &dyn AuditLog { unimplemented!() }
+/// # use keygate::store::Abilities;
+/// # struct MyStore { audit_table: keygate::MemoryStore }
+/// # impl MyStore {
 /// fn abilities(&self) -> Abilities<'_> {
-///     Abilities::none().with_audit_log(self.log())
+///     Abilities::none().with_audit_log(&self.audit_table)
 /// }
 /// # }
 /// ```
