@@ -48,6 +48,8 @@ pub enum AuditAction {
     RotationFinished,
     /// The newer secret of a rotation was replaced, because its text was lost.
     Superseded,
+    /// A change was taken back: the caller for whom it was made had ended meanwhile.
+    Undone,
 }
 
 impl AuditAction {
@@ -62,6 +64,7 @@ impl AuditAction {
             Self::Rotated => "rotated",
             Self::RotationFinished => "rotation_finished",
             Self::Superseded => "superseded",
+            Self::Undone => "undone",
         }
     }
 }

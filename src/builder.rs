@@ -157,8 +157,8 @@ impl Builder {
         if let Some(contradiction) = self.policy.contradiction() {
             return Err(BuildError::Policy(contradiction));
         }
-        if self.bounds.lookups == 0 {
-            return Err(BuildError::NoLookups);
+        if self.bounds.lookups < 2 {
+            return Err(BuildError::TooFewLookups);
         }
         let store = self.store.ok_or(BuildError::NoStore)?;
         let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
@@ -255,9 +255,9 @@ pub enum BuildError {
     /// Keys are accepted nowhere, or where they cannot be.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// No lookups were allowed.
-    #[error("max_lookups(0) would refuse every key that is not in memory: allow at least 1")]
-    NoLookups,
+    /// Too few lookups were allowed.
+    #[error("max_lookups must be at least 2: half of them are kept for keys that were seen before")]
+    TooFewLookups,
     /// No pepper was given.
     #[error(
         "no pepper was given: call pepper(Pepper::from_file(..)?), and keep that file apart from the database"

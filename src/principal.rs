@@ -92,12 +92,17 @@ impl Restrictions {
     /// Whether the key works from `address`: with a list of networks, not from an address that is
     /// not known.
     pub(crate) fn allow(&self, address: Option<IpAddr>) -> bool {
-        let listed = |address: IpAddr| {
-            let address = address.to_canonical();
-            self.allowed_ips.iter().any(|net| net.contains(&address))
-        };
-        self.allowed_ips.is_empty() || address.is_some_and(listed)
+        allows(&self.allowed_ips, address)
     }
+}
+
+/// Whether a key bound to `networks` works from `address`.
+pub(crate) fn allows(networks: &[IpNet], address: Option<IpAddr>) -> bool {
+    let listed = |address: IpAddr| {
+        let address = address.to_canonical();
+        networks.iter().any(|network| network.contains(&address))
+    };
+    networks.is_empty() || address.is_some_and(listed)
 }
 
 impl Principal {

@@ -175,22 +175,29 @@ impl Authenticator {
             })
         });
         if let Some(decision) = known.flatten() {
+            // What does not stand is to be decided anew.
             return decision;
         }
-        shared.unknown.read(id, fresh).filter(|fresh| *fresh)?;
+        let recent = |stamp: &Stamp| fresh(stamp) && now.is_within(RECENT, stamp.read_at);
+        shared.unknown.read(id, recent).filter(|recent| *recent)?;
         shared.peppers.find(&presented.key, &shared.decoy, now.wall);
         Some(Err(Rejection::KeyInvalid.into()))
     }
 
-    async fn authenticate_uncached(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
+    /// The decision for what [`authenticate_cached`](Self::authenticate_cached) could not decide.
+    pub(crate) async fn authenticate_uncached(
+        &self,
+        attempt: Attempt<'_>,
+    ) -> Result<Principal, Refusal> {
         let shared = &self.shared;
         let presented = shared.admit(attempt.text)?;
         let id = *presented.key.id();
-        let mut outcome = Err(timeout(id).into());
+        let mut outcome: Result<Principal, Refusal> = Err(timeout(id).into());
         for _ in 0..Self::LOOKUPS {
             let lookup = shared.join_look_up(id)?.await?;
             let (stamp, now) = (lookup.stamp(), Now::of(&*shared.clock));
             if !shared.is_fresh(&id, &stamp, now) {
+                outcome = Err(timeout(id).into());
                 continue;
             }
             let decision = shared.decide(&presented, lookup.entry(), attempt, now);
@@ -303,7 +310,7 @@ impl Shared {
     fn join_look_up(self: &Arc<Self>, id: KeyId) -> Result<Waiting<Result<Lookup, Error>>, Error> {
         let limit = match self.known.read(&id, |_| ()) {
             Some(()) => self.lookups,
-            None => self.lookups.div_ceil(2),
+            None => self.lookups / 2,
         };
         let start = || Arc::clone(self).look_up(id);
         self.flights.join(id, limit, start).ok_or(Error::Overloaded)

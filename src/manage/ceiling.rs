@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, Prefix};
 use crate::manage::ManageError;
-use crate::principal::Principal;
+use crate::principal::{Principal, allows};
 use crate::record::{KeyRecord, RateLimit};
 use crate::scope::ScopeSet;
 
@@ -16,6 +16,7 @@ use crate::scope::ScopeSet;
 pub(super) struct Caller {
     pub(super) key_id: KeyId,
     pub(super) address: Option<IpAddr>,
+    environment: Prefix,
     secret_created_at: Timestamp,
     across_owners: bool,
 }
@@ -25,6 +26,7 @@ impl Caller {
         Self {
             key_id: *principal.key_id(),
             address: principal.client_address(),
+            environment: principal.environment().clone(),
             secret_created_at: principal.secret().created_at,
             across_owners: false,
         }
@@ -43,16 +45,24 @@ impl Caller {
         own: Option<&KeyRecord>,
         now: Timestamp,
     ) -> Result<Ceiling, ManageError> {
-        let open = own.filter(|own| own.revocation.is_none() && own.disabled_at.is_none());
-        let own = open.ok_or(ManageError::CallerEnded)?;
+        let opens = |own: &&KeyRecord| {
+            own.revocation.is_none()
+                && own.disabled_at.is_none()
+                && own.prefix == self.environment
+                && allows(&own.allowed_ips, self.address)
+        };
+        let own = own.filter(opens).ok_or(ManageError::CallerEnded)?;
         let proofs = own.proofs();
         let mut live = proofs.iter().filter(|proof| !proof.has_ended(now));
         let presented = live.find(|proof| proof.created_at == self.secret_created_at);
+        let presented = presented.ok_or(ManageError::CallerEnded)?;
         Ok(Ceiling {
+            key_id: own.id,
+            holds_newest_secret: presented.created_at == proofs.current.created_at,
             owner: (!self.across_owners).then(|| own.owner.clone()),
             environment: own.prefix.clone(),
             scopes: own.scopes.clone(),
-            ends_at: presented.ok_or(ManageError::CallerEnded)?.end(),
+            ends_at: presented.end(),
             allowed_ips: own.allowed_ips.clone(),
             rate_limit: own.rate_limit,
         })
@@ -61,6 +71,8 @@ impl Caller {
 
 /// The most that can be done on behalf of a caller.
 pub(super) struct Ceiling {
+    key_id: KeyId,
+    holds_newest_secret: bool,
     /// `None`: the host lets this caller act for every owner.
     owner: Option<String>,
     pub(super) environment: Prefix,
@@ -109,6 +121,9 @@ impl Ceiling {
         {
             excesses.push(Excess::Expiry { most });
         }
+        if record.id == self.key_id && !self.holds_newest_secret {
+            excesses.push(Excess::NewerSecret);
+        }
         if !within_networks(&self.allowed_ips, &record.allowed_ips) {
             excesses.push(Excess::Addresses);
         }
@@ -152,6 +167,8 @@ pub enum Excess {
         /// When the caller's own credential ends.
         most: Timestamp,
     },
+    /// It is the caller's own key, and the caller presented its older secret.
+    NewerSecret,
     /// It belongs to another owner.
     Owner(String),
     /// It could be used more often.
@@ -171,6 +188,9 @@ impl fmt::Display for Excess {
                 f,
                 "it would last beyond {most}, when what the caller presented ends"
             ),
+            Self::NewerSecret => {
+                f.write_str("the caller presented the older secret of its key: use the newer one")
+            }
             Self::Owner(owner) => write!(f, "it belongs to the owner {owner:?}"),
             Self::RateLimit => f.write_str("it could be used more often than the caller's key"),
             Self::Scopes(scopes) => write!(f, "the caller lacks the scopes {}", scopes.join(" ")),

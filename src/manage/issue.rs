@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use super::ceiling::Ceiling;
 use super::new_key::Lifetime;
-use super::{KeyManager, ManageError, NewKey};
+use super::{Authority, KeyManager, ManageError, NewKey};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText, Prefix};
@@ -92,17 +94,19 @@ impl KeyManager {
         }
         self.commit(Expect::Absent, None, &record, AuditAction::Issued)
             .await?;
-        self.hand_over().await?;
+        if let Err(error) = self.confirm(&record).await {
+            // Nobody has its text. It is ended for good measure, and told is what failed before.
+            let host = Self {
+                shared: Arc::clone(&self.shared),
+                authority: Authority::Host,
+            };
+            let _ = host.revoke(&id, "its issuer had ended meanwhile").await;
+            return Err(error);
+        }
         Ok(Issued {
             key,
             info: self.info(&record),
         })
-    }
-
-    /// A caller whose key was ended while it was served gets no secret. Whatever was made for it
-    /// is in nobody's hands.
-    pub(super) async fn hand_over(&self) -> Result<(), ManageError> {
-        self.ceiling().await.map(|_| ())
     }
 
     fn prefix_for(&self, new: &NewKey, ceiling: Option<&Ceiling>) -> Result<Prefix, ManageError> {

@@ -162,23 +162,40 @@ impl KeyManager {
         // A key issued behind the place where a pass stands is found by the next pass.
         loop {
             let before = outcome.revoked;
-            self.revoke_pass(owner, &reason, ceiling.as_ref(), &mut outcome)
+            let own = self
+                .revoke_pass(owner, &reason, ceiling.as_ref(), &mut outcome)
                 .await?;
-            if outcome.revoked == before {
-                return Ok(outcome);
+            if outcome.revoked > before {
+                continue;
             }
+            // The caller's own key is the last, or the caller could not end the others.
+            if let Some(own) = own {
+                self.revoke_listed(&own, &reason, &mut outcome).await;
+            }
+            return Ok(outcome);
         }
     }
 
+    async fn revoke_listed(&self, id: &KeyId, reason: &str, outcome: &mut OwnerRevocation) {
+        match self.revoke(id, reason).await {
+            Ok(revoked) => outcome.revoked += usize::from(revoked.changed),
+            Err(error) => outcome.failed.push(RevokeFailure {
+                id: id.to_string(),
+                error,
+            }),
+        }
+    }
+
+    /// Revokes what is listed of the owner, but for the caller's own key, which it returns.
     async fn revoke_pass(
         &self,
         owner: &str,
         reason: &str,
         ceiling: Option<&Ceiling>,
         outcome: &mut OwnerRevocation,
-    ) -> Result<(), ManageError> {
+    ) -> Result<Option<KeyId>, ManageError> {
         const PAGE: usize = 256;
-        let mut after = None;
+        let (mut after, mut own) = (None, None);
         outcome.failed.clear();
         loop {
             let page = Page {
@@ -199,16 +216,17 @@ impl KeyManager {
                 .iter()
                 .filter(|record| record.revocation.is_none());
             for record in open.filter(|record| sees(ceiling, record)) {
-                match self.revoke(&record.id, reason).await {
-                    Ok(_) => outcome.revoked += 1,
-                    Err(error) => outcome.failed.push(RevokeFailure {
-                        id: record.id.to_string(),
-                        error,
-                    }),
+                if self
+                    .caller()
+                    .is_some_and(|caller| caller.key_id == record.id)
+                {
+                    own = Some(record.id);
+                } else {
+                    self.revoke_listed(&record.id, reason, outcome).await;
                 }
             }
             if !full {
-                return Ok(());
+                return Ok(own);
             }
             after = Some(listed_past(after, last)?);
         }

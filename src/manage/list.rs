@@ -124,7 +124,11 @@ impl KeyManager {
                     continue;
                 }
                 if list.keys.len() == filter.limit {
-                    list.next = list.keys.last().map(|key: &KeyInfo| key.key_id);
+                    let last = list.keys.last().map(|key: &KeyInfo| key.key_id);
+                    // What lies behind this page is told with the next one.
+                    let behind = |id: &str| last.as_ref().is_some_and(|last| id > last.as_str());
+                    list.unreadable.retain(|key| !behind(&key.id));
+                    list.next = last;
                     return Ok(list);
                 }
                 list.keys.push(info);

@@ -132,11 +132,6 @@ impl KeyManager {
                 Ok(Some(action))
             })
             .await?;
-        // A caller that rotated its own key was judged by the very record that was changed, and may
-        // have ended the secret that it came with.
-        if self.caller().is_none_or(|caller| caller.key_id != *id) {
-            self.hand_over().await?;
-        }
         Ok(Issued {
             key: fresh.ok_or(Conflict::Busy)?,
             info: self.info(&updated.record),

@@ -9,7 +9,7 @@ use super::{Conflict, KeyManager, ManageError};
 use crate::audit::{AuditAction, AuditEvent, FieldChange};
 use crate::key::KeyId;
 use crate::record::{KeyRecord, SecretSlot};
-use crate::store::{Expect, StoreErrorKind, Write};
+use crate::store::{Expect, StoreError, StoreErrorKind, Write};
 
 /// What a change demands of the caller on whose behalf it is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,12 @@ impl KeyManager {
                 Err(ManageError::Conflict(Conflict::Busy)) => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
+                    if demand == Demand::Hold
+                        && let Err(error) = self.confirm(&after).await
+                    {
+                        self.undo(before, &after).await;
+                        return Err(error);
+                    }
                     return Ok(Updated {
                         record: after,
                         changed: true,
@@ -57,6 +63,42 @@ impl KeyManager {
             Delay::new(Duration::from_millis(attempt.min(10))).await;
         }
         Err(Conflict::Busy.into())
+    }
+
+    /// Judges what was written once more, by what the caller can do after it: a caller that was ended
+    /// or narrowed meanwhile gets nothing. Its own key was judged by the record that was changed.
+    pub(super) async fn confirm(&self, written: &KeyRecord) -> Result<(), ManageError> {
+        if self
+            .caller()
+            .is_none_or(|caller| caller.key_id == written.id)
+        {
+            return Ok(());
+        }
+        let ceiling = self.ceiling().await.map_err(|error| match error {
+            ManageError::Store(cause) => {
+                let in_doubt = StoreError::new(StoreErrorKind::OutcomeUnknown, cause);
+                ManageError::Store(in_doubt)
+            }
+            error => error,
+        })?;
+        let excesses = ceiling.map(|ceiling| ceiling.excess_to_hold(written));
+        match excesses.filter(|excesses| !excesses.is_empty()) {
+            None => Ok(()),
+            Some(excesses) => Err(ManageError::BeyondCeiling(excesses)),
+        }
+    }
+
+    /// Puts a record back, unless somebody else has changed it since. Nothing is told of a failure:
+    /// whoever asked is told of what failed before.
+    async fn undo(&self, before: KeyRecord, after: &KeyRecord) {
+        let Ok(version) = next_version(after.version) else {
+            return;
+        };
+        let restored = KeyRecord { version, ..before };
+        let expect = Expect::Version(after.version);
+        let _ = self
+            .commit(expect, Some(after), &restored, AuditAction::Undone)
+            .await;
     }
 
     /// Writes one change. Whatever the store answers, what is cached of the key ends here.

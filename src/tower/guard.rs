@@ -143,7 +143,8 @@ impl Guard {
                 let shared = Arc::clone(&self.shared);
                 Verdict::Ask(Box::pin(async move {
                     let attempt = shared.demand.attempt(&text, address);
-                    let decision = shared.keys.authenticator().authenticate(attempt).await;
+                    let authenticator = shared.keys.authenticator();
+                    let decision = authenticator.authenticate_uncached(attempt).await;
                     decision.inspect_err(|refusal| {
                         telemetry::refused(refusal, claimed_id(&text).as_ref());
                     })

@@ -306,7 +306,8 @@ async fn the_old_secret_of_a_rotation_is_not_traded_for_what_lasts_longer() {
         .manager()
         .on_behalf_of(&caller(&world, &old).await);
     let beyond = [Excess::Expiry { most }];
-    assert_eq!(excesses(with_old.supersede(&id).await), beyond);
+    let own = [Excess::Expiry { most }, Excess::NewerSecret];
+    assert_eq!(excesses(with_old.supersede(&id).await), own);
     let until = Some(most);
     let again = with_old.rotate(&id).await.unwrap_err();
     assert!(
@@ -316,7 +317,7 @@ async fn the_old_secret_of_a_rotation_is_not_traded_for_what_lasts_longer() {
     assert_eq!(excesses(with_old.rotate(&other.info.key_id).await), beyond);
     assert_eq!(
         excesses(with_old.change(&id, Change::new().name("x")).await),
-        beyond
+        own
     );
     let longer = NewKey::for_owner("a").expires_in(HOUR + millis(1));
     assert_eq!(excesses(with_old.issue(longer).await), beyond);
@@ -344,4 +345,16 @@ async fn a_caller_does_not_hear_of_damaged_keys_of_other_owners() {
     assert_eq!((listed.keys.len(), listed.unreadable.len()), (1, 0));
     let all = world.keys.manager().list(Filter::new()).await.unwrap();
     assert_eq!((all.keys.len(), all.unreadable.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn the_older_secret_is_not_traded_for_the_newest_where_the_key_ends_first() {
+    let world = World::new().await;
+    let old = issue(&world, admin().expires_in(HOUR)).await;
+    let manager = world.keys.manager();
+    let new = manager.rotate(&old.info.key_id).await.unwrap();
+    let with_old = manager.on_behalf_of(&caller(&world, &old).await);
+    let outcome = with_old.supersede(&old.info.key_id).await;
+    assert_eq!(excesses(outcome), [Excess::NewerSecret]);
+    caller(&world, &new).await;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keygate::{Error, Rejection, StoreErrorKind};
+use keygate::{Change, Error, Rejection, StoreErrorKind};
 
 use crate::common::*;
 use crate::lookups::{issue, spawn};
@@ -227,4 +227,29 @@ async fn wrong_secrets_for_one_key_ask_the_store_no_oftener_than_ten_times_a_sec
         world.clock.advance(millis(1));
     }
     assert_eq!(world.store.gets.count() - calls, 10);
+}
+
+#[tokio::test]
+async fn a_refusal_that_did_not_stand_is_not_given_because_the_second_lookup_came_too_late() {
+    let world = World::new().await;
+    let second = world.second_gate().await;
+    let issued = issue(&world.keys).await;
+    let id = issued.info.key_id;
+    let (first_door, second_door) = (Door::new(), Door::new());
+    world.store.gets.once(Fault::Hold(Arc::clone(&first_door)));
+    let leader = spawn(&world.keys, &issued);
+    first_door.arrival().await;
+    let rotated = second.manager().rotate(&id).await.unwrap();
+    world.clock.advance(millis(150));
+    let joins = spawn(&world.keys, &rotated);
+    tokio::task::yield_now().await;
+    world.store.gets.once(Fault::Hold(Arc::clone(&second_door)));
+    first_door.open();
+    assert!(leader.await.unwrap().is_ok());
+    second_door.arrival().await;
+    let renamed = Change::new().name("changed meanwhile");
+    world.keys.manager().change(&id, renamed).await.unwrap();
+    second_door.open();
+    let outcome = joins.await.unwrap();
+    assert!(matches!(failure(outcome), Error::Timeout { .. }));
 }
