@@ -26,7 +26,8 @@ use crate::scope::ScopeSet;
 ///
 /// A store may keep it in columns of its own, or whole as the opaque bytes of
 /// [`to_bytes`](Self::to_bytes) beside id, owner and version. It has no `Serialize` on purpose:
-/// what may be shown is [`KeyInfo`].
+/// what may be shown is [`KeyInfo`]. Nor is it non-exhaustive: a field more is a breaking change, so
+/// that no store with columns of its own drops a restriction it does not know.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyRecord {
     /// The key's id, for its whole life.
