@@ -378,7 +378,7 @@ async fn run() -> Result<(), Failure> {
   curl -H "Authorization: Bearer $KEY" http://{address}/v1/whoami
   curl -H "X-API-Key: $KEY" http://{address}/v1/orders
   curl -H "X-API-Key: $KEY" http://{address}/v1/keys -d '{{"owner":"org_42","scopes":["orders:read"]}}'
-  curl -H "X-API-Key: $KEY" http://{address}/v1/keys?owner=org_42
+  curl -H "X-API-Key: $KEY" "http://{address}/v1/keys?owner=org_42"
   ID=...    # a key_id of the list
   curl -H "X-API-Key: $KEY" -X POST http://{address}/v1/keys/$ID/rotate
   curl -H "X-API-Key: $KEY" -X DELETE http://{address}/v1/keys/$ID"#
