@@ -1,8 +1,6 @@
-use std::sync::Arc;
-
 use super::ceiling::Ceiling;
 use super::new_key::Lifetime;
-use super::{Authority, KeyManager, ManageError, NewKey};
+use super::{KeyManager, ManageError, NewKey};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText, Prefix};
@@ -96,11 +94,7 @@ impl KeyManager {
             .await?;
         if let Err(error) = self.confirm(&record).await {
             // Nobody has its text. It is ended for good measure, and told is what failed before.
-            let host = Self {
-                shared: Arc::clone(&self.shared),
-                authority: Authority::Host,
-            };
-            let _ = host.revoke(&id, "its issuer had ended meanwhile").await;
+            let _ = self.as_host().revoke(&id, "handed to nobody").await;
             return Err(error);
         }
         Ok(Issued {

@@ -159,20 +159,35 @@ impl KeyManager {
             failed: Vec::new(),
             effective_within: FRESH_FOR,
         };
-        // A key issued behind the place where a pass stands is found by the next pass.
+        let own = self
+            .revoke_passes(owner, &reason, ceiling.as_ref(), &mut outcome)
+            .await?;
+        // The caller's own key is the last, or the caller could not end the others. What it issued
+        // until then only the host can end.
+        if let Some(own) = own {
+            self.revoke_listed(&own, &reason, &mut outcome).await;
+            self.as_host()
+                .revoke_passes(owner, &reason, ceiling.as_ref(), &mut outcome)
+                .await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Passes over the owner's keys until one finds nothing to revoke: a key issued behind the place
+    /// where a pass stands is found by the next.
+    async fn revoke_passes(
+        &self,
+        owner: &str,
+        reason: &str,
+        ceiling: Option<&Ceiling>,
+        outcome: &mut OwnerRevocation,
+    ) -> Result<Option<KeyId>, ManageError> {
         loop {
             let before = outcome.revoked;
-            let own = self
-                .revoke_pass(owner, &reason, ceiling.as_ref(), &mut outcome)
-                .await?;
-            if outcome.revoked > before {
-                continue;
+            let own = self.revoke_pass(owner, reason, ceiling, outcome).await?;
+            if outcome.revoked == before {
+                return Ok(own);
             }
-            // The caller's own key is the last, or the caller could not end the others.
-            if let Some(own) = own {
-                self.revoke_listed(&own, &reason, &mut outcome).await;
-            }
-            return Ok(outcome);
         }
     }
 
@@ -216,13 +231,20 @@ impl KeyManager {
                 .iter()
                 .filter(|record| record.revocation.is_none());
             for record in open.filter(|record| sees(ceiling, record)) {
+                let excesses = ceiling.map(|ceiling| ceiling.excess_to_weaken(record));
+                let excesses = excesses.unwrap_or_default();
                 if self
                     .caller()
                     .is_some_and(|caller| caller.key_id == record.id)
                 {
                     own = Some(record.id);
-                } else {
+                } else if excesses.is_empty() {
                     self.revoke_listed(&record.id, reason, outcome).await;
+                } else {
+                    outcome.failed.push(RevokeFailure {
+                        id: record.id.to_string(),
+                        error: ManageError::BeyondCeiling(excesses),
+                    });
                 }
             }
             if !full {

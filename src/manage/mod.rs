@@ -135,6 +135,13 @@ impl KeyManager {
         }
     }
 
+    fn as_host(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            authority: Authority::Host,
+        }
+    }
+
     fn caller(&self) -> Option<&Caller> {
         match &self.authority {
             Authority::Host => None,

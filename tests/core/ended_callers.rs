@@ -281,3 +281,22 @@ async fn a_caller_whose_key_no_longer_works_here_can_do_nothing() {
         "{outcome:?}"
     );
 }
+
+#[tokio::test]
+async fn what_a_key_issues_while_it_ends_its_owners_keys_is_ended_too() {
+    let world = World::new().await;
+    let issued = issue(&world, admin()).await;
+    let manager = world.keys.manager();
+    let caller = caller(&world, &issued).await;
+    let (ending, thief) = (manager.on_behalf_of(&caller), manager.on_behalf_of(&caller));
+    let door = Door::new();
+    world.store.writes.once(Fault::HoldBack(Arc::clone(&door)));
+    let ending = tokio::spawn(async move { ending.revoke_owner("a", "leaked").await });
+    door.arrival().await;
+    drop(thief.issue(NewKey::for_owner("a")).await.unwrap());
+    door.open();
+    let outcome = ending.await.unwrap().unwrap();
+    assert_eq!((outcome.revoked, outcome.failed.len()), (2, 0));
+    let open = manager.list(Filter::new().status(KeyStatus::Active));
+    assert!(open.await.unwrap().keys.is_empty());
+}
