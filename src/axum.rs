@@ -18,14 +18,16 @@
 
 use std::convert::Infallible;
 
+use ::axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use ::axum::response::{IntoResponse, Response};
 use ::http::request::Parts;
-use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum_core::response::{IntoResponse, Response};
 
 use crate::answer::Answer;
+use crate::guard::Authorized;
+use crate::guard::authorized::verified;
 use crate::manage::ManageError;
 use crate::principal::Principal;
-use crate::refusal::Error;
+use crate::scope::Requirement;
 use crate::telemetry;
 
 /// Who is calling, verified by a guard before the handler.
@@ -33,10 +35,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Principal {
     type Rejection = Answer;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Answer> {
-        parts.extensions.get().cloned().ok_or_else(|| {
-            telemetry::failed("handler not called", &Error::Unguarded);
-            Answer::unguarded()
-        })
+        verified(parts.extensions.get()).cloned()
+    }
+}
+
+/// Who is calling, if that caller has the scopes of `R`.
+impl<S: Send + Sync, R: Requirement> FromRequestParts<S> for Authorized<R> {
+    type Rejection = Answer;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Answer> {
+        Self::of(&parts.extensions)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::answer::{Answers, Credentials, CredentialsError, default_realm, is_realm};
+use crate::answer::{Answers, Credentials, CredentialsError, default_realm, is_page, is_realm};
 use crate::authenticate::{Authenticator, Bounds};
 use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -11,6 +11,7 @@ use crate::keygate::Keygate;
 use crate::mac::{Pepper, PepperId, PepperRing, Proof, Proofs};
 use crate::manage::{KeyManager, Policy};
 use crate::pepper_check::{PepperCheckError, check_peppers};
+use crate::scope::Catalogue;
 use crate::store::{KeyStore, StoreError};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
@@ -25,7 +26,9 @@ pub struct Builder {
     policy: Policy,
     bounds: Bounds,
     realm: Option<String>,
+    page: Option<String>,
     credentials: Credentials,
+    catalogue: Option<Catalogue>,
     #[cfg(feature = "tower")]
     client_address: crate::tower::ClientAddress,
 }
@@ -46,7 +49,9 @@ impl Builder {
                 lookups: 4_096,
             },
             realm: None,
+            page: None,
             credentials: Credentials::new(),
+            catalogue: None,
             #[cfg(feature = "tower")]
             client_address: Default::default(),
         }
@@ -102,6 +107,20 @@ impl Builder {
         self
     }
 
+    /// The scopes of the service, declared by [`scopes!`](crate::scopes): keys are then issued with
+    /// these alone, and guards ask for no others.
+    pub fn scopes(mut self, catalogue: Catalogue) -> Self {
+        self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// Where the service shows the page for its callers: a URL, or a path such as `/docs/keys`. The
+    /// types of problems are then its sections (RFC 9457, section 3.1.1).
+    pub fn callers_page(mut self, url: impl Into<String>) -> Self {
+        self.page = Some(url.into());
+        self
+    }
+
     /// How many keys are kept in memory, 100,000 unless set.
     pub fn cache_capacity(mut self, keys: usize) -> Self {
         self.bounds.known = keys;
@@ -154,6 +173,9 @@ impl Builder {
         if !is_realm(&realm) {
             return Err(BuildError::Realm(realm));
         }
+        if let Some(page) = self.page.as_ref().filter(|page| !is_page(page)) {
+            return Err(BuildError::CallersPage(page.clone()));
+        }
         if let Some(contradiction) = self.policy.contradiction() {
             return Err(BuildError::Policy(contradiction));
         }
@@ -182,8 +204,10 @@ impl Builder {
                 self.clock,
                 changes,
                 self.policy,
+                self.catalogue,
             ),
-            answers: Arc::new(Answers::new(realm, self.credentials)),
+            answers: Arc::new(Answers::new(realm, self.credentials).with_page(self.page)),
+            catalogue: self.catalogue,
             #[cfg(feature = "tower")]
             client_address: self.client_address,
         })
@@ -252,6 +276,11 @@ impl fmt::Debug for Builder {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// The page for callers cannot stand in a URI.
+    #[error(
+        "{0:?} is not where a page can stand: give a URL without a fragment, or a path like /docs/keys"
+    )]
+    CallersPage(String),
     /// Keys are accepted nowhere, or where they cannot be.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),

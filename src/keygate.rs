@@ -5,6 +5,7 @@ use crate::answer::Answers;
 use crate::authenticate::Authenticator;
 use crate::builder::Builder;
 use crate::manage::KeyManager;
+use crate::scope::Catalogue;
 
 /// Everything a service needs: it verifies keys, manages them, and guards routes.
 ///
@@ -30,6 +31,7 @@ pub struct Keygate {
     pub(crate) authenticator: Authenticator,
     pub(crate) manager: KeyManager,
     pub(crate) answers: Arc<Answers>,
+    pub(crate) catalogue: Option<Catalogue>,
     #[cfg(feature = "tower")]
     pub(crate) client_address: crate::tower::ClientAddress,
 }
@@ -53,6 +55,11 @@ impl Keygate {
     /// Finds keys in requests and says no, as plain values: for handlers and middleware of your own.
     pub fn answers(&self) -> &Answers {
         &self.answers
+    }
+
+    /// The scopes that the service declares, if it does.
+    pub fn catalogue(&self) -> Option<Catalogue> {
+        self.catalogue
     }
 }
 

@@ -6,6 +6,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "actix-web")]
+pub mod actix_web;
 pub mod answer;
 pub mod audit;
 mod authenticate;
@@ -22,6 +24,8 @@ pub mod docs {
     pub mod design {}
 }
 mod environment;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+mod guard;
 mod key;
 mod keygate;
 mod mac;
@@ -32,8 +36,10 @@ mod record;
 mod refusal;
 mod scope;
 pub mod store;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "tower", feature = "actix-web"))]
 mod telemetry;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 #[cfg(feature = "tower")]
 pub mod tower;
 
@@ -41,6 +47,8 @@ pub use answer::{Credentials, CredentialsError};
 pub use authenticate::{Attempt, Authenticator, Verified};
 pub use builder::{BuildError, Builder};
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub use guard::{Authorized, Guard};
 pub use ipnet::IpNet;
 pub use key::{
     KeyId, KeyText, ParseKeyError, ParseKeyIdError, Prefix, PrefixError, PresentedKey, RandomError,
@@ -57,7 +65,10 @@ pub use record::{
     Secrets, TextError,
 };
 pub use refusal::{Error, Refusal, Rejection};
-pub use scope::{IntoRule, MissingScopes, Rule, Scope, ScopeError, ScopeSet};
+pub use scope::{
+    Bundle, Catalogue, DeclaredScope, IntoRule, MissingScopes, Requirement, Rule, Scope,
+    ScopeError, ScopeSet, ScopeType, UndeclaredScope,
+};
 pub use store::{KeyStore, MemoryStore, StoreError, StoreErrorKind};
 #[cfg(feature = "sqlite")]
 pub use store::{SqliteOpenError, SqliteStore};

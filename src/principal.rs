@@ -9,6 +9,8 @@ use crate::clock::Timestamp;
 use crate::key::{KeyId, Prefix};
 use crate::record::{KeyRecord, RateLimit};
 use crate::refusal::Rejection;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::scope::{IntoRule, Requirement};
 use crate::scope::{Rule, ScopeSet};
 
 /// Who is calling. It is cheap to clone and holds nothing secret, not even a MAC.
@@ -175,6 +177,18 @@ impl Principal {
     pub fn authorize(&self, rule: &Rule) -> Result<(), Rejection> {
         rule.check(self.scopes())
             .map_err(Rejection::ScopeInsufficient)
+    }
+
+    /// Whether the key may do all that `R` asks for.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn authorize_for<R: Requirement>(&self) -> Result<(), Rejection> {
+        if R::SCOPES
+            .iter()
+            .all(|scope| self.scopes().covers(scope.name()))
+        {
+            return Ok(());
+        }
+        self.authorize(&Rule::all(R::SCOPES).into_rule())
     }
 }
 

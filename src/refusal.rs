@@ -35,6 +35,9 @@ pub enum Rejection {
     /// The key is ended for good.
     #[error("the key has been revoked")]
     KeyRevoked,
+    /// The gRPC method is not declared, and so open to nobody.
+    #[error("the method is not open to API keys")]
+    MethodDenied,
     /// The key is used more often than it may be. No limit is enforced yet: see
     /// [`Error::Unenforceable`].
     #[error("the key is over its rate limit")]
@@ -132,6 +135,7 @@ impl Rejection {
             Self::KeyInvalid => "key_invalid",
             Self::KeyMissing => "key_missing",
             Self::KeyRevoked => "key_revoked",
+            Self::MethodDenied => "method_denied",
             Self::RateLimited { .. } => "rate_limited",
             Self::RequestMalformed => "request_malformed",
             Self::ScopeInsufficient(_) => "scope_insufficient",

@@ -4,14 +4,16 @@
 //! framework: [`Answers::extract`] finds the one credential, [`Answers::refuse`] says no.
 
 mod credentials;
+mod grpc;
 mod problem;
 mod table;
 
 pub use credentials::{Credentials, CredentialsError, Extracted};
+pub use grpc::GrpcAnswer;
 
 use crate::key::Prefix;
 use crate::manage::ManageError;
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::refusal::Error;
 use crate::refusal::{Refusal, Rejection};
 
@@ -20,6 +22,8 @@ use crate::refusal::{Refusal, Rejection};
 pub struct Answers {
     realm: String,
     credentials: Credentials,
+    /// Where the page for callers stands, whose sections are the types of problems.
+    page: Option<String>,
 }
 
 /// A complete HTTP answer.
@@ -36,7 +40,21 @@ pub struct Answer {
 
 impl Answers {
     pub(crate) fn new(realm: String, credentials: Credentials) -> Self {
-        Self { realm, credentials }
+        Self {
+            realm,
+            credentials,
+            page: None,
+        }
+    }
+
+    pub(crate) fn with_page(self, page: Option<String>) -> Self {
+        Self { page, ..self }
+    }
+
+    /// Those of a gate of which only the environment is known.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn for_environment(prefix: &Prefix) -> Self {
+        Self::new(default_realm(prefix), Credentials::new())
     }
 
     /// The one credential of a request.
@@ -59,9 +77,16 @@ impl Answers {
 
     /// The answer to a request that is not let through.
     pub fn refuse(&self, refusal: &Refusal) -> Answer {
-        let scheme = self.credentials.challenge_scheme();
-        let how_to_send = self.credentials.how_to_send();
-        table::of_refusal(refusal, &how_to_send).into_answer(scheme, &self.realm)
+        self.row(refusal).into_answer(Some(self))
+    }
+
+    /// The answer to a gRPC request that is not let through.
+    pub fn refuse_grpc(&self, refusal: &Refusal) -> GrpcAnswer {
+        self.row(refusal).into_grpc(&self.realm)
+    }
+
+    fn row(&self, refusal: &Refusal) -> table::Row {
+        table::of_refusal(refusal, &self.credentials.how_to_send())
     }
 
     /// The names of all header fields that may carry a key: what answers to
@@ -71,19 +96,32 @@ impl Answers {
     }
 }
 
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "tower", feature = "actix-web"))]
 impl Answer {
     /// The answer of a handler that asks who is calling behind no guard.
     pub(crate) fn unguarded() -> Self {
-        table::of_refusal(&Error::Unguarded.into(), "").into_answer("", "")
+        table::of_refusal(&Error::Unguarded.into(), "").into_answer(None)
     }
 }
 
 /// The answer to a request to manage keys that failed.
 impl From<&ManageError> for Answer {
     fn from(error: &ManageError) -> Self {
-        table::of_manage_error(error).into_answer("", "")
+        table::of_manage_error(error).into_answer(None)
     }
+}
+
+/// The answer to a gRPC request to manage keys that failed.
+impl From<&ManageError> for GrpcAnswer {
+    fn from(error: &ManageError) -> Self {
+        table::of_manage_error(error).into_grpc("keygate")
+    }
+}
+
+/// Whether `page` can stand before a fragment in a URI, and in HTML and JSON as it is.
+pub(crate) fn is_page(page: &str) -> bool {
+    let of_uri = |c: u8| c.is_ascii_alphanumeric() || b"-._~:/?[]@!$()*+,;=%".contains(&c);
+    !page.is_empty() && page.bytes().all(of_uri)
 }
 
 /// Whether `realm` can stand in a quoted string as it is.

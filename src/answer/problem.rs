@@ -1,9 +1,12 @@
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-/// A problem detail (RFC 9457). Its type is `about:blank`: the `code` tells problems apart.
+/// A problem detail (RFC 9457). Its type is a section of the page for callers, or `about:blank`
+/// where there is none; the `code` tells problems apart in any case.
 #[derive(Serialize)]
 pub(super) struct Problem<'a> {
-    r#type: &'static str,
+    r#type: Cow<'static, str>,
     title: &'static str,
     status: u16,
     code: &'a str,
@@ -15,10 +18,14 @@ pub(super) struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    pub(super) fn new(status: u16, code: &'a str, detail: &'a str) -> Self {
+    pub(super) fn new(status: u16, code: &'a str, detail: &'a str, page: Option<&str>) -> Self {
+        let (r#type, title) = match page {
+            Some(page) => (format!("{page}#{code}").into(), title(code)),
+            None => ("about:blank".into(), phrase(status)),
+        };
         Self {
-            r#type: "about:blank",
-            title: phrase(status),
+            r#type,
+            title,
             status,
             code,
             detail,
@@ -38,6 +45,27 @@ impl<'a> Problem<'a> {
     /// Strings and a number always have a JSON form.
     pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// What a problem is called.
+pub(super) fn title(code: &str) -> &'static str {
+    match code {
+        "ip_denied" => "Address not allowed",
+        "key_disabled" => "Key disabled",
+        "key_duplicated" => "More than one key",
+        "key_expired" => "Key expired",
+        "key_in_url" => "Key in the URL",
+        "key_invalid" => "Key not valid",
+        "key_missing" => "Key missing",
+        "key_revoked" => "Key revoked",
+        "method_denied" => "Method not open to keys",
+        "rate_limited" => "Rate limit exceeded",
+        "request_malformed" => "Header malformed",
+        "scope_insufficient" => "Scope missing",
+        "store_unavailable" => "Keys cannot be checked",
+        "wrong_environment" => "Key of another environment",
+        _ => "Internal error",
     }
 }
 

@@ -1,7 +1,10 @@
 //! The one table from a refusal to its answer.
 
-use super::Answer;
+use super::grpc::{self, GrpcAnswer};
 use super::problem::Problem;
+use super::{Answer, Answers};
+use std::time::Duration;
+
 use crate::manage::{Excess, ManageError};
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::Scope;
@@ -10,6 +13,7 @@ use crate::store::StoreErrorKind;
 /// A line of the table.
 pub(super) struct Row {
     status: u16,
+    grpc: i32,
     code: &'static str,
     detail: String,
     challenge: Challenge,
@@ -45,7 +49,9 @@ const fn error(error: &'static str) -> Challenge {
 pub(super) fn of_refusal(refusal: &Refusal, how_to_send: &str) -> Row {
     let row = match refusal {
         Refusal::Rejected(rejection) => of_rejection(rejection, how_to_send),
-        Refusal::Failed(Error::Unguarded) => Row::new(500, Challenge::None, INTERNAL),
+        Refusal::Failed(Error::Unguarded) => {
+            Row::new(500, grpc::INTERNAL, Challenge::None, INTERNAL)
+        }
         Refusal::Failed(_) => unavailable(UNAVAILABLE),
     };
     Row {
@@ -64,26 +70,31 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
     match rejection {
         Rejection::KeyMissing => Row::new(
             401,
+            grpc::UNAUTHENTICATED,
             Challenge::Bare,
             format!("Send your API key: {how_to_send}"),
         ),
         Rejection::RequestMalformed => Row::new(
             400,
+            grpc::UNAUTHENTICATED,
             malformed(),
             format!("The header with the API key is malformed. Send: {how_to_send}"),
         ),
         Rejection::KeyDuplicated => Row::new(
             400,
+            grpc::UNAUTHENTICATED,
             malformed(),
             "More than one credential was sent. Send the API key in one header, once.",
         ),
         Rejection::KeyInUrl => Row::new(
             400,
+            grpc::UNAUTHENTICATED,
             malformed(),
             "An API key was sent in the URL, where logs keep it. Send it in a header, and rotate it: it has leaked.",
         ),
         Rejection::KeyInvalid => Row::new(
             401,
+            grpc::UNAUTHENTICATED,
             invalid(),
             "This is not a valid API key. Check that it was copied whole.",
         ),
@@ -91,6 +102,7 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
             const DESCRIPTION: &str = "The key belongs to another environment";
             Row::new(
                 401,
+                grpc::UNAUTHENTICATED,
                 Challenge::Error {
                     error: "invalid_token",
                     description: Some(DESCRIPTION),
@@ -101,16 +113,19 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
         }
         Rejection::KeyExpired => Row::new(
             401,
+            grpc::UNAUTHENTICATED,
             invalid(),
             "This API key has expired. Use its newer secret, or get a new key. Do not retry with this one.",
         ),
         Rejection::KeyRevoked => Row::new(
             401,
+            grpc::UNAUTHENTICATED,
             invalid(),
             "This API key has been revoked. Get a new key.",
         ),
         Rejection::KeyDisabled => Row::new(
             401,
+            grpc::UNAUTHENTICATED,
             invalid(),
             "This API key is disabled. Ask for it to be enabled.",
         ),
@@ -123,6 +138,7 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
                 missing_scopes: names(missing.missing()),
                 ..Row::new(
                     403,
+                    grpc::PERMISSION_DENIED,
                     Challenge::Error {
                         error: "insufficient_scope",
                         description: None,
@@ -137,14 +153,22 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
         }
         Rejection::IpDenied => Row::new(
             403,
+            grpc::PERMISSION_DENIED,
             Challenge::None,
             "This API key does not work from your address. Call from a network on its list.",
+        ),
+        Rejection::MethodDenied => Row::new(
+            403,
+            grpc::PERMISSION_DENIED,
+            Challenge::None,
+            "This method is not open to API keys.",
         ),
         Rejection::RateLimited { retry_after } => {
             // A part of a second counts as a whole one: coming back earlier would be in vain.
             let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
             Row::new(
                 429,
+                grpc::RESOURCE_EXHAUSTED,
                 Challenge::None,
                 "This API key is over its rate limit. Wait as Retry-After says.",
             )
@@ -161,21 +185,22 @@ const IN_DOUBT: &str = "The service lost its key store midway, and the change ma
 fn unavailable(detail: &str) -> Row {
     Row {
         code: "store_unavailable",
-        ..Row::new(503, Challenge::None, detail).retry_after(RETRY_SECONDS)
+        ..Row::new(503, grpc::UNAVAILABLE, Challenge::None, detail).retry_after(RETRY_SECONDS)
     }
 }
 
 pub(super) fn of_manage_error(error: &ManageError) -> Row {
-    let said = |status, code| Row {
+    let said = |status, grpc, code| Row {
         code,
-        ..Row::new(status, Challenge::None, format!("{error}."))
+        ..Row::new(status, grpc, Challenge::None, format!("{error}."))
     };
     match error {
-        ManageError::Invalid(_) | ManageError::Scope(_) | ManageError::Text(_) => {
-            said(400, "input_invalid")
-        }
+        ManageError::Invalid(_)
+        | ManageError::Scope(_)
+        | ManageError::Text(_)
+        | ManageError::UndeclaredScope(_) => said(400, grpc::INVALID_ARGUMENT, "input_invalid"),
         ManageError::BeyondCeiling(excesses) => {
-            let mut row = said(403, "ceiling_exceeded");
+            let mut row = said(403, grpc::PERMISSION_DENIED, "ceiling_exceeded");
             for excess in excesses {
                 if let Excess::Scopes(scopes) = excess {
                     row.missing_scopes.clone_from(scopes);
@@ -183,9 +208,11 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
             }
             row
         }
-        ManageError::CallerEnded => said(403, "caller_ended"),
-        ManageError::NotFound(_) | ManageError::OwnerNotFound(_) => said(404, "not_found"),
-        ManageError::Conflict(_) => said(409, "conflict"),
+        ManageError::CallerEnded => said(403, grpc::PERMISSION_DENIED, "caller_ended"),
+        ManageError::NotFound(_) | ManageError::OwnerNotFound(_) => {
+            said(404, grpc::NOT_FOUND, "not_found")
+        }
+        ManageError::Conflict(_) => said(409, grpc::ABORTED, "conflict"),
         ManageError::Store(store) => {
             let detail = match store.kind() {
                 StoreErrorKind::OutcomeUnknown => IN_DOUBT,
@@ -196,15 +223,16 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
         ManageError::UnknownPepper(_) => unavailable(NOT_DONE),
         ManageError::Random(_) => Row {
             code: "internal",
-            ..Row::new(500, Challenge::None, INTERNAL)
+            ..Row::new(500, grpc::INTERNAL, Challenge::None, INTERNAL)
         },
     }
 }
 
 impl Row {
-    fn new(status: u16, challenge: Challenge, detail: impl Into<String>) -> Self {
+    fn new(status: u16, grpc: i32, challenge: Challenge, detail: impl Into<String>) -> Self {
         Self {
             status,
+            grpc,
             code: "internal",
             detail: detail.into(),
             challenge,
@@ -228,19 +256,20 @@ impl Row {
         }
     }
 
-    /// The answer of a service that challenges with `scheme` and `realm`.
-    pub(super) fn into_answer(self, scheme: &str, realm: &str) -> Answer {
+    /// The answer over HTTP of the service that `answers`, where it is known which one.
+    pub(super) fn into_answer(self, answers: Option<&Answers>) -> Answer {
         let mut headers = vec![
             ("content-type", "application/problem+json".to_owned()),
             ("cache-control", "no-store".to_owned()),
         ];
-        if let Some(challenge) = self.challenge.render(scheme, realm) {
+        if let Some(challenge) = answers.and_then(|answers| self.challenge.render(answers)) {
             headers.push(("www-authenticate", challenge));
         }
         if let Some(seconds) = self.retry_after {
             headers.push(("retry-after", seconds.to_string()));
         }
-        let problem = Problem::new(self.status, self.code, &self.detail)
+        let page = answers.and_then(|answers| answers.page.as_deref());
+        let problem = Problem::new(self.status, self.code, &self.detail, page)
             .with_scopes(&self.required_scopes, &self.missing_scopes);
         Answer {
             status: self.status,
@@ -248,11 +277,31 @@ impl Row {
             body: problem.to_json(),
         }
     }
+
+    /// The answer over gRPC.
+    pub(super) fn into_grpc(self, domain: &str) -> GrpcAnswer {
+        let scopes = [
+            ("required_scopes", self.required_scopes),
+            ("missing_scopes", self.missing_scopes),
+        ];
+        let named = scopes.into_iter().filter(|(_, scopes)| !scopes.is_empty());
+        GrpcAnswer {
+            code: self.grpc,
+            message: self.detail,
+            reason: self.code.to_ascii_uppercase(),
+            domain: domain.to_owned(),
+            metadata: named
+                .map(|(name, scopes)| (name, scopes.join(" ")))
+                .collect(),
+            retry_after: self.retry_after.map(Duration::from_secs),
+        }
+    }
 }
 
 impl Challenge {
-    fn render(&self, scheme: &str, realm: &str) -> Option<String> {
-        let mut text = format!("{scheme} realm=\"{realm}\"");
+    fn render(&self, answers: &Answers) -> Option<String> {
+        let scheme = answers.credentials.challenge_scheme();
+        let mut text = format!("{scheme} realm=\"{}\"", answers.realm);
         match self {
             Self::None => return None,
             Self::Bare => {}
@@ -276,14 +325,17 @@ impl Challenge {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::answer::Credentials;
     use crate::key::{KeyId, RandomError};
     use crate::mac::PepperId;
     use crate::manage::Conflict;
     use crate::scope::{Rule, ScopeSet};
     use crate::store::{StoreError, StoreErrorKind};
+
+    fn answers() -> Answers {
+        Answers::new("R".into(), Credentials::new())
+    }
 
     fn id() -> KeyId {
         "4KX9vQ2mB7tZ".parse().unwrap()
@@ -390,7 +442,7 @@ mod tests {
             (Error::Unguarded.into(), "internal", 500, None, None),
         ];
         for (refusal, code, status, challenge, retry_after) in cases {
-            let answer = of_refusal(&refusal, "H: KEY").into_answer("Bearer", "R");
+            let answer = of_refusal(&refusal, "H: KEY").into_answer(Some(&answers()));
             assert_eq!(answer.status, status, "{code}");
             assert_eq!(header(&answer, "www-authenticate"), challenge, "{code}");
             assert_eq!(header(&answer, "retry-after"), retry_after, "{code}");
@@ -418,7 +470,7 @@ mod tests {
         let limited = Rejection::RateLimited {
             retry_after: Duration::ZERO,
         };
-        let answer = of_refusal(&limited.into(), "H: KEY").into_answer("Bearer", "R");
+        let answer = of_refusal(&limited.into(), "H: KEY").into_answer(Some(&answers()));
         assert_eq!(header(&answer, "retry-after"), Some("1"));
     }
 
@@ -462,7 +514,7 @@ mod tests {
             ),
         ];
         for (error, status, code, instead) in cases {
-            let answer = of_manage_error(&error).into_answer("", "");
+            let answer = of_manage_error(&error).into_answer(None);
             let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!(answer.status, status, "{error:?}");
             assert_eq!(body["code"], code, "{error:?}");
@@ -478,7 +530,7 @@ mod tests {
 
     #[test]
     fn the_body_names_what_is_missing_and_the_challenge_what_would_do() {
-        let answer = of_refusal(&missing().into(), "H: KEY").into_answer("Bearer", "R");
+        let answer = of_refusal(&missing().into(), "H: KEY").into_answer(Some(&answers()));
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(body["missing_scopes"], serde_json::json!(["a:x"]));
         assert_eq!(body["required_scopes"], serde_json::json!(["a:x", "b"]));

@@ -3,7 +3,7 @@ use crate::key::{KeyId, ParseKeyError, RandomError};
 use crate::mac::PepperId;
 use crate::manage::ceiling::Excess;
 use crate::record::TextError;
-use crate::scope::ScopeError;
+use crate::scope::{GrantError, ScopeError, UndeclaredScope};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Why a key was not issued, changed or ended. Except for a store's
@@ -42,6 +42,9 @@ pub enum ManageError {
     /// A name, an owner, a reason or metadata cannot be taken.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// A scope is not one of the service's [catalogue](crate::Catalogue).
+    #[error(transparent)]
+    UndeclaredScope(#[from] UndeclaredScope),
     /// The record was made with a pepper that this process does not have.
     #[error(
         "the key was made under pepper {0}, which is not in the pepper ring: add it as verify-only"
@@ -93,6 +96,15 @@ impl From<StoreError> for ManageError {
 impl From<ParseKeyError> for ManageError {
     fn from(error: ParseKeyError) -> Self {
         Self::Invalid(error.to_string())
+    }
+}
+
+impl From<GrantError> for ManageError {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Scope(error) => Self::Scope(error),
+            GrantError::Undeclared(error) => Self::UndeclaredScope(error),
+        }
     }
 }
 

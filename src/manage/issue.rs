@@ -73,7 +73,12 @@ impl KeyManager {
         let mut traits = new.traits.clone();
         let lifetime = Lifetime::For(self.shared.policy.default_lifetime);
         traits.lifetime.get_or_insert(lifetime);
-        traits.apply(&mut record, &self.shared.policy, now)?;
+        traits.apply(
+            &mut record,
+            &self.shared.policy,
+            self.shared.catalogue.as_ref(),
+            now,
+        )?;
         if let Some(ceiling) = ceiling {
             // What was not asked for follows the caller; what was asked for is held against it.
             if let (None, Some(most), Some(end)) =

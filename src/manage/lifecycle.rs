@@ -63,7 +63,12 @@ impl KeyManager {
                     return Err(Conflict::Expired.into());
                 }
                 let before = record.clone();
-                change.traits.apply(record, &self.shared.policy, now)?;
+                change.traits.apply(
+                    record,
+                    &self.shared.policy,
+                    self.shared.catalogue.as_ref(),
+                    now,
+                )?;
                 Ok((*record != before).then_some(AuditAction::Changed))
             })
             .await?;

@@ -35,6 +35,7 @@ use crate::key::KeyId;
 use crate::mac::PepperRing;
 use crate::principal::Principal;
 use crate::record::{KeyInfo, KeyRecord};
+use crate::scope::Catalogue;
 use crate::store::{KeyStore, get_checked};
 use ceiling::{Caller, Ceiling};
 
@@ -69,6 +70,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     changes: Arc<Changes>,
     policy: Policy,
+    catalogue: Option<Catalogue>,
 }
 
 /// In whose name a manager acts.
@@ -86,6 +88,7 @@ impl KeyManager {
         clock: Arc<dyn Clock>,
         changes: Arc<Changes>,
         policy: Policy,
+        catalogue: Option<Catalogue>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -95,6 +98,7 @@ impl KeyManager {
                 clock,
                 changes,
                 policy,
+                catalogue,
             }),
             authority: Authority::Host,
         }

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::{ManageError, Policy};
 use crate::clock::Timestamp;
 use crate::record::{KeyRecord, check_metadata, check_name, check_owner};
-use crate::scope::ScopeSet;
+use crate::scope::{Catalogue, ScopeSet};
 
 /// What a key that is to be issued should be. Whatever is wrong with it is said when it is issued.
 #[derive(Clone, Debug)]
@@ -74,7 +74,9 @@ macro_rules! choices {
                 self
             }
 
-            /// What it may do. `orders:read,write` abbreviates two scopes.
+            /// What it may do. `orders:read,write` abbreviates two scopes. Where the service
+            /// has a [catalogue](crate::Catalogue), bundles can be named too, and nothing that it
+            /// does not declare.
             pub fn scopes<I>(mut self, scopes: I) -> Self
             where
                 I: IntoIterator,
@@ -142,6 +144,7 @@ impl Traits {
         &self,
         record: &mut KeyRecord,
         policy: &Policy,
+        catalogue: Option<&Catalogue>,
         now: Timestamp,
     ) -> Result<(), ManageError> {
         if let Some(name) = &self.name {
@@ -149,7 +152,10 @@ impl Traits {
             record.name.clone_from(name);
         }
         if let Some(scopes) = &self.scopes {
-            record.scopes = ScopeSet::parse(scopes)?;
+            record.scopes = match catalogue {
+                Some(catalogue) => catalogue.grant(scopes)?,
+                None => ScopeSet::parse(scopes)?,
+            };
         }
         if let Some(metadata) = &self.metadata {
             check_metadata(metadata)?;

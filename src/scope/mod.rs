@@ -19,9 +19,12 @@
 //! # Ok::<(), keygate::ScopeError>(())
 //! ```
 
+mod catalogue;
 mod rule;
 mod set;
 
+pub(crate) use catalogue::GrantError;
+pub use catalogue::{Bundle, Catalogue, DeclaredScope, Requirement, ScopeType, UndeclaredScope};
 pub use rule::{IntoRule, MissingScopes, Rule};
 pub use set::ScopeSet;
 
@@ -48,8 +51,57 @@ impl Scope {
 }
 
 /// Wildcards stand alone in their segment, so a `*` anywhere is one.
-fn has_wildcard(scope: &str) -> bool {
-    scope.contains('*')
+const fn has_wildcard(scope: &str) -> bool {
+    let scope = scope.as_bytes();
+    count_stars(scope, 0, scope.len()) > 0
+}
+
+const fn count_stars(text: &[u8], from: usize, to: usize) -> usize {
+    let mut stars = 0;
+    let mut n = from;
+    while n < to {
+        if text[n] == b'*' {
+            stars += 1;
+        }
+        n += 1;
+    }
+    stars
+}
+
+/// What keeps `text` from being a scope, if anything does.
+const fn fault_of(text: &str) -> Option<&'static str> {
+    let text = text.as_bytes();
+    let len = text.len();
+    if len == 0 {
+        return Some("it is empty");
+    }
+    if len > Scope::MAX_LEN {
+        return Some("it is longer than 128 bytes");
+    }
+    if matches!(text, b"**") {
+        return Some("it would grant everything: name at least the first segment, like orders:**");
+    }
+    let mut start = 0;
+    let mut n = 0;
+    while n <= len {
+        if n == len || text[n] == b':' {
+            match (n - start, count_stars(text, start, n)) {
+                (0, _) => return Some("a segment between colons is empty"),
+                (_, 0) | (1, 1) => {}
+                (2, 2) if n == len => {}
+                (2, 2) => return Some("** may only stand at the end"),
+                _ => return Some("* stands for a whole segment, like orders:*"),
+            }
+            start = n + 1;
+        } else if text[n] == b',' {
+            return Some("a comma only abbreviates several scopes in a list: a:read,write");
+        } else if !matches!(text[n], 0x21 | 0x23..=0x5b | 0x5d..=0x7e) {
+            // RFC 6749, section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+            return Some("use printable ASCII without spaces, double quotes and backslashes");
+        }
+        n += 1;
+    }
+    None
 }
 
 /// Whether `granted` opens everything that `wanted` opens.
@@ -73,45 +125,11 @@ impl FromStr for Scope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
-        let fail = |reason| {
-            Err(ScopeError {
+        if let Some(reason) = fault_of(text) {
+            return Err(ScopeError {
                 scope: text.chars().take(Self::MAX_LEN).collect(),
                 reason,
-            })
-        };
-        if text.is_empty() {
-            return fail("it is empty");
-        }
-        if text.len() > Self::MAX_LEN {
-            return fail("it is longer than 128 bytes");
-        }
-        if text.contains(',') {
-            return fail("a comma only abbreviates several scopes in a list: a:read,write");
-        }
-        // RFC 6749, section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
-        if !text
-            .bytes()
-            .all(|c| matches!(c, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
-        {
-            return fail("use printable ASCII without spaces, double quotes and backslashes");
-        }
-        if text == "**" {
-            return fail(
-                "it would grant everything: name at least the first segment, like orders:**",
-            );
-        }
-        let mut segments = text.split(':').peekable();
-        while let Some(segment) = segments.next() {
-            match segment {
-                "" => return fail("a segment between colons is empty"),
-                "*" => {}
-                "**" if segments.peek().is_none() => {}
-                "**" => return fail("** may only stand at the end"),
-                other if other.contains('*') => {
-                    return fail("* stands for a whole segment, like orders:*");
-                }
-                _ => {}
-            }
+            });
         }
         Ok(Self(text.into()))
     }

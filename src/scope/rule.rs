@@ -132,7 +132,8 @@ impl fmt::Display for MissingScopes {
     }
 }
 
-/// What can be given to a guard as its rule: a [`Rule`], or a scope as a literal.
+/// What can be given to a guard as its rule: a scope as a [constant](crate::scopes) or a literal, an
+/// array of such constants, which asks for all of them, or a [`Rule`].
 pub trait IntoRule {
     /// The rule.
     ///
@@ -150,12 +151,20 @@ impl IntoRule for Rule {
 
 impl IntoRule for &'static str {
     #[track_caller]
+    fn into_rule(self) -> Rule {
+        Rule::all([self]).into_rule()
+    }
+}
+
+/// So that a rule of literals can be given as it is: `keys.require(Rule::any(["a", "b"]))`.
+impl IntoRule for Result<Rule, ScopeError> {
+    #[track_caller]
     #[expect(
         clippy::panic,
         reason = "a wrong literal is a mistake in the host's source"
     )]
     fn into_rule(self) -> Rule {
-        match Rule::all([self]) {
+        match self {
             Ok(rule) => rule,
             Err(error) => panic!("{error}"),
         }

@@ -69,7 +69,7 @@ impl ScopeSet {
         other.iter().filter(|wanted| !self.covers(wanted))
     }
 
-    fn covers(&self, wanted: &str) -> bool {
+    pub(crate) fn covers(&self, wanted: &str) -> bool {
         self.iter().any(|granted| covers(granted, wanted))
     }
 }

@@ -1,12 +1,14 @@
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ::http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::Guard;
-use super::guard::{Decision, Passed};
+use super::layer::{Gate, Passed};
+use super::{AnswerBody, Reply};
+use crate::guard::Decision;
 use crate::refusal::Refusal;
 
 pin_project! {
@@ -15,7 +17,8 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
-        guard: Guard,
+        gate: Arc<Gate>,
+        reply: Reply,
         #[pin]
         state: State<S, ReqBody>,
     }
@@ -39,31 +42,37 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(super) fn asking(
-        guard: Guard,
+        gate: Arc<Gate>,
+        reply: Reply,
         decision: Decision,
         request: Request<ReqBody>,
         service: S,
     ) -> Self {
         let call = Some((service, request));
         let state = State::Asking { decision, call };
-        Self { guard, state }
+        Self { gate, reply, state }
     }
 
-    pub(super) fn calling(guard: Guard, response: S::Future, passed: Passed) -> Self {
+    pub(super) fn calling(
+        gate: Arc<Gate>,
+        reply: Reply,
+        response: S::Future,
+        passed: Passed,
+    ) -> Self {
         let state = State::Calling { response, passed };
-        Self { guard, state }
+        Self { gate, reply, state }
     }
 
-    pub(super) fn refused(guard: Guard, refusal: Refusal) -> Self {
+    pub(super) fn refused(gate: Arc<Gate>, reply: Reply, refusal: Refusal) -> Self {
         let state = State::Refused { refusal };
-        Self { guard, state }
+        Self { gate, reply, state }
     }
 }
 
 impl<S, ReqBody, ResBody> Future for GuardFuture<S, ReqBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    ResBody: From<Vec<u8>>,
+    ResBody: AnswerBody,
 {
     type Output = Result<Response<ResBody>, S::Error>;
 
@@ -74,7 +83,7 @@ where
                 StateProjection::Asking { decision, call } => {
                     match (ready!(decision.as_mut().poll(context)), call.take()) {
                         (Ok(principal), Some((mut service, mut request))) => {
-                            this.guard.admit(&mut request, principal);
+                            this.gate.admit(&mut request, principal);
                             State::Calling {
                                 response: service.call(request),
                                 passed: Passed::WithKey,
@@ -87,11 +96,12 @@ where
                 }
                 StateProjection::Calling { response, passed } => {
                     let mut response = ready!(response.poll(context))?;
-                    this.guard.mark(*passed, response.headers_mut());
+                    this.gate.mark(*passed, response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Refused { refusal } => {
-                    return Poll::Ready(Ok(this.guard.refuse(refusal)));
+                    let answers = this.gate.guard().answers();
+                    return Poll::Ready(Ok(this.reply.refuse(answers, refusal)));
                 }
             };
             this.state.set(next);

@@ -1,8 +1,8 @@
 //! Middleware for every service that speaks [`http`] 1: axum, hyper, and other tower services.
 //!
 //! [`Keygate::require`](crate::Keygate::require) and
-//! [`Keygate::authenticate`](crate::Keygate::authenticate) make a [`Guard`], which is a
-//! [`tower_layer::Layer`]. Of a request that comes through a guard:
+//! [`Keygate::authenticate`](crate::Keygate::authenticate) make a [`Guard`](crate::Guard), which
+//! is a [`tower_layer::Layer`]. Of a request that comes through a guard:
 //!
 //! 1. If an outer guard of the same gate has verified its key, only the rule is checked.
 //! 2. Otherwise exactly one credential is taken from the headers, and the key is verified. A hit in
@@ -16,32 +16,16 @@
 //!
 //! # Deployment caveat
 //! Put CORS outside of a guard: preflight requests carry no key. The body type of the responses
-//! must be made from bytes (`From<Vec<u8>>`), as axum's and `http_body_util::Full` are.
+//! must be an [`AnswerBody`].
 
+mod body;
 mod client_address;
 mod future;
-mod guard;
+mod layer;
+mod reply;
 
+pub use body::AnswerBody;
 pub(crate) use client_address::ClientAddress;
 pub use future::GuardFuture;
-pub use guard::{Guard, Guarded};
-
-use ::http::{HeaderValue, Response, StatusCode};
-
-use crate::answer::Answer;
-
-/// The answer as a response.
-impl<B: From<Vec<u8>>> From<Answer> for Response<B> {
-    fn from(answer: Answer) -> Self {
-        let mut response = Response::new(B::from(answer.body));
-        // The table knows valid codes only.
-        *response.status_mut() =
-            StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        for (name, value) in answer.headers {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                response.headers_mut().insert(name, value);
-            }
-        }
-        response
-    }
-}
+pub use layer::Guarded;
+use reply::Reply;

@@ -1,0 +1,50 @@
+use crate::refusal::Rejection;
+use crate::scope::Rule;
+
+/// What is asked of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Access {
+    /// Nothing: it goes on without a principal.
+    #[cfg(feature = "tonic")]
+    Open,
+    /// A valid key, or none.
+    KeyIfAny,
+    /// A valid key.
+    Key,
+    /// A valid key with these scopes.
+    Scopes(Rule),
+}
+
+/// What a guard asks of the requests that come to it.
+#[derive(Debug)]
+pub(crate) enum Demand {
+    /// The same of all.
+    Always(Access),
+    /// Of each gRPC method what is declared for it.
+    #[cfg(feature = "tonic")]
+    ByMethod(crate::tonic::MethodRules),
+}
+
+impl Demand {
+    /// What is asked of a request for `path`.
+    #[cfg_attr(
+        not(feature = "tonic"),
+        expect(clippy::unnecessary_wraps, unused_variables)
+    )]
+    pub(super) fn of(&self, path: &str) -> Result<&Access, Rejection> {
+        match self {
+            Self::Always(access) => Ok(access),
+            #[cfg(feature = "tonic")]
+            Self::ByMethod(rules) => rules.of(path).ok_or(Rejection::MethodDenied),
+        }
+    }
+}
+
+impl Access {
+    pub(super) fn rule(&self) -> Option<&Rule> {
+        match self {
+            Self::Scopes(rule) => Some(rule),
+            _ => None,
+        }
+    }
+}

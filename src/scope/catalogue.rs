@@ -1,0 +1,468 @@
+use std::fmt;
+
+use super::{IntoRule, Rule, Scope, ScopeError, ScopeSet, covers, fault_of, has_wildcard};
+
+/// A scope that the service declares in its source, with what it allows.
+///
+/// It is made by [`scopes!`](crate::scopes), as a constant: text that is no scope does not compile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeclaredScope {
+    name: &'static str,
+    description: &'static str,
+}
+
+/// A name for several scopes, for whoever issues keys: a key that is issued with a bundle is
+/// granted the scopes of it, as they are then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bundle {
+    name: &'static str,
+    description: &'static str,
+    scopes: &'static [DeclaredScope],
+}
+
+/// All scopes that a service knows. Made by [`scopes!`](crate::scopes), and given to
+/// [`Builder::scopes`](crate::Builder::scopes).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Catalogue {
+    scopes: &'static [DeclaredScope],
+    bundles: &'static [Bundle],
+}
+
+/// A scope that the service does not declare.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{scope:?} is not a scope of this service: did you mean {nearest:?}?")]
+pub struct UndeclaredScope {
+    scope: String,
+    nearest: &'static str,
+}
+
+/// Why scopes cannot be granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum GrantError {
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    #[error(transparent)]
+    Undeclared(#[from] UndeclaredScope),
+}
+
+/// A scope as a type, for extractors. [`scopes!`](crate::scopes) makes one with each constant, of
+/// the same name.
+pub trait ScopeType {
+    /// The scope.
+    const SCOPE: DeclaredScope;
+}
+
+/// What an extractor asks of the caller: the type of a scope, or a tuple of them, which asks for
+/// all.
+pub trait Requirement {
+    /// The scopes that the caller must have been granted.
+    const SCOPES: &'static [DeclaredScope];
+}
+
+/// Declares the scopes of a service, once: as constants that guards, extractors, the catalogue and
+/// documentation share. A misspelt one does not compile.
+///
+/// Each scope is a constant, for guards and for issuing keys, and a type of the same name, for
+/// extractors. The comments are shown to callers, as what a scope allows.
+///
+/// ```
+/// keygate::scopes! {
+///     pub SCOPES {
+///         /// See orders.
+///         ORDERS_READ = "orders:read",
+///         /// Create orders.
+///         ORDERS_WRITE = "orders:write",
+///     }
+///     bundles {
+///         /// Everything about orders.
+///         ORDERS_ADMIN = "orders:admin" => [ORDERS_READ, ORDERS_WRITE],
+///     }
+/// }
+///
+/// # fn run(builder: keygate::Builder) {
+/// let builder = builder.scopes(SCOPES);
+/// let new = keygate::NewKey::for_owner("org_42").scopes([ORDERS_ADMIN.name()]);
+/// # }
+/// assert_eq!(ORDERS_READ.name(), "orders:read");
+/// ```
+///
+/// What is no scope does not compile either:
+///
+/// ```compile_fail
+/// keygate::scopes! {
+///     pub SCOPES {
+///         /// See orders.
+///         ORDERS_READ = "orders read",
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! scopes {
+    (
+        $visibility:vis $catalogue:ident {
+            $($(#[doc = $allows:literal])+ $scope:ident = $name:literal),* $(,)?
+        }
+        $(bundles {
+            $(
+                $(#[doc = $bundle_allows:literal])+
+                $bundle:ident = $bundle_name:literal => [$($part:ident),+ $(,)?]
+            ),* $(,)?
+        })?
+    ) => {
+        $(
+            $(#[doc = $allows])+
+            $visibility const $scope: $crate::DeclaredScope =
+                $crate::DeclaredScope::new($name, ::core::concat!($($allows),+));
+
+            $(#[doc = $allows])+
+            #[allow(dead_code, non_camel_case_types)]
+            #[derive(Debug)]
+            $visibility enum $scope {}
+
+            impl $crate::ScopeType for $scope {
+                const SCOPE: $crate::DeclaredScope = $scope;
+            }
+        )*
+        $($(
+            $(#[doc = $bundle_allows])+
+            $visibility const $bundle: $crate::Bundle = $crate::Bundle::new(
+                $bundle_name,
+                ::core::concat!($($bundle_allows),+),
+                &[$($part),+],
+            );
+        )*)?
+        /// All scopes of this service.
+        $visibility const $catalogue: $crate::Catalogue =
+            $crate::Catalogue::new(&[$($scope),*], &[$($($bundle),*)?]);
+    };
+}
+
+impl DeclaredScope {
+    /// A scope of this name.
+    ///
+    /// # Panics
+    /// For a name that is not a concrete scope; in a constant, that does not compile.
+    #[expect(clippy::panic, reason = "it is meant for constants")]
+    pub const fn new(name: &'static str, description: &'static str) -> Self {
+        if fault_of(name).is_some() || has_wildcard(name) {
+            panic!("a declared scope is concrete, like orders:read: see keygate's `scope` module");
+        }
+        Self {
+            name,
+            description: description.trim_ascii(),
+        }
+    }
+
+    /// The scope as text.
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// What it allows, for people.
+    pub const fn description(self) -> &'static str {
+        self.description
+    }
+}
+
+impl Bundle {
+    /// A bundle of these scopes.
+    ///
+    /// # Panics
+    /// For a name that is not a concrete scope; in a constant, that does not compile.
+    pub const fn new(
+        name: &'static str,
+        description: &'static str,
+        scopes: &'static [DeclaredScope],
+    ) -> Self {
+        let DeclaredScope { name, description } = DeclaredScope::new(name, description);
+        Self {
+            name,
+            description,
+            scopes,
+        }
+    }
+
+    /// The bundle's name, as it is written where keys are issued.
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// What it allows, for people.
+    pub const fn description(self) -> &'static str {
+        self.description
+    }
+
+    /// The scopes that it stands for.
+    pub const fn scopes(self) -> &'static [DeclaredScope] {
+        self.scopes
+    }
+}
+
+impl Catalogue {
+    /// A catalogue of these scopes and bundles.
+    ///
+    /// # Panics
+    /// Without any scope, or when two have one name; in a constant, that does not compile.
+    #[expect(clippy::panic, reason = "it is meant for constants")]
+    pub const fn new(scopes: &'static [DeclaredScope], bundles: &'static [Bundle]) -> Self {
+        if scopes.is_empty() {
+            panic!("a catalogue declares at least one scope");
+        }
+        let catalogue = Self { scopes, bundles };
+        let mut n = 0;
+        while n < scopes.len() + bundles.len() {
+            let mut earlier = 0;
+            while earlier < n {
+                if are_equal(catalogue.name(earlier), catalogue.name(n)) {
+                    panic!("two scopes or bundles of a catalogue have the same name");
+                }
+                earlier += 1;
+            }
+            n += 1;
+        }
+        catalogue
+    }
+
+    /// The scopes, in the order of their declaration.
+    pub const fn scopes(self) -> &'static [DeclaredScope] {
+        self.scopes
+    }
+
+    /// The bundles, in the order of their declaration.
+    pub const fn bundles(self) -> &'static [Bundle] {
+        self.bundles
+    }
+
+    /// The name of the scope or bundle at this place.
+    const fn name(&self, place: usize) -> &'static str {
+        if place < self.scopes.len() {
+            self.scopes[place].name
+        } else {
+            self.bundles[place - self.scopes.len()].name
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        (0..self.scopes.len() + self.bundles.len()).map(|place| self.name(place))
+    }
+
+    /// The scopes that these texts grant, with bundles written out.
+    ///
+    /// A wildcard is taken if it covers a declared scope.
+    pub(crate) fn grant<S: AsRef<str>>(&self, texts: &[S]) -> Result<ScopeSet, GrantError> {
+        let mut granted: Vec<&str> = Vec::new();
+        let named = ScopeSet::parse(texts)?;
+        for name in named.iter() {
+            match self.bundles.iter().find(|bundle| bundle.name == name) {
+                Some(bundle) => granted.extend(bundle.scopes.iter().map(|scope| scope.name)),
+                None if self.scopes.iter().any(|own| covers(name, own.name)) => granted.push(name),
+                None => return Err(self.undeclared(name).into()),
+            }
+        }
+        Ok(ScopeSet::parse(granted)?)
+    }
+
+    /// Whether keys can be issued that satisfy `rule`.
+    ///
+    /// # Errors
+    /// A scope of the rule that is not declared. A bundle is none: keys hold the scopes of it.
+    pub fn check(&self, rule: &Rule) -> Result<(), UndeclaredScope> {
+        let is_declared = |scope: &Scope| self.scopes.iter().any(|own| own.name == scope.as_str());
+        match rule.scopes().iter().find(|scope| !is_declared(scope)) {
+            Some(scope) => Err(self.undeclared(scope.as_str())),
+            None => Ok(()),
+        }
+    }
+
+    fn undeclared(&self, name: &str) -> UndeclaredScope {
+        let nearest = self.names().min_by_key(|own| distance(name, own));
+        UndeclaredScope {
+            scope: name.to_owned(),
+            nearest: nearest.unwrap_or_default(),
+        }
+    }
+}
+
+/// `==` on strings, which constants cannot use.
+const fn are_equal(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut same = a.len() == b.len();
+    let mut n = 0;
+    while same && n < a.len() {
+        same = a[n] == b[n];
+        n += 1;
+    }
+    same
+}
+
+/// How many insertions, removals and replacements of a byte lead from one text to the other
+/// (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (above, a) in from.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = above + 1;
+        for (left, b) in to.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[left + 1];
+            row[left + 1] = replaced.min(diagonal + 1).min(row[left] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+impl AsRef<str> for DeclaredScope {
+    fn as_ref(&self) -> &str {
+        self.name
+    }
+}
+
+impl From<DeclaredScope> for String {
+    fn from(scope: DeclaredScope) -> Self {
+        scope.name.into()
+    }
+}
+
+impl From<Bundle> for String {
+    fn from(bundle: Bundle) -> Self {
+        bundle.name.into()
+    }
+}
+
+impl fmt::Display for DeclaredScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl IntoRule for DeclaredScope {
+    fn into_rule(self) -> Rule {
+        [self].into_rule()
+    }
+}
+
+/// All of them.
+impl<const N: usize> IntoRule for [DeclaredScope; N] {
+    #[track_caller]
+    fn into_rule(self) -> Rule {
+        Rule::all(self).into_rule()
+    }
+}
+
+macro_rules! requirements {
+    ($($scope:ident),+) => {
+        /// All of them.
+        impl<$($scope: ScopeType),+> Requirement for ($($scope,)+) {
+            const SCOPES: &'static [DeclaredScope] = &[$($scope::SCOPE),+];
+        }
+    };
+}
+
+impl<S: ScopeType> Requirement for S {
+    const SCOPES: &'static [DeclaredScope] = &[S::SCOPE];
+}
+
+requirements!(A, B);
+requirements!(A, B, C);
+requirements!(A, B, C, D);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::scopes! {
+        pub(super) SCOPES {
+            /// See orders.
+            ORDERS_READ = "orders:read",
+            /// Create orders,
+            /// and change them.
+            ORDERS_WRITE = "orders:write",
+            /// See keys.
+            KEYS_READ = "keys:read",
+        }
+        bundles {
+            /// Everything about orders.
+            ORDERS_ADMIN = "orders:admin" => [ORDERS_READ, ORDERS_WRITE],
+        }
+    }
+
+    fn granted(texts: &[&str]) -> Result<String, String> {
+        let granted = SCOPES.grant(texts).map_err(|error| error.to_string())?;
+        Ok(granted.to_string())
+    }
+
+    #[test]
+    fn the_comments_of_a_declaration_are_its_description() {
+        assert_eq!(
+            ORDERS_WRITE.description(),
+            "Create orders, and change them."
+        );
+        assert_eq!(ORDERS_ADMIN.description(), "Everything about orders.");
+        assert_eq!(SCOPES.scopes(), [ORDERS_READ, ORDERS_WRITE, KEYS_READ]);
+        assert_eq!(SCOPES.bundles(), [ORDERS_ADMIN]);
+    }
+
+    #[test]
+    fn bundles_are_written_out_and_wildcards_stay() {
+        let cases: [(&[&str], &str); 6] = [
+            (&["orders:read"], "orders:read"),
+            (&["orders:admin"], "orders:read orders:write"),
+            (&["orders:admin,read"], "orders:read orders:write"),
+            (&["orders:*", "keys:read"], "keys:read orders:*"),
+            (&["orders:**"], "orders:**"),
+            (&[], ""),
+        ];
+        for (texts, expected) in cases {
+            assert_eq!(granted(texts).as_deref(), Ok(expected), "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_declared_is_refused_with_the_nearest_name() {
+        let cases = [
+            ("ordrs:read", "orders:read"),
+            ("Orders:Write", "orders:write"),
+            ("key:read", "keys:read"),
+            ("orders:admn", "orders:admin"),
+            ("orders", "orders:read"),
+            ("order:*", "orders:read"),
+        ];
+        for (text, nearest) in cases {
+            let said = granted(&["orders:read", text]).unwrap_err();
+            let expected =
+                format!("{text:?} is not a scope of this service: did you mean {nearest:?}?");
+            assert_eq!(said, expected);
+        }
+        assert!(
+            granted(&["orders read"])
+                .unwrap_err()
+                .contains("is not a scope that can")
+        );
+    }
+
+    #[test]
+    fn a_rule_must_name_scopes_that_keys_can_hold() {
+        assert!(SCOPES.check(&ORDERS_READ.into_rule()).is_ok());
+        assert!(SCOPES.check(&[ORDERS_READ, KEYS_READ].into_rule()).is_ok());
+        for undeclared in ["orders:admin", "orders:raed"] {
+            assert!(
+                SCOPES.check(&undeclared.into_rule()).is_err(),
+                "{undeclared}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tuple_of_scope_types_asks_for_all_of_them() {
+        assert_eq!(<ORDERS_READ as Requirement>::SCOPES, [ORDERS_READ]);
+        let both = <(ORDERS_READ, KEYS_READ) as Requirement>::SCOPES;
+        assert_eq!(both, [ORDERS_READ, KEYS_READ]);
+    }
+
+    #[test]
+    fn distances_count_edits() {
+        for (from, to, edits) in [("", "", 0), ("", "ab", 2), ("kitten", "sitting", 3)] {
+            assert_eq!((distance(from, to), distance(to, from)), (edits, edits));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ::http::header::{CACHE_CONTROL, VARY};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{AnswerBody, GuardFuture, Reply};
+use crate::guard::{Gatekeeper, Guard, Incoming, Verdict};
+use crate::principal::Principal;
+
+impl<S> Layer<S> for Guard {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded {
+            gate: Arc::new(Gate::new(self.clone())),
+            inner,
+        }
+    }
+}
+
+/// A service behind a [`Guard`].
+#[derive(Clone, Debug)]
+pub struct Guarded<S> {
+    gate: Arc<Gate>,
+    inner: S,
+}
+
+/// A guard, and what it writes into requests and responses.
+#[derive(Debug)]
+pub(super) struct Gate {
+    guard: Guard,
+    carriers: Vec<HeaderName>,
+    vary: HeaderValue,
+}
+
+/// By what a request got through, and so what its response has to say to caches.
+#[derive(Clone, Copy)]
+pub(super) enum Passed {
+    /// An outer guard has verified its key, and sees to the response.
+    Before,
+    /// Its key was verified here.
+    WithKey,
+    /// It has no key and needs none.
+    Nameless,
+}
+
+impl Gate {
+    fn new(guard: Guard) -> Self {
+        let names = guard.answers().header_names();
+        Self {
+            carriers: names.filter_map(|name| name.parse().ok()).collect(),
+            // The names were checked when the gate was built; to vary by everything is safe.
+            vary: guard
+                .vary()
+                .try_into()
+                .unwrap_or(HeaderValue::from_static("*")),
+            guard,
+        }
+    }
+
+    fn decide<B>(&self, request: &mut Request<B>) -> Verdict {
+        let address = self.guard.keys().client_address.of(request.extensions());
+        let headers = request.headers().iter();
+        let verdict = self.guard.decide(Incoming {
+            headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+            path: request.uri().path(),
+            query: request.uri().query(),
+            outer: request.extensions().get(),
+            address,
+        });
+        if !matches!(verdict, Verdict::Pass) {
+            // A principal of another gate means nothing here.
+            request.extensions_mut().remove::<Principal>();
+        }
+        verdict
+    }
+
+    /// Hands the request on in the name of `principal`.
+    pub(super) fn admit<B>(&self, request: &mut Request<B>, principal: Principal) {
+        for name in &self.carriers {
+            if let Some(value) = request.headers_mut().get_mut(name) {
+                value.set_sensitive(true);
+            }
+        }
+        let gatekeeper = Gatekeeper(Arc::clone(self.guard.answers()));
+        request.extensions_mut().insert(gatekeeper);
+        request.extensions_mut().insert(principal);
+    }
+
+    /// Tells caches whom a response is for.
+    pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
+        match passed {
+            Passed::Before => return,
+            Passed::Nameless => {}
+            Passed::WithKey => {
+                let private = HeaderValue::from_static("private, no-cache");
+                headers.entry(CACHE_CONTROL).or_insert(private);
+            }
+        }
+        headers.append(VARY, self.vary.clone());
+    }
+
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Guarded<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ResBody: AnswerBody,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = GuardFuture<S, ReqBody>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let gate = Arc::clone(&self.gate);
+        let reply = Reply::to(&request);
+        let passed = match gate.decide(&mut request) {
+            Verdict::Pass => Passed::Before,
+            Verdict::PassNameless => Passed::Nameless,
+            Verdict::Admit(principal) => {
+                gate.admit(&mut request, principal);
+                Passed::WithKey
+            }
+            Verdict::Refuse(refusal) => return GuardFuture::refused(gate, reply, refusal),
+            Verdict::Ask(decision) => {
+                // The clone that was polled ready is the one to call.
+                let fresh = self.inner.clone();
+                let ready = mem::replace(&mut self.inner, fresh);
+                return GuardFuture::asking(gate, reply, decision, request, ready);
+            }
+        };
+        GuardFuture::calling(gate, reply, self.inner.call(request), passed)
+    }
+}
