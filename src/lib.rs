@@ -38,10 +38,14 @@ mod scope;
 pub mod store;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tonic")]
 pub mod tonic;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "utoipa")]
+pub mod utoipa;
 
 pub use answer::{Credentials, CredentialsError};
 pub use authenticate::{Attempt, Authenticator, Verified};
