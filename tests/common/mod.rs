@@ -1,5 +1,5 @@
-//! What the integration tests share: a clock that is set by hand, a store that misbehaves on
-//! demand, and gates on top of them.
+//! What the integration tests share: gates on a store that misbehaves on demand, at a time that is
+//! set by hand, and key texts that are nearly right.
 
 #![allow(
     dead_code,
@@ -12,9 +12,6 @@
     reason = "a helper that fails fails its test"
 )]
 
-pub(crate) mod clock;
-pub(crate) mod faulty;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +21,7 @@ use keygate::{
     Refusal, Rejection,
 };
 
-pub(crate) use clock::ManualClock;
-pub(crate) use faulty::{Door, Fault, FaultyStore};
+pub(crate) use keygate::testing::{Door, Fault, FaultyStore, ManualClock};
 
 /// The prefix that is served, one that is served too, and one whose keys belong elsewhere.
 pub(crate) const LIVE: &str = "acme_live";

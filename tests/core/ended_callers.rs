@@ -1,6 +1,5 @@
 //! A request takes its time. Who was a caller when it began may be none when it is handled.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use keygate::{Change, Filter, KeyId, KeyStatus, ManageError, NewKey, StoreErrorKind};
@@ -109,7 +108,7 @@ async fn a_key_that_is_issued_while_its_caller_is_revoked_is_handed_to_nobody() 
     let manager = world.keys.manager();
     let late = manager.on_behalf_of(&caller(&world, &issued).await);
     let door = Door::new();
-    world.store.writes.once(Fault::Hold(Arc::clone(&door)));
+    world.store.writes.once(Fault::Hold(door.clone()));
     let issuing = tokio::spawn(async move { late.issue(NewKey::for_owner("a")).await });
     door.arrival().await;
     manager.revoke(&issued.info.key_id, "leaked").await.unwrap();
@@ -144,7 +143,7 @@ async fn while_it_writes<T: Send + 'static>(
     meanwhile: impl Future<Output = ()>,
 ) -> ManageError {
     let door = Door::new();
-    world.store.writes.once(Fault::HoldBack(Arc::clone(&door)));
+    world.store.writes.once(Fault::HoldBack(door.clone()));
     let working = tokio::spawn(work);
     door.arrival().await;
     meanwhile.await;
@@ -290,7 +289,7 @@ async fn what_a_key_issues_while_it_ends_its_owners_keys_is_ended_too() {
     let caller = caller(&world, &issued).await;
     let (ending, thief) = (manager.on_behalf_of(&caller), manager.on_behalf_of(&caller));
     let door = Door::new();
-    world.store.writes.once(Fault::HoldBack(Arc::clone(&door)));
+    world.store.writes.once(Fault::HoldBack(door.clone()));
     let ending = tokio::spawn(async move { ending.revoke_owner("a", "leaked").await });
     door.arrival().await;
     drop(thief.issue(NewKey::for_owner("a")).await.unwrap());

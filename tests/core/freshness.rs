@@ -1,7 +1,5 @@
 //! Nothing that was read is believed for longer than a second, or past a change in this process.
 
-use std::sync::Arc;
-
 use keygate::{Change, Error, Rejection, StoreErrorKind};
 
 use crate::common::*;
@@ -32,7 +30,7 @@ async fn an_answer_that_took_a_second_is_not_used_and_asked_for_once_more() {
     let issued = issue(&world.keys).await;
     let calls = world.store.gets.count();
     let door = Door::new();
-    world.store.gets.once(Fault::Hold(Arc::clone(&door)));
+    world.store.gets.once(Fault::Hold(door.clone()));
     let request = spawn(&world.keys, &issued);
     door.arrival().await;
     world.clock.advance(SECOND);
@@ -44,7 +42,7 @@ async fn an_answer_that_took_a_second_is_not_used_and_asked_for_once_more() {
     world.clock.advance(SECOND);
     let doors = [Door::new(), Door::new()];
     for door in &doors {
-        world.store.gets.once(Fault::Hold(Arc::clone(door)));
+        world.store.gets.once(Fault::Hold(door.clone()));
     }
     let request = spawn(&world.keys, &issued);
     for door in &doors {
@@ -63,7 +61,7 @@ async fn a_read_that_began_before_a_revocation_is_not_used_after_it() {
     let world = World::new().await;
     let issued = issue(&world.keys).await;
     let door = Door::new();
-    world.store.gets.once(Fault::Hold(Arc::clone(&door)));
+    world.store.gets.once(Fault::Hold(door.clone()));
     let request = spawn(&world.keys, &issued);
     door.arrival().await;
     world
@@ -89,7 +87,7 @@ async fn a_revocation_whose_caller_stopped_waiting_is_honoured_all_the_same() {
     let issued = issue(&world.keys).await;
     present(&world.keys, issued.key.expose()).await.unwrap();
     let door = Door::new();
-    world.store.writes.once(Fault::Hold(Arc::clone(&door)));
+    world.store.writes.once(Fault::Hold(door.clone()));
     let (manager, id) = (world.keys.manager().clone(), issued.info.key_id);
     let revoking = tokio::spawn(async move { manager.revoke(&id, "").await });
     door.arrival().await;
@@ -134,7 +132,7 @@ async fn the_age_of_an_entry_counts_from_before_its_read_and_not_from_its_arriva
     let other = world.second_gate().await;
     let issued = issue(&world.keys).await;
     let door = Door::new();
-    world.store.gets.once(Fault::Hold(Arc::clone(&door)));
+    world.store.gets.once(Fault::Hold(door.clone()));
     let request = spawn(&world.keys, &issued);
     door.arrival().await;
     other
@@ -236,14 +234,14 @@ async fn a_refusal_that_did_not_stand_is_not_given_because_the_second_lookup_cam
     let issued = issue(&world.keys).await;
     let id = issued.info.key_id;
     let (first_door, second_door) = (Door::new(), Door::new());
-    world.store.gets.once(Fault::Hold(Arc::clone(&first_door)));
+    world.store.gets.once(Fault::Hold(first_door.clone()));
     let leader = spawn(&world.keys, &issued);
     first_door.arrival().await;
     let rotated = second.manager().rotate(&id).await.unwrap();
     world.clock.advance(millis(150));
     let joins = spawn(&world.keys, &rotated);
     tokio::task::yield_now().await;
-    world.store.gets.once(Fault::Hold(Arc::clone(&second_door)));
+    world.store.gets.once(Fault::Hold(second_door.clone()));
     first_door.open();
     assert!(leader.await.unwrap().is_ok());
     second_door.arrival().await;

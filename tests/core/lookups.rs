@@ -138,7 +138,7 @@ async fn a_thousand_requests_on_many_threads_ask_the_store_once() {
     let issued = issue(&world.keys).await;
     let calls = world.store.gets.count();
     let door = Door::new();
-    world.store.gets.always(Fault::Hold(Arc::clone(&door)));
+    world.store.gets.always(Fault::Hold(door.clone()));
     let waiting: Vec<_> = (0..1_000).map(|_| spawn(&world.keys, &issued)).collect();
     door.arrival().await;
     door.open();
@@ -156,7 +156,7 @@ async fn when_the_first_to_ask_leaves_the_others_are_answered_by_the_same_call()
         world.clock.advance(SECOND);
         let calls = world.store.gets.count();
         let door = Door::new();
-        world.store.gets.always(Fault::Hold(Arc::clone(&door)));
+        world.store.gets.always(Fault::Hold(door.clone()));
         let first = spawn(&world.keys, &issued);
         door.arrival().await;
         let others: Vec<_> = (0..10).map(|_| spawn(&world.keys, &issued)).collect();
@@ -226,7 +226,7 @@ async fn a_failed_lookup_fails_all_who_wait_for_it_and_is_not_kept() {
         world
             .store
             .gets
-            .always(Fault::HoldFailure(Arc::clone(&door), kind));
+            .always(Fault::HoldFailure(door.clone(), kind));
         let waiting: Vec<_> = (0..10).map(|_| spawn(&world.keys, &issued)).collect();
         door.arrival().await;
         tokio::task::yield_now().await;
@@ -295,7 +295,7 @@ async fn requests_beyond_the_lookups_that_may_wait_are_told_to_come_back() {
         issue(&world.keys).await,
     ];
     let door = Door::new();
-    world.store.gets.always(Fault::Hold(Arc::clone(&door)));
+    world.store.gets.always(Fault::Hold(door.clone()));
     let waiting: Vec<_> = issued[..2]
         .iter()
         .map(|issued| spawn(&world.keys, issued))

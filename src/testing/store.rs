@@ -1,40 +1,50 @@
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use keygate::store::{Abilities, Listed, Page, Unreadable, Write};
-use keygate::{KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind};
-use tokio::sync::Semaphore;
+use futures_timer::Delay;
+
+use super::Door;
+use crate::key::KeyId;
+use crate::record::KeyRecord;
+use crate::store::{
+    Abilities, KeyStore, Listed, Page, StoreError, StoreErrorKind, Unreadable, Write,
+};
 
 /// A store that does what the one inside does, and misbehaves on demand.
-pub(crate) struct FaultyStore {
+pub struct FaultyStore {
     inner: Arc<dyn KeyStore>,
-    pub(crate) gets: Calls,
-    pub(crate) writes: Calls,
-    pub(crate) lists: Calls,
+    /// The calls of [`KeyStore::get`].
+    pub gets: Calls,
+    /// The calls of [`KeyStore::write`].
+    pub writes: Calls,
+    /// The calls of [`KeyStore::list`].
+    pub lists: Calls,
     corrupt: Mutex<BTreeSet<KeyId>>,
     /// Held by every call that is under way.
     token: Arc<()>,
 }
 
 /// One method of a [`FaultyStore`]: how often it was called, and what goes wrong with it.
-#[derive(Default)]
-pub(crate) struct Calls {
+#[derive(Debug, Default)]
+pub struct Calls {
     count: AtomicUsize,
     plan: Mutex<Plan>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Plan {
     next: VecDeque<Fault>,
     always: Fault,
 }
 
 /// What happens to a call.
-#[derive(Clone, Default)]
-pub(crate) enum Fault {
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Fault {
     /// Nothing.
     #[default]
     None,
@@ -47,69 +57,35 @@ pub(crate) enum Fault {
     /// The store is asked after a while.
     Delay(Duration),
     /// The store is asked, and its answer waits behind a door.
-    Hold(Arc<Door>),
+    Hold(Door),
     /// The question waits behind a door before the store is asked.
-    HoldBack(Arc<Door>),
+    HoldBack(Door),
     /// The store is not asked, and this answer waits behind a door.
-    HoldFailure(Arc<Door>, StoreErrorKind),
+    HoldFailure(Door, StoreErrorKind),
     /// The store is asked, and the answer is that nobody knows.
     DoneUnknown,
     /// The store is not asked, and the answer is that nobody knows.
     NotDoneUnknown,
 }
 
-/// Where questions and answers wait until they are let through.
-pub(crate) struct Door {
-    arrived: Semaphore,
-    open: Semaphore,
-}
-
-impl Door {
-    /// A test that waits for longer has failed.
-    const PATIENCE: Duration = Duration::from_secs(30);
-
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            arrived: Semaphore::new(0),
-            open: Semaphore::new(0),
-        })
-    }
-
-    /// Returns when one more call stands before the door.
-    pub(crate) async fn arrival(&self) {
-        let arrived = tokio::time::timeout(Self::PATIENCE, self.arrived.acquire());
-        arrived.await.unwrap().unwrap().forget();
-    }
-
-    /// Lets through everyone, from now on.
-    pub(crate) fn open(&self) {
-        self.open.add_permits(1_000_000);
-    }
-
-    async fn pass(&self) {
-        self.arrived.add_permits(1);
-        self.open.acquire().await.unwrap().forget();
-    }
-}
-
 impl Calls {
     /// How often it was called so far.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)
     }
 
     /// From now on every call meets `fault`.
-    pub(crate) fn always(&self, fault: Fault) {
+    pub fn always(&self, fault: Fault) {
         self.plan().always = fault;
     }
 
     /// The next call meets `fault`, after those that were planned before.
-    pub(crate) fn once(&self, fault: Fault) {
+    pub fn once(&self, fault: Fault) {
         self.plan().next.push_back(fault);
     }
 
     /// Nothing goes wrong any more.
-    pub(crate) fn heal(&self) {
+    pub fn heal(&self) {
         *self.plan() = Plan::default();
     }
 
@@ -125,7 +101,8 @@ impl Calls {
 }
 
 impl FaultyStore {
-    pub(crate) fn new(inner: impl KeyStore) -> Self {
+    /// A store on `inner`, with which nothing is wrong yet.
+    pub fn new(inner: impl KeyStore) -> Self {
         Self {
             inner: Arc::new(inner),
             gets: Calls::default(),
@@ -137,17 +114,17 @@ impl FaultyStore {
     }
 
     /// The store inside, which does not misbehave and counts nothing.
-    pub(crate) fn inner(&self) -> &dyn KeyStore {
+    pub fn inner(&self) -> &dyn KeyStore {
         &*self.inner
     }
 
     /// How many calls are under way now.
-    pub(crate) fn under_way(&self) -> usize {
+    pub fn under_way(&self) -> usize {
         Arc::strong_count(&self.token) - 1
     }
 
     /// From now on the record of `id` cannot be read.
-    pub(crate) fn corrupt(&self, id: KeyId) {
+    pub fn corrupt(&self, id: KeyId) {
         self.corrupt_ids().insert(id);
     }
 
@@ -166,9 +143,10 @@ impl FaultyStore {
             Fault::None => ask.await,
             Fault::Fail(kind) => Err(kind.into()),
             Fault::Hang => std::future::pending().await,
-            Fault::Panic => panic!("as a test"),
+            #[expect(clippy::panic, reason = "it is asked for")]
+            Fault::Panic => panic!("as a test asked for"),
             Fault::Delay(time) => {
-                tokio::time::sleep(time).await;
+                Delay::new(time).await;
                 ask.await
             }
             Fault::Hold(door) => {
@@ -230,5 +208,15 @@ impl KeyStore for FaultyStore {
 
     fn abilities(&self) -> Abilities<'_> {
         self.inner.abilities()
+    }
+}
+
+impl fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyStore")
+            .field("gets", &self.gets)
+            .field("writes", &self.writes)
+            .field("lists", &self.lists)
+            .finish_non_exhaustive()
     }
 }

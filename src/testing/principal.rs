@@ -1,0 +1,170 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::key::{KeyId, Prefix};
+use crate::principal::{GateId, Identity, Principal, Secret};
+use crate::scope::ScopeSet;
+
+/// Begins a principal that no gate has verified, to call a handler with.
+///
+/// No guard and no manager trusts it: it stands for a caller in tests of handlers alone. Its key is
+/// made up, and never ends.
+///
+/// ```
+/// use keygate::{Principal, testing};
+///
+/// fn greeting(caller: &Principal) -> String {
+///     format!("orders of {}", caller.owner())
+/// }
+/// let caller = testing::principal("org_42").scopes(["orders:read"]).build();
+/// assert_eq!(greeting(&caller), "orders of org_42");
+/// ```
+pub fn principal(owner: impl Into<String>) -> TestPrincipal {
+    TestPrincipal {
+        owner: owner.into(),
+        environment: "acme_test".into(),
+        name: String::new(),
+        scopes: Vec::new(),
+        metadata: BTreeMap::new(),
+        expires_at: None,
+        address: None,
+    }
+}
+
+/// A principal in the making.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TestPrincipal {
+    owner: String,
+    environment: String,
+    name: String,
+    scopes: Vec<String>,
+    metadata: BTreeMap<String, String>,
+    expires_at: Option<Timestamp>,
+    address: Option<IpAddr>,
+}
+
+impl TestPrincipal {
+    /// Its environment, `acme_test` unless set.
+    pub fn environment(self, prefix: impl Into<String>) -> Self {
+        Self {
+            environment: prefix.into(),
+            ..self
+        }
+    }
+
+    /// The name of its key.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ..self
+        }
+    }
+
+    /// What it may do; nothing unless set.
+    pub fn scopes<I>(self, scopes: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        Self {
+            scopes: scopes.into_iter().map(Into::into).collect(),
+            ..self
+        }
+    }
+
+    /// The host's notes on its key.
+    pub fn metadata<K, V>(self, entries: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let entries = entries.into_iter().map(|(k, v)| (k.into(), v.into()));
+        Self {
+            metadata: entries.collect(),
+            ..self
+        }
+    }
+
+    /// When its key ends.
+    pub fn expires_at(self, end: impl Into<Timestamp>) -> Self {
+        Self {
+            expires_at: Some(end.into()),
+            ..self
+        }
+    }
+
+    /// Where it calls from.
+    pub fn client_address(self, address: IpAddr) -> Self {
+        Self {
+            address: Some(address),
+            ..self
+        }
+    }
+
+    /// The principal.
+    ///
+    /// # Panics
+    /// When a scope or the environment cannot be one, or there are no random bytes for the id.
+    #[expect(clippy::expect_used, reason = "a test that is wrong fails")]
+    pub fn build(self) -> Principal {
+        let environment: Prefix = self.environment.parse().expect("an environment");
+        let identity = Identity {
+            gate: GateId::new(),
+            key_id: KeyId::generate().expect("random bytes"),
+            environment,
+            name: self.name.into(),
+            owner: self.owner.into(),
+            scopes: ScopeSet::parse(self.scopes).expect("scopes"),
+            metadata: self.metadata,
+            expires_at: self.expires_at,
+            restrictions: None,
+        };
+        let secret = Secret {
+            created_at: Timestamp::MIN,
+            ends_at: self.expires_at,
+        };
+        Principal::new(Arc::new(identity), secret, self.address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mac::Pepper;
+    use crate::manage::{ManageError, NewKey};
+    use crate::{Keygate, MemoryStore};
+
+    #[tokio::test]
+    async fn what_was_made_by_hand_is_trusted_by_no_gate() {
+        let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+        let keys = Keygate::builder("acme_test").pepper(pepper);
+        let keys = keys.store(MemoryStore::new()).build().await.unwrap();
+        let caller = principal("org_42").scopes(["keys:write"]).build();
+        assert!(!keys.authenticator().vouches_for(&caller));
+        let manager = keys.manager().on_behalf_of(&caller);
+        let outcome = manager.issue(NewKey::for_owner("org_42")).await;
+        assert!(matches!(outcome, Err(ManageError::CallerEnded)));
+    }
+
+    #[test]
+    fn a_principal_is_what_it_was_made_as() {
+        let address: IpAddr = "203.0.113.7".parse().unwrap();
+        let caller = principal("org_42")
+            .environment("acme_live")
+            .name("CI")
+            .scopes(["orders:read,write"])
+            .metadata([("plan", "gold")])
+            .expires_at(Timestamp::MAX)
+            .client_address(address)
+            .build();
+        assert_eq!((caller.owner(), caller.name()), ("org_42", "CI"));
+        assert_eq!(caller.environment().as_str(), "acme_live");
+        assert_eq!(caller.scopes().as_str(), "orders:read orders:write");
+        assert_eq!(caller.metadata()["plan"], "gold");
+        assert_eq!(caller.expires_at(), Some(Timestamp::MAX));
+        assert_eq!(caller.client_address(), Some(address));
+    }
+}
