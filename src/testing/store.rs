@@ -128,6 +128,11 @@ impl FaultyStore {
         self.corrupt_ids().insert(id);
     }
 
+    /// The record of `id` can be read again.
+    pub fn mend(&self, id: KeyId) {
+        self.corrupt_ids().remove(&id);
+    }
+
     fn corrupt_ids(&self) -> MutexGuard<'_, BTreeSet<KeyId>> {
         self.corrupt.lock().unwrap_or_else(PoisonError::into_inner)
     }

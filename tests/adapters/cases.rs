@@ -1,0 +1,196 @@
+//! Every way to present a key, and the answer to it: one table for all adapters.
+//!
+//! In headers and queries, `{name}` stands for the text of a key of that name: see `world.rs`.
+
+/// One request, and what must come of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) headers: &'static [(&'static str, &'static str)],
+    pub(crate) query: Option<&'static str>,
+    pub(crate) route: Route,
+    pub(crate) store: Store,
+    pub(crate) expect: Expect,
+}
+
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Behind `require("orders:read")`.
+    Orders,
+    /// Behind `authenticate()`, by an extractor that asks for `orders:read`.
+    Extracted,
+    /// Behind `authenticate_optional()`.
+    Optional,
+    /// Behind no guard, by an extractor that asks who is calling.
+    Unguarded,
+}
+
+/// How the store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    Works,
+    Fails,
+    Hangs,
+    Damaged,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expect {
+    /// In the name of this owner, or of nobody.
+    Accepted(&'static str),
+    Refused(Refused),
+}
+
+/// A line of the error catalogue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused {
+    pub(crate) code: &'static str,
+    pub(crate) status: u16,
+    /// What the challenge adds to scheme and realm; `None`: there is no challenge.
+    pub(crate) challenge: Option<&'static str>,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) grpc: i32,
+    pub(crate) missing: Option<&'static str>,
+}
+
+const fn refused(
+    code: &'static str,
+    status: u16,
+    challenge: Option<&'static str>,
+    grpc: i32,
+) -> Refused {
+    Refused {
+        code,
+        status,
+        challenge,
+        retry_after: None,
+        grpc,
+        missing: None,
+    }
+}
+
+const REQUEST: Option<&str> = Some(r#", error="invalid_request""#);
+const TOKEN: Option<&str> = Some(r#", error="invalid_token""#);
+
+const MISSING: Expect = Expect::Refused(refused("key_missing", 401, Some(""), 16));
+const MALFORMED: Expect = Expect::Refused(refused("request_malformed", 400, REQUEST, 16));
+const DUPLICATED: Expect = Expect::Refused(refused("key_duplicated", 400, REQUEST, 16));
+const IN_URL: Expect = Expect::Refused(refused("key_in_url", 400, REQUEST, 16));
+const INVALID: Expect = Expect::Refused(refused("key_invalid", 401, TOKEN, 16));
+const ELSEWHERE: Expect = Expect::Refused(refused(
+    "wrong_environment",
+    401,
+    Some(r#", error="invalid_token", error_description="The key belongs to another environment""#),
+    16,
+));
+const EXPIRED: Expect = Expect::Refused(refused("key_expired", 401, TOKEN, 16));
+const REVOKED: Expect = Expect::Refused(refused("key_revoked", 401, TOKEN, 16));
+const DISABLED: Expect = Expect::Refused(refused("key_disabled", 401, TOKEN, 16));
+const LACKING: Expect = Expect::Refused(Refused {
+    missing: Some("orders:read"),
+    ..refused(
+        "scope_insufficient",
+        403,
+        Some(r#", error="insufficient_scope", scope="orders:read""#),
+        7,
+    )
+});
+const ADDRESS: Expect = Expect::Refused(refused("ip_denied", 403, None, 7));
+const UNAVAILABLE: Expect = Expect::Refused(Refused {
+    retry_after: Some(1),
+    ..refused("store_unavailable", 503, None, 14)
+});
+const INTERNAL: Expect = Expect::Refused(refused("internal", 500, None, 13));
+const ACCEPTED: Expect = Expect::Accepted("org_42");
+
+const ORDERS: Case = Case {
+    name: "",
+    headers: &[],
+    query: None,
+    route: Route::Orders,
+    store: Store::Works,
+    expect: ACCEPTED,
+};
+
+const GOOD: &[(&str, &str)] = &[("authorization", "Bearer {good}")];
+
+macro_rules! bearer {
+    ($key:literal) => {
+        &[("authorization", concat!("Bearer ", $key))]
+    };
+}
+
+#[rustfmt::skip]
+pub(crate) const CASES: &[Case] = &[
+    // Where a key may stand.
+    Case { name: "bearer", headers: GOOD, ..ORDERS },
+    Case { name: "the scheme in another case, and more spaces", headers: &[("authorization", "bEARER   {good}")], ..ORDERS },
+    Case { name: "a field of its own", headers: &[("x-api-key", "{good}")], ..ORDERS },
+    Case { name: "its own field beside another scheme", headers: &[("authorization", "Basic YTpi"), ("x-api-key", "{good}")], ..ORDERS },
+    Case { name: "a harmless query", headers: GOOD, query: Some("page=2&q=%FF%"), ..ORDERS },
+
+    // What is not exactly one credential.
+    Case { name: "nothing", expect: MISSING, ..ORDERS },
+    Case { name: "another scheme", headers: &[("authorization", "Basic YTpi")], expect: MISSING, ..ORDERS },
+    Case { name: "a scheme that begins like ours", headers: &[("authorization", "Bearerish {good}")], expect: MISSING, ..ORDERS },
+    Case { name: "a key for a proxy", headers: &[("proxy-authorization", "Bearer {good}")], expect: MISSING, ..ORDERS },
+    Case { name: "a field with underscores", headers: &[("x_api_key", "{good}")], expect: MISSING, ..ORDERS },
+    Case { name: "a cookie", headers: &[("cookie", "key={good}")], expect: MISSING, ..ORDERS },
+    Case { name: "no token", headers: &[("authorization", "Bearer")], expect: MALFORMED, ..ORDERS },
+    Case { name: "two tokens", headers: bearer!("{good} b"), expect: MALFORMED, ..ORDERS },
+    Case { name: "a list of tokens", headers: bearer!("{good},b"), expect: MALFORMED, ..ORDERS },
+    Case { name: "a token in quotes", headers: bearer!("\"{good}\""), expect: MALFORMED, ..ORDERS },
+    Case { name: "bytes beyond ASCII", headers: bearer!("{good}\u{e9}"), expect: MALFORMED, ..ORDERS },
+    Case { name: "an empty field of its own", headers: &[("x-api-key", "")], expect: MALFORMED, ..ORDERS },
+    Case { name: "two fields", headers: &[("authorization", "Bearer {good}"), ("x-api-key", "{good}")], expect: DUPLICATED, ..ORDERS },
+    Case { name: "two lines", headers: &[("authorization", "Bearer {good}"), ("authorization", "Bearer {good}")], expect: DUPLICATED, ..ORDERS },
+    Case { name: "two lines, one of another scheme", headers: &[("authorization", "Basic YTpi"), ("authorization", "Bearer {good}")], expect: DUPLICATED, ..ORDERS },
+    Case { name: "two lines of its own field", headers: &[("x-api-key", "{good}"), ("x-api-key", "{other}")], expect: DUPLICATED, ..ORDERS },
+    Case { name: "a key in the query", query: Some("key={good}"), expect: IN_URL, ..ORDERS },
+    Case { name: "a key in the query beside a good header", headers: GOOD, query: Some("a=1&token={good}"), expect: IN_URL, ..ORDERS },
+    Case { name: "a key in the query that opens nothing", headers: GOOD, query: Some("key={wrong_secret}"), expect: IN_URL, ..ORDERS },
+
+    // What is no key of ours: one answer for all.
+    Case { name: "junk", headers: bearer!("nonsense"), expect: INVALID, ..ORDERS },
+    Case { name: "a token that is too long", headers: bearer!("{good}{good}"), expect: INVALID, ..ORDERS },
+    Case { name: "a wrong checksum", headers: bearer!("{bad_checksum}"), expect: INVALID, ..ORDERS },
+    Case { name: "an unknown id", headers: bearer!("{unknown}"), expect: INVALID, ..ORDERS },
+    Case { name: "a wrong secret", headers: bearer!("{wrong_secret}"), expect: INVALID, ..ORDERS },
+    Case { name: "a foreign prefix", headers: bearer!("{foreign}"), expect: INVALID, ..ORDERS },
+    Case { name: "another prefix of ours around a good secret", headers: bearer!("{swapped}"), expect: INVALID, ..ORDERS },
+    Case { name: "a wrong secret of a revoked key", headers: bearer!("{revoked_wrong_secret}"), expect: INVALID, ..ORDERS },
+    Case { name: "another environment", headers: bearer!("{declined}"), expect: ELSEWHERE, ..ORDERS },
+
+    // What is wrong with a key that is ours.
+    Case { name: "expired", headers: bearer!("{expired}"), expect: EXPIRED, ..ORDERS },
+    Case { name: "the old secret after its overlap", headers: bearer!("{superseded}"), expect: EXPIRED, ..ORDERS },
+    Case { name: "the old secret during its overlap", headers: bearer!("{overlapping}"), ..ORDERS },
+    Case { name: "revoked", headers: bearer!("{revoked}"), expect: REVOKED, ..ORDERS },
+    Case { name: "disabled", headers: bearer!("{disabled}"), expect: DISABLED, ..ORDERS },
+    Case { name: "another network's", headers: bearer!("{bound}"), expect: ADDRESS, ..ORDERS },
+    Case { name: "another network's, with a forged address", headers: &[("authorization", "Bearer {bound}"), ("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.1")], expect: ADDRESS, ..ORDERS },
+    Case { name: "this network's", headers: bearer!("{local}"), ..ORDERS },
+
+    // What the route asks for.
+    Case { name: "without the scope", headers: bearer!("{weak}"), expect: LACKING, ..ORDERS },
+    Case { name: "with a wildcard for the scope", headers: bearer!("{wide}"), ..ORDERS },
+    Case { name: "an extractor, with the scope", headers: GOOD, route: Route::Extracted, ..ORDERS },
+    Case { name: "an extractor, without the scope", headers: bearer!("{weak}"), route: Route::Extracted, expect: LACKING, ..ORDERS },
+    Case { name: "an extractor, without a key", route: Route::Extracted, expect: MISSING, ..ORDERS },
+    Case { name: "an extractor behind no guard", headers: GOOD, route: Route::Unguarded, expect: INTERNAL, ..ORDERS },
+    Case { name: "optional, with a key", headers: GOOD, route: Route::Optional, ..ORDERS },
+    Case { name: "optional, without a key", route: Route::Optional, expect: Expect::Accepted("nobody"), ..ORDERS },
+    Case { name: "optional, with a bad key", headers: bearer!("{revoked}"), route: Route::Optional, expect: REVOKED, ..ORDERS },
+    Case { name: "optional, with two", headers: &[("x-api-key", "{good}"), ("x-api-key", "{good}")], route: Route::Optional, expect: DUPLICATED, ..ORDERS },
+
+    // Our own failures: never an "accepted", never a 401.
+    Case { name: "the store fails", headers: GOOD, store: Store::Fails, expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "the store fails, for an unknown id", headers: bearer!("{unknown}"), store: Store::Fails, expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "the store hangs", headers: GOOD, store: Store::Hangs, expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "the record is damaged", headers: GOOD, store: Store::Damaged, expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "optional, and the store fails", headers: GOOD, route: Route::Optional, store: Store::Fails, expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "a limit that is not enforced", headers: bearer!("{limited}"), expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "a pepper that is not here", headers: bearer!("{other_pepper}"), expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "junk while the store fails", headers: bearer!("nonsense"), store: Store::Fails, expect: INVALID, ..ORDERS },
+];

@@ -1,0 +1,97 @@
+//! actix-web.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::test::{TestRequest, init_service, read_body, try_call_service};
+use actix_web::{App, HttpServer, web};
+use keygate::{Authorized, Keygate, Principal};
+
+use crate::answers::HttpAnswer;
+use crate::cases::Route;
+use crate::wire::{Wire, path};
+use crate::world::{ORDERS_READ, Sent, Stage};
+use crate::{Http, play_http};
+
+async fn stage() -> Stage {
+    Stage::new(|builder| builder.actix_client_address(|request| Some(request.peer_addr()?.ip())))
+        .await
+}
+
+async fn owner(caller: Option<Principal>) -> String {
+    caller.map_or("nobody".into(), |caller| caller.owner().to_owned())
+}
+
+async fn owner_of_orders(caller: Authorized<ORDERS_READ>) -> String {
+    caller.owner().to_owned()
+}
+
+async fn required_owner(caller: Principal) -> String {
+    caller.owner().to_owned()
+}
+
+fn routes(config: &mut web::ServiceConfig, keys: &Keygate) {
+    let resource = |route| web::resource(path(route));
+    config
+        .service(
+            resource(Route::Orders)
+                .wrap(keys.require(ORDERS_READ))
+                .route(web::get().to(required_owner)),
+        )
+        .service(
+            resource(Route::Extracted)
+                .wrap(keys.authenticate())
+                .route(web::get().to(owner_of_orders)),
+        )
+        .service(
+            resource(Route::Optional)
+                .wrap(keys.authenticate_optional())
+                .route(web::get().to(owner)),
+        )
+        .service(resource(Route::Unguarded).route(web::get().to(required_owner)));
+}
+
+struct InProcess(Keygate);
+
+impl Http for InProcess {
+    async fn ask(&mut self, sent: &Sent) -> HttpAnswer {
+        let app = App::new().configure(|config| routes(config, &self.0));
+        let app = init_service(app).await;
+        let mut request = TestRequest::with_uri(&sent.target(path(sent.route)))
+            .peer_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
+        for (name, value) in &sent.headers {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            request = request.append_header((HeaderName::from_static(name), value));
+        }
+        let response = try_call_service(&app, request.to_request()).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = read_body(response).await.to_vec();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        HttpAnswer::new(status, headers, body)
+    }
+}
+
+#[actix_web::test]
+async fn actix_web_answers_every_case() {
+    let stage = stage().await;
+    play_http(&stage, &mut InProcess(stage.gate().clone())).await;
+}
+
+#[actix_web::test]
+async fn actix_web_over_sockets_answers_every_case() {
+    let stage = stage().await;
+    let keys = stage.gate().clone();
+    let app = move || {
+        let keys = keys.clone();
+        App::new().configure(move |config| routes(config, &keys))
+    };
+    let server = HttpServer::new(app).workers(1).bind("127.0.0.1:0").unwrap();
+    let address = server.addrs()[0];
+    let server = server.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    play_http(&stage, &mut Wire(address)).await;
+    handle.stop(false).await;
+}

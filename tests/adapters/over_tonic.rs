@@ -1,0 +1,142 @@
+//! tonic.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use keygate::Keygate;
+use keygate::tonic::RequestExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Status, server};
+use tonic_prost::ProstCodec;
+use tower::util::{BoxCloneSyncService, option_layer};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::answers::GrpcAnswer;
+use crate::cases::Route;
+use crate::over_tower::guard;
+use crate::world::{ORDERS_READ, Sent, Stage};
+use crate::{Grpc, play_grpc};
+
+type Method = BoxCloneSyncService<Request<Body>, Response<tonic::body::Body>, Infallible>;
+
+async fn stage() -> Stage {
+    let peer = |request: &axum::http::Extensions| {
+        Some(request.get::<TcpConnectInfo>()?.remote_addr()?.ip())
+    };
+    Stage::new(|builder| builder.client_address(peer)).await
+}
+
+const fn path(route: Route) -> &'static str {
+    match route {
+        Route::Orders => "/orders.v1.Orders/Orders",
+        Route::Extracted => "/orders.v1.Orders/Extracted",
+        Route::Optional => "/orders.v1.Orders/Optional",
+        Route::Unguarded => "/orders.v1.Orders/Unguarded",
+    }
+}
+
+/// A unary method from text to text, as generated code would call it.
+fn method(keys: &Keygate, route: Route) -> Method {
+    let handler = move |request: tonic::Request<String>| async move {
+        let owner = match route {
+            Route::Orders | Route::Unguarded => request.principal()?.owner().to_owned(),
+            Route::Extracted => request.authorized::<ORDERS_READ>()?.owner().to_owned(),
+            Route::Optional => match request.principal() {
+                Ok(caller) => caller.owner().to_owned(),
+                Err(_) => "nobody".to_owned(),
+            },
+        };
+        Ok::<_, Status>(tonic::Response::new(owner))
+    };
+    let method = service_fn(move |request: Request<Body>| async move {
+        let mut grpc = server::Grpc::new(ProstCodec::<String, String>::default());
+        Ok(grpc.unary(service_fn(handler), request).await)
+    });
+    BoxCloneSyncService::new(option_layer(guard(keys, route)).layer(method))
+}
+
+/// An empty message of the client's.
+fn request(sent: &Sent) -> Request<Body> {
+    let mut request = Request::post(format!("http://localhost{}", sent.target(path(sent.route))))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    for (name, value) in &sent.headers {
+        request = request.header(*name, value.as_bytes());
+    }
+    request.body(Body::from(vec![0; 5])).unwrap()
+}
+
+async fn collect<B: HttpBody<Error: std::fmt::Debug>>(response: Response<B>) -> GrpcAnswer {
+    let (parts, body) = response.into_parts();
+    let collected = body.collect().await.unwrap();
+    GrpcAnswer {
+        http_status: parts.status.as_u16(),
+        headers: parts.headers,
+        trailers: collected.trailers().cloned(),
+        body: collected.to_bytes().to_vec(),
+    }
+}
+
+struct InProcess(Keygate);
+
+impl Grpc for InProcess {
+    async fn ask(&mut self, sent: &Sent) -> GrpcAnswer {
+        let mut request = request(sent);
+        request.extensions_mut().insert(TcpConnectInfo {
+            local_addr: None,
+            remote_addr: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9))),
+        });
+        collect(method(&self.0, sent.route).oneshot(request).await.unwrap()).await
+    }
+}
+
+/// A connection of HTTP/2.
+struct Wire(http2::SendRequest<Body>);
+
+impl Grpc for Wire {
+    async fn ask(&mut self, sent: &Sent) -> GrpcAnswer {
+        self.0.ready().await.unwrap();
+        collect(self.0.send_request(request(sent)).await.unwrap()).await
+    }
+}
+
+#[tokio::test]
+async fn tonic_answers_every_case() {
+    let stage = stage().await;
+    play_grpc(&stage, &mut InProcess(stage.gate().clone())).await;
+}
+
+#[tokio::test]
+async fn tonic_over_sockets_answers_every_case() {
+    let stage = stage().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let all = [
+        Route::Orders,
+        Route::Extracted,
+        Route::Optional,
+        Route::Unguarded,
+    ];
+    let router = all.into_iter().fold(Router::new(), |router, route| {
+        router.route_service(path(route), method(stage.gate(), route))
+    });
+    let server = Server::builder().add_routes(Routes::from(router));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (client, connection) = http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    play_grpc(&stage, &mut Wire(client)).await;
+}

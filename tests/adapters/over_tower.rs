@@ -1,0 +1,131 @@
+//! A plain tower service, on hyper.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::body::Bytes;
+use axum::http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use keygate::{Authorized, Guard, Keygate, Principal};
+use tokio::net::TcpListener;
+use tower::util::{BoxCloneService, option_layer};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::answers::HttpAnswer;
+use crate::cases::Route;
+use crate::wire::{Wire, path};
+use crate::world::{ORDERS_READ, Sent, Stage};
+use crate::{Http, play_http};
+
+/// The peer, as whoever serves puts it into a request.
+#[derive(Clone, Copy)]
+struct Peer(SocketAddr);
+
+type Service<B> = BoxCloneService<Request<B>, Response<Full<Bytes>>, Infallible>;
+
+async fn stage() -> Stage {
+    Stage::new(|builder| builder.client_address(|request| Some(request.get::<Peer>()?.0.ip())))
+        .await
+}
+
+/// What stands before each route, on tower and axum.
+pub(crate) fn guard(keys: &Keygate, route: Route) -> Option<Guard> {
+    match route {
+        Route::Orders => Some(keys.require(ORDERS_READ)),
+        Route::Extracted => Some(keys.authenticate()),
+        Route::Optional => Some(keys.authenticate_optional()),
+        Route::Unguarded => None,
+    }
+}
+
+fn service<B: Send + 'static>(keys: &Keygate, route: Route) -> Service<B> {
+    let handler = service_fn(move |request: Request<B>| async move {
+        let extensions = request.extensions();
+        let owner = match route {
+            Route::Orders | Route::Optional => {
+                let caller = extensions.get::<Principal>();
+                caller.map_or("nobody".into(), |caller| caller.owner().to_owned())
+            }
+            Route::Extracted | Route::Unguarded => {
+                match Authorized::<ORDERS_READ>::of(extensions) {
+                    Ok(caller) => caller.owner().to_owned(),
+                    Err(answer) => return Ok(answer.into()),
+                }
+            }
+        };
+        Ok(Response::new(Full::from(owner)))
+    });
+    BoxCloneService::new(option_layer(guard(keys, route)).layer(handler))
+}
+
+pub(crate) fn request<B>(sent: &Sent, path: &str, body: B) -> Request<B> {
+    let mut request = Request::builder().uri(sent.target(path));
+    for (name, value) in &sent.headers {
+        request = request.header(*name, value.as_bytes());
+    }
+    request.body(body).unwrap()
+}
+
+pub(crate) async fn collect<B>(response: Response<B>) -> HttpAnswer
+where
+    B: axum::body::HttpBody<Error: std::fmt::Debug>,
+{
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes().to_vec();
+    let headers = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    HttpAnswer::new(parts.status.as_u16(), headers, body)
+}
+
+struct InProcess(Keygate);
+
+impl Http for InProcess {
+    async fn ask(&mut self, sent: &Sent) -> HttpAnswer {
+        let mut request = request(sent, path(sent.route), ());
+        let peer = Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
+        request.extensions_mut().insert(peer);
+        collect(service(&self.0, sent.route).oneshot(request).await.unwrap()).await
+    }
+}
+
+#[tokio::test]
+async fn a_tower_service_answers_every_case() {
+    let stage = stage().await;
+    play_http(&stage, &mut InProcess(stage.gate().clone())).await;
+}
+
+#[tokio::test]
+async fn a_tower_service_on_hyper_answers_every_case() {
+    let stage = stage().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let keys = stage.gate().clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, peer) = listener.accept().await.unwrap();
+            let keys = keys.clone();
+            let routed = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                let all = [
+                    Route::Orders,
+                    Route::Extracted,
+                    Route::Optional,
+                    Route::Unguarded,
+                ];
+                let route = all
+                    .into_iter()
+                    .find(|route| path(*route) == request.uri().path());
+                service(&keys, route.unwrap()).oneshot(request)
+            });
+            let connection = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routed));
+            tokio::spawn(connection);
+        }
+    });
+    play_http(&stage, &mut Wire(address)).await;
+}

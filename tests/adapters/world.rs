@@ -1,0 +1,193 @@
+//! Keys in every state, and requests with them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use keygate::testing::Fault;
+use keygate::{
+    KeyId, Keygate, MemoryStore, NewKey, PepperId, PepperRing, RateLimit, StoreErrorKind,
+};
+
+use crate::cases::{Case, Route, Store};
+use crate::common::{
+    self, DAY, DECLINED, HOUR, LIVE, SANDBOX, SECOND, World, fresh_pepper, pepper,
+};
+
+/// Where the page for callers is said to stand.
+pub(crate) const PAGE: &str = "/docs/keys";
+
+keygate::scopes! {
+    pub(crate) SCOPES {
+        /// See orders.
+        ORDERS_READ = "orders:read",
+        /// Create orders.
+        ORDERS_WRITE = "orders:write",
+    }
+}
+
+/// A gate on a store that misbehaves on demand, and the texts of keys by their names.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    keys: HashMap<&'static str, String>,
+    good: KeyId,
+}
+
+/// A request as it is to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) route: Route,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Sent {
+    pub(crate) fn target(&self, path: &str) -> String {
+        match &self.query {
+            None => path.to_owned(),
+            Some(query) => format!("{path}?{query}"),
+        }
+    }
+}
+
+impl Stage {
+    pub(crate) async fn new(configure: impl FnOnce(keygate::Builder) -> keygate::Builder) -> Self {
+        let world = World::with(|builder| configure(builder.scopes(SCOPES).callers_page(PAGE)));
+        let world = world.await;
+        let manager = world.keys.manager();
+        let mut keys = HashMap::new();
+        let mut ids = HashMap::new();
+        let plain = || NewKey::for_owner("org_42").scopes([ORDERS_READ]);
+        let new = [
+            ("good", plain()),
+            ("other", plain()),
+            ("weak", NewKey::for_owner("org_42")),
+            ("wide", plain().scopes(["orders:*"])),
+            ("expired", plain().expires_in(HOUR)),
+            ("revoked", plain()),
+            ("disabled", plain()),
+            ("superseded", plain()),
+            ("overlapping", plain()),
+            ("bound", plain().allowed_ips(["10.0.0.0/8"])),
+            ("local", plain().allowed_ips(["127.0.0.0/8"])),
+            ("limited", plain()),
+        ];
+        for (name, new) in new {
+            let issued = manager.issue(new).await.unwrap();
+            ids.insert(name, issued.info.key_id);
+            keys.insert(name, issued.key.expose().to_owned());
+        }
+        manager.revoke(&ids["revoked"], "").await.unwrap();
+        manager.disable(&ids["disabled"]).await.unwrap();
+        let _ = manager
+            .rotate_with_overlap(&ids["superseded"], HOUR)
+            .await
+            .unwrap();
+        let _ = manager
+            .rotate_with_overlap(&ids["overlapping"], DAY)
+            .await
+            .unwrap();
+        let limit = RateLimit {
+            requests: 1,
+            per_seconds: 1,
+            burst: 1,
+        };
+        world
+            .edit(&ids["limited"], |record| record.rate_limit = Some(limit))
+            .await;
+        world.clock.advance(HOUR);
+
+        keys.insert("unknown", foreign_key(LIVE).await);
+        keys.insert("foreign", foreign_key("globex_live").await);
+        keys.insert("declined", foreign_key(DECLINED).await);
+        keys.insert("other_pepper", key_under_another_pepper(&world).await);
+        let nearly = [
+            ("wrong_secret", common::with_wrong_secret(&keys["good"])),
+            (
+                "revoked_wrong_secret",
+                common::with_wrong_secret(&keys["revoked"]),
+            ),
+            ("swapped", common::with_prefix(&keys["good"], SANDBOX)),
+            ("bad_checksum", with_bad_checksum(&keys["good"])),
+        ];
+        keys.extend(nearly);
+        Self {
+            good: ids["good"],
+            world,
+            keys,
+        }
+    }
+
+    pub(crate) fn gate(&self) -> &Keygate {
+        &self.world.keys
+    }
+
+    /// Brings the store into the state that the case wants, with nothing in caches.
+    pub(crate) fn set(&self, store: Store) {
+        let faulty = &self.world.store;
+        faulty.gets.heal();
+        faulty.mend(self.good);
+        match store {
+            Store::Works => {}
+            Store::Fails => faulty.gets.always(Fault::Fail(StoreErrorKind::Unavailable)),
+            Store::Hangs => faulty.gets.always(Fault::Hang),
+            Store::Damaged => faulty.corrupt(self.good),
+        }
+        self.world.clock.advance_monotonic(SECOND);
+    }
+
+    pub(crate) fn request(&self, case: &Case) -> Sent {
+        let headers = case.headers.iter();
+        Sent {
+            route: case.route,
+            query: case.query.map(|query| self.fill(query)),
+            headers: headers
+                .map(|(name, value)| (*name, self.fill(value)))
+                .collect(),
+        }
+    }
+
+    fn fill(&self, template: &str) -> String {
+        let filled = self
+            .keys
+            .iter()
+            .fold(template.to_owned(), |text, (name, key)| {
+                text.replace(&format!("{{{name}}}"), key)
+            });
+        assert!(
+            !filled.contains('{'),
+            "{template} names a key that there is not"
+        );
+        filled
+    }
+}
+
+async fn foreign_key(prefix: &str) -> String {
+    let keys = Keygate::builder(prefix)
+        .pepper(fresh_pepper())
+        .store(MemoryStore::new());
+    let issued = keys
+        .build()
+        .await
+        .unwrap()
+        .manager()
+        .issue(NewKey::for_owner("a"))
+        .await;
+    issued.unwrap().key.expose().to_owned()
+}
+
+/// A key that a newer instance made under a pepper that is not known here yet.
+async fn key_under_another_pepper(world: &World) -> String {
+    let ring = PepperRing::new(PepperId(2), fresh_pepper());
+    let ring = ring.verify_only(PepperId(1), pepper());
+    let newer = common::builder(world.store.clone(), &world.clock).peppers(ring.unwrap());
+    let new = NewKey::for_owner("org_42")
+        .scopes([ORDERS_READ])
+        .expires_in(Duration::from_secs(86_400));
+    let issued = newer.build().await.unwrap().manager().issue(new).await;
+    issued.unwrap().key.expose().to_owned()
+}
+
+fn with_bad_checksum(text: &str) -> String {
+    let (rest, last) = text.split_at(text.len() - 1);
+    format!("{rest}{}", if last == "0" { '1' } else { '0' })
+}
