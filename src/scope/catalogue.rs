@@ -86,13 +86,34 @@ pub trait Requirement {
 /// assert_eq!(ORDERS_READ.name(), "orders:read");
 /// ```
 ///
-/// What is no scope does not compile either:
+/// A misspelt constant does not compile, and neither does text that is no scope:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0425
+/// # keygate::scopes! { SCOPES {
+/// #     /// See orders.
+/// #     ORDERS_READ = "orders:read",
+/// # } }
+/// let rule = keygate::Rule::all([ORDERS_RAED]);
+/// ```
+///
+/// ```compile_fail,E0080
 /// keygate::scopes! {
 ///     pub SCOPES {
 ///         /// See orders.
 ///         ORDERS_READ = "orders read",
+///     }
+/// }
+/// ```
+///
+/// Nor do two of one name:
+///
+/// ```compile_fail,E0080
+/// keygate::scopes! {
+///     pub SCOPES {
+///         /// See orders.
+///         ORDERS_READ = "orders:read",
+///         /// See orders too.
+///         ORDERS_SEE = "orders:read",
 ///     }
 /// }
 /// ```

@@ -2,6 +2,12 @@
 
 #![cfg(feature = "axum")]
 
+#[path = "../common/mod.rs"]
+mod common;
+
+mod declared;
+mod live;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
