@@ -1,6 +1,7 @@
 //! The least that anyone would write by hand: parse and checksum, one map lookup by reference, one
 //! clock read, the keyed HMAC, a comparison.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -16,7 +17,7 @@ pub(crate) struct Floor {
 }
 
 pub(crate) struct Entry {
-    pub(crate) owner: String,
+    pub(crate) owner: Arc<str>,
     mac: [u8; 32],
     expires_at: SystemTime,
 }
@@ -57,7 +58,7 @@ impl Floor {
         for (n, text) in texts.iter().enumerate() {
             let parsed = parse(text).unwrap();
             let entry = Entry {
-                owner: format!("org_{n:012}"),
+                owner: format!("org_{n:012}").into(),
                 mac: floor.mac(&parsed),
                 expires_at,
             };

@@ -3,10 +3,13 @@
 //! Each group is one line of the budget. The summary at the end gives the ratios of the medians,
 //! the allocations of a hit, and the memory of a key.
 
+mod by_hand;
 mod cold;
 mod floor;
-mod http;
 mod keys;
+mod over_actix;
+mod over_axum;
+mod over_tonic;
 mod summary;
 mod threads;
 mod verify;
@@ -26,7 +29,9 @@ fn main() {
     let facts = [
         verify::bench(&mut criterion),
         threads::bench(&mut criterion),
-        http::bench(&mut criterion),
+        over_axum::bench(&mut criterion),
+        over_actix::bench(&mut criterion),
+        over_tonic::bench(&mut criterion),
         cold::bench(&mut criterion),
     ];
     criterion.final_summary();

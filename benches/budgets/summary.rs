@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 /// What is compared, and what the budget allows.
-const RATIOS: [(&str, &str, &str, &str); 6] = [
+const RATIOS: [(&str, &str, &str, &str); 10] = [
     (
         "hit of 10,000 keys / floor",
         "verify 10000 keys/hit",
@@ -37,6 +37,30 @@ const RATIOS: [(&str, &str, &str, &str); 6] = [
         "axum guarded / bare",
         "axum in process/keygate",
         "axum in process/bare",
+        "for orientation",
+    ),
+    (
+        "actix-web guarded / by hand",
+        "actix-web in process/keygate",
+        "actix-web in process/by hand",
+        "<= 1.15",
+    ),
+    (
+        "actix-web guarded / bare",
+        "actix-web in process/keygate",
+        "actix-web in process/bare",
+        "for orientation",
+    ),
+    (
+        "tonic guarded / by hand",
+        "tonic in process/keygate",
+        "tonic in process/by hand",
+        "<= 1.15",
+    ),
+    (
+        "tonic guarded / bare",
+        "tonic in process/keygate",
+        "tonic in process/bare",
         "for orientation",
     ),
 ];
