@@ -1,6 +1,9 @@
-#![cfg_attr(all(feature = "axum", feature = "sqlite"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "axum", feature = "sqlite")),
+    all(feature = "actix-web", feature = "axum", feature = "sqlite", feature = "tonic"),
+    doc = include_str!("../README.md")
+)]
+#![cfg_attr(
+    not(all(feature = "actix-web", feature = "axum", feature = "sqlite", feature = "tonic")),
     doc = "API-key authentication that a Rust service embeds. See [`Keygate`]."
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
