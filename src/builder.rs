@@ -29,6 +29,8 @@ pub struct Builder {
     page: Option<String>,
     credentials: Credentials,
     catalogue: Option<Catalogue>,
+    #[cfg(feature = "actix-web")]
+    actix_client_address: crate::actix_web::ClientAddress,
     #[cfg(feature = "tower")]
     client_address: crate::tower::ClientAddress,
 }
@@ -52,6 +54,8 @@ impl Builder {
             page: None,
             credentials: Credentials::new(),
             catalogue: None,
+            #[cfg(feature = "actix-web")]
+            actix_client_address: Default::default(),
             #[cfg(feature = "tower")]
             client_address: Default::default(),
         }
@@ -159,6 +163,29 @@ impl Builder {
         self
     }
 
+    /// Tells the client's address from a request of actix-web. Without it, keys that are bound to
+    /// networks are refused.
+    ///
+    /// The peer is the client only where no proxy stands in front: behind one it is the proxy, and
+    /// a key bound to the proxy's network would open for everybody.
+    ///
+    /// ```
+    /// # fn run(builder: keygate::Builder) -> keygate::Builder {
+    /// builder.actix_client_address(|request| Some(request.peer_addr()?.ip()))
+    /// # }
+    /// ```
+    #[cfg(feature = "actix-web")]
+    pub fn actix_client_address<F>(mut self, source: F) -> Self
+    where
+        F: Fn(&::actix_web::dev::ServiceRequest) -> Option<std::net::IpAddr>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.actix_client_address = crate::actix_web::ClientAddress::new(source);
+        self
+    }
+
     /// Checks everything, the peppers against the store too.
     ///
     /// # Errors
@@ -208,6 +235,8 @@ impl Builder {
             ),
             answers: Arc::new(Answers::new(realm, self.credentials).with_page(self.page)),
             catalogue: self.catalogue,
+            #[cfg(feature = "actix-web")]
+            actix_client_address: self.actix_client_address,
             #[cfg(feature = "tower")]
             client_address: self.client_address,
         })

@@ -32,6 +32,8 @@ pub struct Keygate {
     pub(crate) manager: KeyManager,
     pub(crate) answers: Arc<Answers>,
     pub(crate) catalogue: Option<Catalogue>,
+    #[cfg(feature = "actix-web")]
+    pub(crate) actix_client_address: crate::actix_web::ClientAddress,
     #[cfg(feature = "tower")]
     pub(crate) client_address: crate::tower::ClientAddress,
 }

@@ -11,6 +11,8 @@ mod table;
 pub use credentials::{Credentials, CredentialsError, Extracted};
 pub use grpc::GrpcAnswer;
 
+use std::fmt;
+
 use crate::key::Prefix;
 use crate::manage::ManageError;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -101,6 +103,13 @@ impl Answer {
     /// The answer of a handler that asks who is calling behind no guard.
     pub(crate) fn unguarded() -> Self {
         table::of_refusal(&Error::Unguarded.into(), "").into_answer(None)
+    }
+}
+
+/// The status and the body.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body))
     }
 }
 

@@ -4,8 +4,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::answer::{Answer, Answers};
+use crate::key::KeyId;
 use crate::principal::Principal;
-use crate::refusal::Error;
+use crate::refusal::{Error, Refusal};
 use crate::scope::Requirement;
 use crate::telemetry;
 
@@ -46,39 +47,79 @@ impl<R: Requirement> Authorized<R> {
     /// The answer to a caller that lacks a scope, or 500 where no guard has verified a key.
     #[cfg(feature = "tower")]
     pub fn of(extensions: &::http::Extensions) -> Result<Self, Answer> {
-        Self::judge(extensions.get(), extensions.get())
+        Ok(Self::judge(extensions.get(), extensions.get())?)
     }
 
     /// Judges the principal that a guard has left with the request.
     pub(crate) fn judge(
         principal: Option<&Principal>,
         gatekeeper: Option<&Gatekeeper>,
-    ) -> Result<Self, Answer> {
+    ) -> Result<Self, Denied> {
         let principal = verified(principal)?.clone();
         match principal.authorize_for::<R>() {
             Ok(()) => Ok(Self {
                 principal,
                 requirement: PhantomData,
             }),
-            Err(rejection) => {
-                let refusal = rejection.into();
-                telemetry::refused(&refusal, Some(principal.key_id()));
-                Err(match gatekeeper {
-                    Some(Gatekeeper(answers)) => answers.refuse(&refusal),
-                    None => Answers::for_environment(principal.environment()).refuse(&refusal),
-                })
-            }
+            Err(rejection) => Err(Denied {
+                refusal: rejection.into(),
+                key_id: Some(*principal.key_id()),
+                answers: Some(match gatekeeper {
+                    Some(Gatekeeper(answers)) => Arc::clone(answers),
+                    None => Arc::new(Answers::for_environment(principal.environment())),
+                }),
+            }),
         }
     }
 }
 
 /// The principal that a guard has left with the request. Without one, the route is not guarded, and
 /// answers nobody.
-pub(crate) fn verified(principal: Option<&Principal>) -> Result<&Principal, Answer> {
-    principal.ok_or_else(|| {
-        telemetry::failed("handler not called", &Error::Unguarded);
-        Answer::unguarded()
+pub(crate) fn verified(principal: Option<&Principal>) -> Result<&Principal, Denied> {
+    principal.ok_or_else(|| Denied {
+        refusal: Error::Unguarded.into(),
+        key_id: None,
+        answers: None,
     })
+}
+
+/// Why a handler gets no caller. It is not logged yet.
+#[derive(Debug)]
+pub(crate) struct Denied {
+    refusal: Refusal,
+    key_id: Option<KeyId>,
+    /// Those of the gate that has verified the key, if any has.
+    answers: Option<Arc<Answers>>,
+}
+
+impl Denied {
+    pub(crate) fn answer(&self) -> Answer {
+        match &self.answers {
+            Some(answers) => answers.refuse(&self.refusal),
+            None => Answer::unguarded(),
+        }
+    }
+
+    pub(crate) fn log(&self) {
+        match &self.refusal {
+            Refusal::Failed(error) => telemetry::failed("handler not called", error),
+            refusal => telemetry::refused(refusal, self.key_id.as_ref()),
+        }
+    }
+}
+
+/// Denies it, and says so in the log.
+impl From<Denied> for Answer {
+    fn from(denied: Denied) -> Self {
+        denied.log();
+        denied.answer()
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.refusal, f)
+    }
 }
 
 impl<R> Deref for Authorized<R> {

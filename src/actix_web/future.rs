@@ -1,0 +1,137 @@
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use ::actix_web::body::EitherBody;
+use ::actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use ::actix_web::{Error, HttpResponse};
+use pin_project_lite::pin_project;
+
+use super::guarded::{Gate, Passed};
+use crate::guard::Decision;
+use crate::refusal::Refusal;
+
+pin_project! {
+    /// The response of a [`Guarded`](super::Guarded) service.
+    pub struct GuardFuture<S>
+    where
+        S: Service<ServiceRequest>,
+    {
+        gate: Rc<Gate>,
+        #[pin]
+        state: State<S>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S>
+    where
+        S: Service<ServiceRequest>,
+    {
+        /// The store is asked. What is to be called, and with what, waits.
+        Asking { decision: Decision, call: Option<(Rc<S>, ServiceRequest)> },
+        Calling { #[pin] response: S::Future, passed: Passed },
+        Refused { refusal: Refusal, request: Option<ServiceRequest> },
+    }
+}
+
+impl<S> GuardFuture<S>
+where
+    S: Service<ServiceRequest>,
+{
+    pub(super) fn asking(
+        gate: Rc<Gate>,
+        decision: Decision,
+        request: ServiceRequest,
+        service: Rc<S>,
+    ) -> Self {
+        let call = Some((service, request));
+        let state = State::Asking { decision, call };
+        Self { gate, state }
+    }
+
+    pub(super) fn calling(gate: Rc<Gate>, response: S::Future, passed: Passed) -> Self {
+        let state = State::Calling { response, passed };
+        Self { gate, state }
+    }
+
+    pub(super) fn refused(gate: Rc<Gate>, refusal: Refusal, request: ServiceRequest) -> Self {
+        let request = Some(request);
+        let state = State::Refused { refusal, request };
+        Self { gate, state }
+    }
+}
+
+impl<S, B> Future for GuardFuture<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        // A request is missing only from a future that is polled after it was done.
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProjection::Asking { decision, call } => {
+                    let decided = ready!(decision.as_mut().poll(context));
+                    let Some((service, mut request)) = call.take() else {
+                        return Poll::Pending;
+                    };
+                    match decided {
+                        Ok(principal) => {
+                            this.gate.admit(&mut request, principal);
+                            State::Calling {
+                                response: service.call(request),
+                                passed: Passed::WithKey,
+                            }
+                        }
+                        Err(refusal) => State::Refused {
+                            refusal,
+                            request: Some(request),
+                        },
+                    }
+                }
+                StateProjection::Calling { response, passed } => {
+                    let (gate, passed) = (this.gate, *passed);
+                    return Poll::Ready(match ready!(response.poll(context)) {
+                        Ok(mut response) => {
+                            gate.mark(passed, response.headers_mut());
+                            Ok(response.map_into_left_body())
+                        }
+                        Err(error) => Err(marked(error, Rc::clone(gate), passed)),
+                    });
+                }
+                StateProjection::Refused { refusal, request } => {
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
+                    let answer = this.gate.guard().answers().refuse(refusal);
+                    let response = request.into_response(HttpResponse::from(answer));
+                    return Poll::Ready(Ok(response.map_into_right_body()));
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+/// The error as it is, whose response will be marked as every other.
+fn marked(mut error: Error, gate: Rc<Gate>, passed: Passed) -> Error {
+    error.add_response_mapper(move |mut response| {
+        gate.mark(passed, response.headers_mut());
+        response
+    });
+    error
+}
+
+impl<S> fmt::Debug for GuardFuture<S>
+where
+    S: Service<ServiceRequest>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardFuture").finish_non_exhaustive()
+    }
+}

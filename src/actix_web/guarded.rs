@@ -1,0 +1,152 @@
+use std::future::{Ready, ready};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ::actix_web::body::EitherBody;
+use ::actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use ::actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
+use ::actix_web::{Error, HttpMessage};
+
+use super::GuardFuture;
+use crate::guard::{Gatekeeper, Guard, Incoming, Verdict};
+use crate::principal::Principal;
+
+impl<S, B> Transform<S, ServiceRequest> for Guard
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = Guarded<S>;
+    type InitError = ();
+    type Future = Ready<Result<Guarded<S>, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(Guarded {
+            gate: Rc::new(Gate::new(self.clone())),
+            inner: Rc::new(inner),
+        }))
+    }
+}
+
+/// A service behind a [`Guard`].
+#[derive(Debug)]
+pub struct Guarded<S> {
+    gate: Rc<Gate>,
+    inner: Rc<S>,
+}
+
+/// A guard, and what it writes into requests and responses.
+#[derive(Debug)]
+pub(super) struct Gate {
+    guard: Guard,
+    carriers: Vec<HeaderName>,
+    vary: HeaderValue,
+}
+
+/// By what a request got through, and so what its response has to say to caches.
+#[derive(Clone, Copy)]
+pub(super) enum Passed {
+    /// An outer guard has verified its key, and sees to the response.
+    Before,
+    /// Its key was verified here.
+    WithKey,
+    /// It has no key and needs none.
+    Nameless,
+}
+
+impl Gate {
+    fn new(guard: Guard) -> Self {
+        let names = guard.answers().header_names();
+        Self {
+            carriers: names.filter_map(|name| name.parse().ok()).collect(),
+            // The names were checked when the gate was built; to vary by everything is safe.
+            vary: guard
+                .vary()
+                .try_into()
+                .unwrap_or(HeaderValue::from_static("*")),
+            guard,
+        }
+    }
+
+    fn decide(&self, request: &ServiceRequest) -> Verdict {
+        let address = self.guard.keys().actix_client_address.of(request);
+        // A copy, so that the extensions are not borrowed while it is decided.
+        let outer = request.extensions().get::<Principal>().cloned();
+        let headers = request.headers().iter();
+        let verdict = self.guard.decide(Incoming {
+            headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+            path: request.uri().path(),
+            query: request.uri().query(),
+            outer: outer.as_ref(),
+            address,
+        });
+        if outer.is_some() && !matches!(verdict, Verdict::Pass) {
+            // A principal of another gate means nothing here.
+            request.extensions_mut().remove::<Principal>();
+        }
+        verdict
+    }
+
+    /// Hands the request on in the name of `principal`.
+    pub(super) fn admit(&self, request: &mut ServiceRequest, principal: Principal) {
+        for name in &self.carriers {
+            if let Some(value) = request.headers_mut().get_mut(name) {
+                value.set_sensitive(true);
+            }
+        }
+        let gatekeeper = Gatekeeper(Arc::clone(self.guard.answers()));
+        let mut extensions = request.extensions_mut();
+        extensions.insert(gatekeeper);
+        extensions.insert(principal);
+    }
+
+    /// Tells caches whom a response is for.
+    pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
+        match passed {
+            Passed::Before => return,
+            Passed::Nameless => {}
+            Passed::WithKey if headers.contains_key(CACHE_CONTROL) => {}
+            Passed::WithKey => {
+                let private = HeaderValue::from_static("private, no-cache");
+                headers.insert(CACHE_CONTROL, private);
+            }
+        }
+        headers.append(VARY, self.vary.clone());
+    }
+
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+}
+
+impl<S, B> Service<ServiceRequest> for Guarded<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = GuardFuture<S>;
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+        let gate = Rc::clone(&self.gate);
+        let passed = match gate.decide(&request) {
+            Verdict::Pass => Passed::Before,
+            Verdict::PassNameless => Passed::Nameless,
+            Verdict::Admit(principal) => {
+                gate.admit(&mut request, principal);
+                Passed::WithKey
+            }
+            Verdict::Refuse(refusal) => return GuardFuture::refused(gate, refusal, request),
+            Verdict::Ask(decision) => {
+                return GuardFuture::asking(gate, decision, request, Rc::clone(&self.inner));
+            }
+        };
+        GuardFuture::calling(gate, self.inner.call(request), passed)
+    }
+}
