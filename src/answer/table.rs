@@ -192,7 +192,7 @@ fn unavailable(detail: &str) -> Row {
 pub(super) fn of_manage_error(error: &ManageError) -> Row {
     let said = |status, grpc, code| Row {
         code,
-        ..Row::new(status, grpc, Challenge::None, format!("{error}."))
+        ..Row::new(status, grpc, Challenge::None, sentence(&error.to_string()))
     };
     match error {
         ManageError::Invalid(_)
@@ -226,6 +226,12 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
             ..Row::new(500, grpc::INTERNAL, Challenge::None, INTERNAL)
         },
     }
+}
+
+/// The text with a full stop, unless it asks something.
+fn sentence(text: &str) -> String {
+    let end = if text.ends_with('?') { "" } else { "." };
+    format!("{text}{end}")
 }
 
 impl Row {

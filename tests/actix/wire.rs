@@ -294,7 +294,7 @@ async fn a_client_that_goes_away_while_the_store_is_slow_leaves_nothing_behind()
     let good = key(&world.keys, &["a"]).await;
     let server = Server::start(&world.keys);
     let door = Door::new();
-    world.store.gets.once(Fault::Hold(Arc::clone(&door)));
+    world.store.gets.once(Fault::Hold(door.clone()));
     let mut connection = server.connect().await;
     connection
         .send(head("POST", "/count", &good) + "content-length: 0\r\n\r\n")
