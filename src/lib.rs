@@ -14,6 +14,7 @@ mod authenticate;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod builder;
+mod callers_page;
 mod changes;
 mod clock;
 #[cfg(feature = "conformance")]
@@ -22,6 +23,8 @@ pub mod conformance;
 pub mod docs {
     #[doc = include_str!("docs/design.md")]
     pub mod design {}
+    #[doc = include_str!("docs/keys_or_oauth.md")]
+    pub mod keys_or_oauth {}
 }
 mod environment;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -50,6 +53,7 @@ pub mod utoipa;
 pub use answer::{Credentials, CredentialsError};
 pub use authenticate::{Attempt, Authenticator, Verified};
 pub use builder::{BuildError, Builder};
+pub use callers_page::CallersPage;
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub use guard::{Authorized, Guard};
