@@ -19,7 +19,7 @@ mod changes;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-/// Long pages: how it is built and why.
+/// Long pages: how it is built and why, and when keys are the right thing.
 pub mod docs {
     #[doc = include_str!("docs/design.md")]
     pub mod design {}
@@ -88,6 +88,7 @@ mod proofs {
 
     use super::*;
 
+    assert_impl_all!(CallersPage: Clone, Debug, Send, Sync);
     assert_impl_all!(Keygate: Clone, Debug, Send, Sync);
     assert_impl_all!(Authenticator: Clone, Debug, Send, Sync);
     assert_impl_all!(KeyManager: Clone, Debug, Send, Sync);
