@@ -119,7 +119,8 @@ impl Builder {
     }
 
     /// Where the service shows the page for its callers: a URL, or a path such as `/docs/keys`. The
-    /// types of problems are then its sections (RFC 9457, section 3.1.1).
+    /// types of problems are then its sections (RFC 9457, section 3.1.1). The page itself is made by
+    /// [`Keygate::callers_page`].
     pub fn callers_page(mut self, url: impl Into<String>) -> Self {
         self.page = Some(url.into());
         self

@@ -64,6 +64,10 @@ impl Environments {
         self.accepted.iter()
     }
 
+    pub(crate) fn all_declined(&self) -> impl Iterator<Item = &Prefix> {
+        self.declined.iter()
+    }
+
     pub(crate) fn prefix(&self, index: EnvironmentIndex) -> &Prefix {
         &self.accepted[index.0]
     }

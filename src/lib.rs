@@ -17,14 +17,17 @@ mod authenticate;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod builder;
+mod callers_page;
 mod changes;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-/// Long pages: how it is built and why.
+/// Long pages: how it is built and why, and when keys are the right thing.
 pub mod docs {
     #[doc = include_str!("docs/design.md")]
     pub mod design {}
+    #[doc = include_str!("docs/keys_or_oauth.md")]
+    pub mod keys_or_oauth {}
 }
 mod environment;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -53,6 +56,7 @@ pub mod utoipa;
 pub use answer::{Credentials, CredentialsError};
 pub use authenticate::{Attempt, Authenticator, Verified};
 pub use builder::{BuildError, Builder};
+pub use callers_page::CallersPage;
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub use guard::{Authorized, Guard};
@@ -87,6 +91,7 @@ mod proofs {
 
     use super::*;
 
+    assert_impl_all!(CallersPage: Clone, Debug, Send, Sync);
     assert_impl_all!(Keygate: Clone, Debug, Send, Sync);
     assert_impl_all!(Authenticator: Clone, Debug, Send, Sync);
     assert_impl_all!(KeyManager: Clone, Debug, Send, Sync);

@@ -22,6 +22,17 @@ pub struct Credentials {
     headers: Vec<String>,
 }
 
+/// A way to send a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way<'a> {
+    /// `Authorization: Basic`, with the key as user name.
+    Basic,
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// The header field of this name.
+    Header(&'a str),
+}
+
 /// Why keys cannot be accepted as configured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -129,6 +140,14 @@ impl Credentials {
             (false, true) => "Basic",
             (false, false) => "ApiKey",
         }
+    }
+
+    /// Each way to send a key, the one to prefer first.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = Way<'_>> {
+        let bearer = self.bearer.then_some(Way::Bearer);
+        let own = self.headers.iter().map(|name| Way::Header(name));
+        let basic = self.basic.then_some(Way::Basic);
+        bearer.into_iter().chain(own).chain(basic)
     }
 
     /// How a key is sent, as a caller is told.

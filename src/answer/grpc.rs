@@ -10,6 +10,20 @@ pub(super) const INTERNAL: i32 = 13;
 pub(super) const UNAVAILABLE: i32 = 14;
 pub(super) const UNAUTHENTICATED: i32 = 16;
 
+/// What gRPC calls a status code that refusals have.
+pub(crate) fn name(code: i32) -> &'static str {
+    match code {
+        INVALID_ARGUMENT => "INVALID_ARGUMENT",
+        NOT_FOUND => "NOT_FOUND",
+        PERMISSION_DENIED => "PERMISSION_DENIED",
+        RESOURCE_EXHAUSTED => "RESOURCE_EXHAUSTED",
+        ABORTED => "ABORTED",
+        UNAVAILABLE => "UNAVAILABLE",
+        UNAUTHENTICATED => "UNAUTHENTICATED",
+        _ => "INTERNAL",
+    }
+}
+
 /// A complete gRPC answer that says no: a status and its details (`google.rpc.ErrorInfo` and
 /// `google.rpc.RetryInfo`), to be sent in trailers alone.
 #[derive(Clone, PartialEq, Eq, Debug)]

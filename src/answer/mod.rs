@@ -8,8 +8,11 @@ mod grpc;
 mod problem;
 mod table;
 
+pub(crate) use credentials::Way;
 pub use credentials::{Credentials, CredentialsError, Extracted};
 pub use grpc::GrpcAnswer;
+pub(crate) use grpc::name as grpc_name;
+pub(crate) use problem::{phrase, title};
 
 use std::fmt;
 
@@ -85,6 +88,18 @@ impl Answers {
     /// The answer to a gRPC request that is not let through.
     pub fn refuse_grpc(&self, refusal: &Refusal) -> GrpcAnswer {
         self.row(refusal).into_grpc(&self.realm)
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub(crate) fn page(&self) -> Option<&str> {
+        self.page.as_deref()
+    }
+
+    pub(crate) fn realm(&self) -> &str {
+        &self.realm
     }
 
     fn row(&self, refusal: &Refusal) -> table::Row {

@@ -49,7 +49,7 @@ impl<'a> Problem<'a> {
 }
 
 /// What a problem is called.
-pub(super) fn title(code: &str) -> &'static str {
+pub(crate) fn title(code: &str) -> &'static str {
     match code {
         "ip_denied" => "Address not allowed",
         "key_disabled" => "Key disabled",
@@ -69,8 +69,8 @@ pub(super) fn title(code: &str) -> &'static str {
     }
 }
 
-/// With `about:blank` the title is the status's phrase (RFC 9457, section 4.2.1).
-fn phrase(status: u16) -> &'static str {
+/// The phrase of a status, which is the title of `about:blank` (RFC 9457, section 4.2.1).
+pub(crate) fn phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         401 => "Unauthorized",

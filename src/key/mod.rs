@@ -37,9 +37,9 @@ impl RandomError {
     }
 }
 
-const ID_LEN: usize = 12;
+pub(crate) const ID_LEN: usize = 12;
 pub(crate) const SECRET_LEN: usize = 43;
-const CHECKSUM_LEN: usize = 6;
+pub(crate) const CHECKSUM_LEN: usize = 6;
 /// Everything right of the prefix: `_`, id, `_`, secret, checksum.
 pub(crate) const TAIL_LEN: usize = 1 + ID_LEN + 1 + SECRET_LEN + CHECKSUM_LEN;
 const MIN_KEY_LEN: usize = 1 + TAIL_LEN;

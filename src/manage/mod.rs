@@ -132,6 +132,14 @@ impl KeyManager {
         Ok(self.info(&record))
     }
 
+    pub(crate) fn environments(&self) -> &Environments {
+        &self.shared.environments
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.shared.policy
+    }
+
     fn acting_for(&self, caller: Caller) -> Self {
         Self {
             shared: Arc::clone(&self.shared),

@@ -13,10 +13,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {
-    pub(super) default_lifetime: Duration,
-    pub(super) max_lifetime: Option<Duration>,
-    pub(super) default_overlap: Duration,
-    pub(super) max_overlap: Duration,
+    pub(crate) default_lifetime: Duration,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) default_overlap: Duration,
+    pub(crate) max_overlap: Duration,
 }
 
 impl Policy {

@@ -74,22 +74,23 @@ impl Rule {
             Quantifier::All => self.scopes.iter().all(has),
             Quantifier::Any => self.scopes.iter().any(has),
         };
-        if satisfied {
-            return Ok(());
+        match satisfied {
+            true => Ok(()),
+            false => Err(self.missing_from(granted)),
         }
-        Err(MissingScopes {
+    }
+
+    /// What of the rule was not granted, and a set that would do.
+    pub(crate) fn missing_from(&self, granted: &ScopeSet) -> MissingScopes {
+        let lacks = |scope: &&Scope| !granted.grants(scope);
+        MissingScopes {
             quantifier: self.quantifier,
             sufficient: match self.quantifier {
                 Quantifier::All => self.scopes.clone(),
                 Quantifier::Any => self.scopes.iter().take(1).cloned().collect(),
             },
-            missing: self
-                .scopes
-                .iter()
-                .filter(|scope| !has(scope))
-                .cloned()
-                .collect(),
-        })
+            missing: self.scopes.iter().filter(lacks).cloned().collect(),
+        }
     }
 
     /// The scopes that the rule names.

@@ -1,0 +1,244 @@
+use std::time::Duration;
+
+use super::document::Text;
+use super::facts::Facts;
+use crate::refusal::{Error, Refusal, Rejection};
+use crate::scope::{IntoRule, MissingScopes, ScopeSet};
+
+/// A refusal of one code, and what callers are told about it.
+pub(super) struct Failure {
+    pub(super) refusal: Refusal,
+    pub(super) advice: Advice,
+}
+
+pub(super) struct Advice {
+    pub(super) meaning: Text,
+    pub(super) steps: Vec<Text>,
+    pub(super) retry: Retry,
+}
+
+/// Whether the request may be sent again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Retry {
+    Backoff,
+    Corrected,
+    Enabled,
+    Granted,
+    Never,
+    OnceIfNew,
+    OtherNetwork,
+}
+
+impl Retry {
+    /// In a table.
+    pub(super) fn in_short(self) -> Text {
+        match self {
+            Self::Backoff => "yes, with growing waits",
+            Self::Corrected => "only when corrected",
+            Self::Enabled => "no, until it is enabled",
+            Self::Granted => "once, when the scope is granted",
+            Self::Never => "never",
+            Self::OnceIfNew => "once, after a second, if the key is new",
+            Self::OtherNetwork => "never from the same network",
+        }
+        .into()
+    }
+
+    /// As a sentence.
+    pub(super) fn rule(self) -> Text {
+        match self {
+            Self::Backoff => {
+                "Retry: yes. Wait as `Retry-After` says, at least, and longer each further time."
+            }
+            Self::Corrected => "Retry: only when it is corrected. As it is, it never works.",
+            Self::Enabled => {
+                "Retry: never by itself. When you are told that the key is enabled, go on."
+            }
+            Self::Granted => {
+                "Retry: once, when you are told that the scope is granted. Until then, never."
+            }
+            Self::Never => "Retry: never. The same request gets the same answer.",
+            Self::OnceIfNew => {
+                "Retry: once, after a second, if the key was issued or rotated a moment ago. \
+                 Otherwise never."
+            }
+            Self::OtherNetwork => "Retry: never from the same network.",
+        }
+        .into()
+    }
+}
+
+/// From one list: a sample of each refusal, and what is said of it. A refusal that the list lacks
+/// does not compile.
+macro_rules! failures {
+    ($facts:ident: $(
+        $refusal:pat, as $sample:expr => (
+            $retry:expr, $meaning:expr, [$($step:expr),+ $(,)?]
+        );
+    )+) => {
+        /// A failure of each code, in the order of the page.
+        pub(super) fn failures($facts: &Facts) -> Vec<Failure> {
+            let advice = |refusal: &Refusal| match refusal {
+                $($refusal => Advice {
+                    meaning: Text::from($meaning),
+                    steps: vec![$(Text::from($step)),+],
+                    retry: $retry,
+                },)+
+            };
+            let samples: Vec<Refusal> = vec![$($sample.into()),+];
+            let with_advice = |refusal| Failure { advice: advice(&refusal), refusal };
+            samples.into_iter().map(with_advice).collect()
+        }
+    };
+}
+
+use Refusal::{Failed, Rejected};
+
+failures! { facts:
+    Rejected(Rejection::KeyMissing), as Rejection::KeyMissing => (
+        Retry::Corrected,
+        "The request has no key. Another scheme in `Authorization` than those above is none.",
+        [
+            Text::from("Send the key as in ").and(Text::link("#sending", "Sending a key")).and("."),
+            "Look for what drops the header on the way: a proxy, or a redirect to another host.",
+        ]
+    );
+    Rejected(Rejection::RequestMalformed), as Rejection::RequestMalformed => (
+        Retry::Corrected,
+        "The header that should hold the key is empty, or holds what no key has.",
+        [
+            "Check that the variable with the key is set.",
+            "Look for quotes, spaces and line breaks that were copied along.",
+        ]
+    );
+    Rejected(Rejection::KeyDuplicated), as Rejection::KeyDuplicated => (
+        Retry::Corrected,
+        "There is more than one credential: in two headers, or in one header twice.",
+        [
+            "Send the key in one header, once.",
+            "Look for a client library or a gateway that adds a credential of its own.",
+        ]
+    );
+    Rejected(Rejection::KeyInUrl), as Rejection::KeyInUrl => (
+        Retry::Corrected,
+        "A key stands in the query of the URL. Logs and histories keep URLs, so it has leaked.",
+        [
+            Text::from("Replace the key: ").and(Text::link("#leaks", "When a key leaks")).and("."),
+            Text::from("Send the new one as in ")
+                .and(Text::link("#sending", "Sending a key")).and("."),
+        ]
+    );
+    Rejected(Rejection::KeyInvalid), as Rejection::KeyInvalid => (
+        Retry::OnceIfNew,
+        "The header is well-formed, and what it holds is no key of this service: it is mistyped or \
+         cut, or its id or its secret is not known. Which of these it is, nobody is told.",
+        [
+            "Check that the key was copied whole, with its first and its last character.",
+            Text::from("Check that it begins as the keys of this service do: ")
+                .and(facts.served()).and("."),
+            Text::from("If the text is lost, ask for a new secret: ")
+                .and(facts.contact.clone()).and("."),
+        ]
+    );
+    Rejected(Rejection::WrongEnvironment), as Rejection::WrongEnvironment => (
+        Retry::Never,
+        match facts.declined() {
+            Some(declined) => Text::from("The key belongs to another environment. Here these do: ")
+                .and(declined)
+                .and("."),
+            None => "The key belongs to another environment. This service knows of no other now, \
+                and does not give this answer.".into(),
+        },
+        [
+            Text::from("Call with a key that begins with ").and(facts.served()).and("."),
+            "Or call the environment that the key belongs to.",
+        ]
+    );
+    Rejected(Rejection::KeyExpired), as Rejection::KeyExpired => (
+        Retry::Never,
+        "The key is past its end, or it was rotated, and the overlap of this old text is over.",
+        [
+            "If it was rotated, use the newer text.",
+            Text::from("If not, ask for a new key: ").and(facts.contact.clone())
+                .and(". A key that has ended is not brought back."),
+        ]
+    );
+    Rejected(Rejection::KeyRevoked), as Rejection::KeyRevoked => (
+        Retry::Never,
+        "The key was ended for good. Nothing brings it back.",
+        [
+            "Remove it wherever it is configured.",
+            Text::from("It may have leaked: ask why it was revoked, and for a new one: ")
+                .and(facts.contact.clone()).and("."),
+        ]
+    );
+    Rejected(Rejection::KeyDisabled), as Rejection::KeyDisabled => (
+        Retry::Enabled,
+        "The key is paused. It can be enabled again, with the same text.",
+        [Text::from("Ask for it to be enabled: ").and(facts.contact.clone()).and(".")]
+    );
+    Rejected(Rejection::ScopeInsufficient(_)), as Rejection::ScopeInsufficient(missing(facts)) => (
+        Retry::Granted,
+        "The key is good, and lacks a scope that this route asks for.",
+        [
+            "Read `missing_scopes` of the body: what the key lacks. `required_scopes`, and `scope` \
+             of the challenge, name scopes that would do.",
+            Text::from("Ask for what is missing: ").and(facts.contact.clone())
+                .and(". The text of the key stays the same."),
+        ]
+    );
+    Rejected(Rejection::IpDenied), as Rejection::IpDenied => (
+        Retry::OtherNetwork,
+        "The key works from certain networks alone, and the request came from elsewhere.",
+        [
+            "Find out the address that your requests come from: that of a gateway, perhaps.",
+            Text::from("Call from a network on the key's list, or ask for yours to be added: ")
+                .and(facts.contact.clone()).and("."),
+        ]
+    );
+    Rejected(Rejection::MethodDenied), as Rejection::MethodDenied => (
+        Retry::Never,
+        "The gRPC method is not open to keys, whatever their scopes.",
+        ["Check the name of the method."]
+    );
+    Rejected(Rejection::RateLimited { .. }), as OVER_LIMIT => (
+        Retry::Backoff,
+        "The key is used more often than it may be.",
+        [
+            "Wait as long as `Retry-After` says, in seconds. The number here is an example.",
+            "Spread your calls. All processes that use one key share its limit.",
+        ]
+    );
+    Failed(Error::Overloaded | Error::Store { .. } | Error::Timeout { .. }
+        | Error::Unenforceable(_) | Error::UnknownPepper { .. }), as Error::Overloaded => (
+        Retry::Backoff,
+        "The service cannot check keys right now. That says nothing about your key.",
+        [
+            "Keep the key: do not replace it for this.",
+            "If you were managing keys and `detail` says that the change may have been made, look \
+             at the key before you repeat it.",
+        ]
+    );
+    Failed(Error::Unguarded), as Error::Unguarded => (
+        Retry::Never,
+        "The service made a mistake.",
+        [Text::from("Report it with the time and the route, and never with the key: ")
+            .and(facts.contact.clone()).and(".")]
+    );
+}
+
+const OVER_LIMIT: Rejection = Rejection::RateLimited {
+    retry_after: Duration::from_secs(30),
+};
+
+/// What a key lacks on a route that asks for the first scope of the service.
+fn missing(facts: &Facts) -> MissingScopes {
+    let first = facts
+        .catalogue
+        .and_then(|all| all.scopes().first().copied());
+    let rule = match first {
+        Some(scope) => scope.into_rule(),
+        None => "orders:read".into_rule(),
+    };
+    rule.missing_from(&ScopeSet::default())
+}
