@@ -35,7 +35,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Principal {
     type Rejection = Answer;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Answer> {
-        verified(parts.extensions.get()).cloned()
+        Ok(verified(parts.extensions.get())?.clone())
     }
 }
 

@@ -3,9 +3,11 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
+#[cfg(feature = "tonic")]
+use crate::answer::GrpcAnswer;
 use crate::answer::{Answer, Answers};
 use crate::principal::Principal;
-use crate::refusal::Error;
+use crate::refusal::{Error, Refusal};
 use crate::scope::Requirement;
 use crate::telemetry;
 
@@ -39,6 +41,14 @@ pub struct Authorized<R> {
 #[derive(Clone)]
 pub(crate) struct Gatekeeper(pub(crate) Arc<Answers>);
 
+/// Why a handler is not called, for the answer in whichever protocol is spoken.
+pub(crate) enum Denied {
+    /// No guard has verified a key.
+    Unguarded,
+    /// The caller lacks something, and so these refuse it.
+    By(Arc<Answers>, Refusal),
+}
+
 impl<R: Requirement> Authorized<R> {
     /// The caller of a request with these extensions, for handlers outside of a framework.
     ///
@@ -46,14 +56,14 @@ impl<R: Requirement> Authorized<R> {
     /// The answer to a caller that lacks a scope, or 500 where no guard has verified a key.
     #[cfg(feature = "tower")]
     pub fn of(extensions: &::http::Extensions) -> Result<Self, Answer> {
-        Self::judge(extensions.get(), extensions.get())
+        Ok(Self::judge(extensions.get(), extensions.get())?)
     }
 
     /// Judges the principal that a guard has left with the request.
     pub(crate) fn judge(
         principal: Option<&Principal>,
         gatekeeper: Option<&Gatekeeper>,
-    ) -> Result<Self, Answer> {
+    ) -> Result<Self, Denied> {
         let principal = verified(principal)?.clone();
         match principal.authorize_for::<R>() {
             Ok(()) => Ok(Self {
@@ -63,10 +73,11 @@ impl<R: Requirement> Authorized<R> {
             Err(rejection) => {
                 let refusal = rejection.into();
                 telemetry::refused(&refusal, Some(principal.key_id()));
-                Err(match gatekeeper {
-                    Some(Gatekeeper(answers)) => answers.refuse(&refusal),
-                    None => Answers::for_environment(principal.environment()).refuse(&refusal),
-                })
+                let answers = match gatekeeper {
+                    Some(Gatekeeper(answers)) => Arc::clone(answers),
+                    None => Arc::new(Answers::for_environment(principal.environment())),
+                };
+                Err(Denied::By(answers, refusal))
             }
         }
     }
@@ -74,11 +85,30 @@ impl<R: Requirement> Authorized<R> {
 
 /// The principal that a guard has left with the request. Without one, the route is not guarded, and
 /// answers nobody.
-pub(crate) fn verified(principal: Option<&Principal>) -> Result<&Principal, Answer> {
+pub(crate) fn verified(principal: Option<&Principal>) -> Result<&Principal, Denied> {
     principal.ok_or_else(|| {
         telemetry::failed("handler not called", &Error::Unguarded);
-        Answer::unguarded()
+        Denied::Unguarded
     })
+}
+
+impl From<Denied> for Answer {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unguarded => Self::unguarded(),
+            Denied::By(answers, refusal) => answers.refuse(&refusal),
+        }
+    }
+}
+
+#[cfg(feature = "tonic")]
+impl From<Denied> for GrpcAnswer {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unguarded => Self::unguarded(),
+            Denied::By(answers, refusal) => answers.refuse_grpc(&refusal),
+        }
+    }
 }
 
 impl<R> Deref for Authorized<R> {

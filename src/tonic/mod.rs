@@ -1,7 +1,7 @@
 //! tonic 0.14: the [middleware](crate::tower) with rules for methods, and gRPC answers.
 
-mod dialect;
-mod methods;
+mod request;
+mod status;
 
-pub(crate) use dialect::Dialect;
-pub use methods::MethodRules;
+pub use crate::guard::MethodRules;
+pub use request::RequestExt;
