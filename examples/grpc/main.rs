@@ -44,7 +44,7 @@ fn rules() -> MethodRules {
         .authenticated(format!("{ORDERS}/Chat"))
 }
 
-async fn app(keys: &Keygate) -> Result<Router, Box<dyn Error>> {
+pub(crate) async fn app(keys: &Keygate) -> Result<Router, Box<dyn Error>> {
     let book = OrderBook::default();
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<OrdersServer<OrderBook>>().await;

@@ -8,9 +8,9 @@ use keygate::tonic::RequestExt;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::ORDERS_WRITE;
-use crate::orders::orders_server::Orders;
-use crate::orders::{All, Count, Note, Order, OrderId};
+use super::ORDERS_WRITE;
+use super::orders::orders_server::Orders;
+use super::orders::{All, Count, Note, Order, OrderId};
 
 /// Clones are one book.
 #[derive(Clone, Default)]

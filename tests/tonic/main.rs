@@ -4,9 +4,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "axum")]
+#[allow(dead_code, reason = "its main function is for a process of its own")]
+#[path = "../../examples/grpc/main.rs"]
+mod grpc_example;
 #[path = "../../examples/grpc/orders.rs"]
 mod orders;
 
+#[cfg(feature = "axum")]
+mod example;
 mod generated;
 mod handlers;
 mod methods;
