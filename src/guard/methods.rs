@@ -79,7 +79,7 @@ impl MethodRules {
     }
 
     /// Asks nothing of the callers of a service or a method, such as health checks: their keys are
-    /// not looked at.
+    /// not looked at. Only what an outer guard of the same gate has verified is known of them.
     ///
     /// # Panics
     /// For a name that is neither a service's nor a method's, and one that is listed already.

@@ -82,7 +82,8 @@
 //! # }
 //! ```
 //!
-//! The fallback of tonic's router comes along, so unknown paths are denied there too.
+//! The fallback of tonic's router comes along, so unknown paths are denied there too. An outer
+//! `keys.authenticate()` over both is reused by the rules, and asks for a key where they ask nothing.
 //!
 //! # Deployment caveat
 //! - A refused gRPC call has the HTTP status 200, as the protocol wants it. Do not use a guarded
