@@ -3,7 +3,12 @@
     doc = include_str!("../README.md")
 )]
 #![cfg_attr(
-    not(all(feature = "actix-web", feature = "axum", feature = "sqlite", feature = "tonic")),
+    not(all(
+        feature = "actix-web",
+        feature = "axum",
+        feature = "sqlite",
+        feature = "tonic"
+    )),
     doc = "API-key authentication that a Rust service embeds. See [`Keygate`]."
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]

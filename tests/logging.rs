@@ -77,4 +77,21 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
     let status = call("/unguarded", Some(key)).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(log.take().contains("no keygate layer guards its route"));
+    #[cfg(feature = "tonic")]
+    statuses_of_grpc_leave_failures_of_ours_in_the_log(&log);
+}
+
+#[cfg(feature = "tonic")]
+fn statuses_of_grpc_leave_failures_of_ours_in_the_log(log: &Log) {
+    use keygate::tonic::RequestExt;
+    use keygate::{Conflict, ManageError, StoreError, StoreErrorKind};
+    use tonic::{Request, Status};
+
+    Request::new(()).principal().unwrap_err();
+    assert!(log.take().contains("no keygate layer guards its route"));
+    let store = StoreError::new(StoreErrorKind::Unavailable, "disk failure");
+    let _ = Status::from(ManageError::from(store));
+    assert!(log.take().contains("disk failure"));
+    let _ = Status::from(ManageError::from(Conflict::Revoked));
+    assert_eq!(log.take(), "", "the caller's fault");
 }

@@ -128,6 +128,17 @@ impl fmt::Display for Answer {
     }
 }
 
+#[cfg(feature = "tonic")]
+impl GrpcAnswer {
+    /// The answer of a handler that asks who is calling behind no guard.
+    pub(crate) fn unguarded() -> Self {
+        table::of_refusal(&Error::Unguarded.into(), "").into_grpc(NO_REALM)
+    }
+}
+
+/// The domain of answers of which no gate is known.
+const NO_REALM: &str = "keygate";
+
 /// The answer to a request to manage keys that failed.
 impl From<&ManageError> for Answer {
     fn from(error: &ManageError) -> Self {
@@ -138,7 +149,7 @@ impl From<&ManageError> for Answer {
 /// The answer to a gRPC request to manage keys that failed.
 impl From<&ManageError> for GrpcAnswer {
     fn from(error: &ManageError) -> Self {
-        table::of_manage_error(error).into_grpc("keygate")
+        table::of_manage_error(error).into_grpc(NO_REALM)
     }
 }
 

@@ -3,6 +3,8 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
+#[cfg(feature = "tonic")]
+use crate::answer::GrpcAnswer;
 use crate::answer::{Answer, Answers};
 use crate::key::KeyId;
 use crate::principal::Principal;
@@ -113,6 +115,17 @@ impl From<Denied> for Answer {
     fn from(denied: Denied) -> Self {
         denied.log();
         denied.answer()
+    }
+}
+
+#[cfg(feature = "tonic")]
+impl From<Denied> for GrpcAnswer {
+    fn from(denied: Denied) -> Self {
+        denied.log();
+        match &denied.answers {
+            Some(answers) => answers.refuse_grpc(&denied.refusal),
+            None => Self::unguarded(),
+        }
     }
 }
 

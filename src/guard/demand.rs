@@ -4,7 +4,7 @@ use crate::scope::Rule;
 /// What is asked of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Access {
-    /// Nothing: it goes on without a principal.
+    /// Nothing: no key is looked at.
     #[cfg(feature = "tonic")]
     Open,
     /// A valid key, or none.
@@ -22,7 +22,7 @@ pub(crate) enum Demand {
     Always(Access),
     /// Of each gRPC method what is declared for it.
     #[cfg(feature = "tonic")]
-    ByMethod(crate::tonic::MethodRules),
+    ByMethod(super::MethodRules),
 }
 
 impl Demand {

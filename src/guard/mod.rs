@@ -3,10 +3,14 @@
 
 pub(crate) mod authorized;
 mod demand;
+#[cfg(feature = "tonic")]
+mod methods;
 
 pub use authorized::Authorized;
 pub(crate) use authorized::Gatekeeper;
 pub(crate) use demand::{Access, Demand};
+#[cfg(feature = "tonic")]
+pub use methods::MethodRules;
 
 use std::net::IpAddr;
 use std::pin::Pin;

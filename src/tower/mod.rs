@@ -20,6 +20,8 @@
 
 mod body;
 mod client_address;
+#[cfg(feature = "tonic")]
+mod dialect;
 mod future;
 mod layer;
 mod reply;

@@ -1,6 +1,8 @@
 use ::http::{HeaderValue, Request, Response, StatusCode};
 
 use super::AnswerBody;
+#[cfg(feature = "tonic")]
+use super::dialect::Dialect;
 use crate::answer::{Answer, Answers};
 use crate::refusal::Refusal;
 
@@ -11,7 +13,7 @@ pub(super) enum Reply {
     Http,
     /// With a gRPC status.
     #[cfg(feature = "tonic")]
-    Grpc(crate::tonic::Dialect),
+    Grpc(Dialect),
 }
 
 impl Reply {
@@ -19,7 +21,7 @@ impl Reply {
     #[cfg_attr(not(feature = "tonic"), expect(unused_variables))]
     pub(super) fn to<B>(request: &Request<B>) -> Self {
         #[cfg(feature = "tonic")]
-        if let Some(dialect) = crate::tonic::Dialect::of(request) {
+        if let Some(dialect) = Dialect::of(request) {
             return Self::Grpc(dialect);
         }
         Self::Http

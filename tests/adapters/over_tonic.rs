@@ -9,8 +9,8 @@ use axum::http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use keygate::Keygate;
 use keygate::tonic::RequestExt;
+use keygate::{Keygate, Principal};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
@@ -51,10 +51,10 @@ fn method(keys: &Keygate, route: Route) -> Method {
         let owner = match route {
             Route::Orders | Route::Unguarded => request.principal()?.owner().to_owned(),
             Route::Extracted => request.authorized::<ORDERS_READ>()?.owner().to_owned(),
-            Route::Optional => match request.principal() {
-                Ok(caller) => caller.owner().to_owned(),
-                Err(_) => "nobody".to_owned(),
-            },
+            Route::Optional => {
+                let caller = request.extensions().get::<Principal>();
+                caller.map_or("nobody".to_owned(), |caller| caller.owner().to_owned())
+            }
         };
         Ok::<_, Status>(tonic::Response::new(owner))
     };
