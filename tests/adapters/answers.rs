@@ -30,8 +30,6 @@ pub(crate) struct GrpcAnswer {
     pub(crate) trailers: Option<HeaderMap>,
 }
 
-const VARY: &str = "Authorization, X-API-Key";
-
 impl HttpAnswer {
     pub(crate) fn new<'a>(
         status: u16,
@@ -61,10 +59,10 @@ impl HttpAnswer {
     pub(crate) fn check(&self, case: &Case) {
         let name = case.name;
         let (status, headers) = match case.expect {
-            Expect::Accepted("nobody") => (200, vec![("vary", VARY.to_owned())]),
+            Expect::Accepted("nobody") => (200, vec![("vary", case.setup.vary().to_owned())]),
             Expect::Accepted(_) => {
                 let cache = ("cache-control", "private, no-cache".to_owned());
-                (200, vec![cache, ("vary", VARY.to_owned())])
+                (200, vec![cache, ("vary", case.setup.vary().to_owned())])
             }
             Expect::Refused(refused) => (refused.status, refusal_headers(case, refused)),
         };
@@ -117,12 +115,12 @@ fn refusal_headers(case: &Case, refused: Refused) -> Vec<(&'static str, String)>
     }
     // What an extractor refuses comes back through the guard.
     if case.route == Route::Extracted && refused.missing.is_some() {
-        headers.push(("vary", VARY.to_owned()));
+        headers.push(("vary", case.setup.vary().to_owned()));
     }
     if let Some(added) = refused.challenge {
         headers.push((
             "www-authenticate",
-            format!("Bearer realm=\"{LIVE}\"{added}"),
+            format!("{} realm=\"{LIVE}\"{added}", case.setup.scheme()),
         ));
     }
     headers

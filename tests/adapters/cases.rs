@@ -1,6 +1,7 @@
 //! Every way to present a key, and the answer to it: one table for all adapters.
 //!
-//! In headers and queries, `{name}` stands for the text of a key of that name: see `world.rs`.
+//! In headers and queries, `{name}` stands for the text of a key of that name, and `{name:basic}` for
+//! the same as basic credentials: see `world.rs`.
 
 /// One request, and what must come of it.
 #[derive(Clone, Copy, Debug)]
@@ -8,9 +9,49 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) headers: &'static [(&'static str, &'static str)],
     pub(crate) query: Option<&'static str>,
+    pub(crate) setup: Setup,
     pub(crate) route: Route,
     pub(crate) store: Store,
     pub(crate) expect: Expect,
+}
+
+/// Where the gate takes keys from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setup {
+    /// Where it does unless said otherwise.
+    Usual,
+    /// From `Authorization: Basic` too.
+    Basic,
+    /// From a field of its own alone.
+    OwnField,
+}
+
+impl Setup {
+    pub(crate) const ALL: [Self; 3] = [Self::Usual, Self::Basic, Self::OwnField];
+
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Usual => "/usual",
+            Self::Basic => "/basic",
+            Self::OwnField => "/own",
+        }
+    }
+
+    /// The fields that responses vary by.
+    pub(crate) const fn vary(self) -> &'static str {
+        match self {
+            Self::Usual | Self::Basic => "Authorization, X-API-Key",
+            Self::OwnField => "X-Acme-Key",
+        }
+    }
+
+    /// The scheme of challenges.
+    pub(crate) const fn scheme(self) -> &'static str {
+        match self {
+            Self::Usual | Self::Basic => "Bearer",
+            Self::OwnField => "ApiKey",
+        }
+    }
 }
 
 /// What is called.
@@ -24,6 +65,24 @@ pub(crate) enum Route {
     Optional,
     /// Behind no guard, by an extractor that asks who is calling.
     Unguarded,
+}
+
+impl Route {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Orders,
+        Self::Extracted,
+        Self::Optional,
+        Self::Unguarded,
+    ];
+
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Orders => "/orders",
+            Self::Extracted => "/extracted",
+            Self::Optional => "/optional",
+            Self::Unguarded => "/unguarded",
+        }
+    }
 }
 
 /// How the store is.
@@ -108,6 +167,7 @@ const ORDERS: Case = Case {
     name: "",
     headers: &[],
     query: None,
+    setup: Setup::Usual,
     route: Route::Orders,
     store: Store::Works,
     expect: ACCEPTED,
@@ -150,6 +210,21 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "a key in the query", query: Some("key={good}"), expect: IN_URL, ..ORDERS },
     Case { name: "a key in the query beside a good header", headers: GOOD, query: Some("a=1&token={good}"), expect: IN_URL, ..ORDERS },
     Case { name: "a key in the query that opens nothing", headers: GOOD, query: Some("key={wrong_secret}"), expect: IN_URL, ..ORDERS },
+
+    // Where keys are taken from is the service's choice.
+    Case { name: "basic, switched on", headers: &[("authorization", "Basic {good:basic}")], setup: Setup::Basic, ..ORDERS },
+    Case { name: "bearer beside basic", headers: GOOD, setup: Setup::Basic, ..ORDERS },
+    Case { name: "basic without a colon", headers: &[("authorization", "Basic YQ==")], setup: Setup::Basic, expect: MALFORMED, ..ORDERS },
+    Case { name: "basic that is no base64", headers: &[("authorization", "Basic !")], setup: Setup::Basic, expect: MALFORMED, ..ORDERS },
+    Case { name: "basic of a revoked key", headers: &[("authorization", "Basic {revoked:basic}")], setup: Setup::Basic, expect: REVOKED, ..ORDERS },
+    Case { name: "basic and another field", headers: &[("authorization", "Basic {good:basic}"), ("x-api-key", "{good}")], setup: Setup::Basic, expect: DUPLICATED, ..ORDERS },
+    Case { name: "basic, switched off", headers: &[("authorization", "Basic {good:basic}")], expect: MISSING, ..ORDERS },
+    Case { name: "a field of its own choice", headers: &[("x-acme-key", "{good}")], setup: Setup::OwnField, ..ORDERS },
+    Case { name: "a field of its own choice, with a bad key", headers: &[("x-acme-key", "{expired}")], setup: Setup::OwnField, expect: EXPIRED, ..ORDERS },
+    Case { name: "a field of its own choice, without the scope", headers: &[("x-acme-key", "{weak}")], setup: Setup::OwnField, route: Route::Extracted, expect: LACKING, ..ORDERS },
+    Case { name: "bearer, switched off", headers: GOOD, setup: Setup::OwnField, expect: MISSING, ..ORDERS },
+    Case { name: "the usual field, switched off", headers: &[("x-api-key", "{good}")], setup: Setup::OwnField, expect: MISSING, ..ORDERS },
+    Case { name: "a field of its own choice beside bearer", headers: &[("authorization", "Bearer {good}"), ("x-acme-key", "{good}")], setup: Setup::OwnField, ..ORDERS },
 
     // What is no key of ours: one answer for all.
     Case { name: "junk", headers: bearer!("nonsense"), expect: INVALID, ..ORDERS },

@@ -8,9 +8,9 @@ use actix_web::{App, HttpServer, web};
 use keygate::{Authorized, Keygate, Principal};
 
 use crate::answers::HttpAnswer;
-use crate::cases::Route;
-use crate::wire::{Wire, path};
-use crate::world::{ORDERS_READ, Sent, Stage};
+use crate::cases::{Route, Setup};
+use crate::wire::Wire;
+use crate::world::{Gates, ORDERS_READ, Sent, Stage};
 use crate::{Http, play_http};
 
 async fn stage() -> Stage {
@@ -30,8 +30,15 @@ async fn required_owner(caller: Principal) -> String {
     caller.owner().to_owned()
 }
 
+fn app(config: &mut web::ServiceConfig, gates: &Gates) {
+    for setup in Setup::ALL {
+        let routes = |config: &mut web::ServiceConfig| routes(config, gates.of(setup));
+        config.service(web::scope(setup.path()).configure(routes));
+    }
+}
+
 fn routes(config: &mut web::ServiceConfig, keys: &Keygate) {
-    let resource = |route| web::resource(path(route));
+    let resource = |route: Route| web::resource(route.path());
     config
         .service(
             resource(Route::Orders)
@@ -51,13 +58,13 @@ fn routes(config: &mut web::ServiceConfig, keys: &Keygate) {
         .service(resource(Route::Unguarded).route(web::get().to(required_owner)));
 }
 
-struct InProcess(Keygate);
+struct InProcess(Gates);
 
 impl Http for InProcess {
     async fn ask(&mut self, sent: &Sent) -> HttpAnswer {
-        let app = App::new().configure(|config| routes(config, &self.0));
+        let app = App::new().configure(|config| app(config, &self.0));
         let app = init_service(app).await;
-        let mut request = TestRequest::with_uri(&sent.target(path(sent.route)))
+        let mut request = TestRequest::with_uri(&sent.target())
             .peer_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
         for (name, value) in &sent.headers {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
@@ -76,16 +83,16 @@ impl Http for InProcess {
 #[actix_web::test]
 async fn actix_web_answers_every_case() {
     let stage = stage().await;
-    play_http(&stage, &mut InProcess(stage.gate().clone())).await;
+    play_http(&stage, &mut InProcess(stage.gates().clone())).await;
 }
 
 #[actix_web::test]
 async fn actix_web_over_sockets_answers_every_case() {
     let stage = stage().await;
-    let keys = stage.gate().clone();
+    let gates = stage.gates().clone();
     let app = move || {
-        let keys = keys.clone();
-        App::new().configure(move |config| routes(config, &keys))
+        let gates = gates.clone();
+        App::new().configure(move |config| app(config, &gates))
     };
     let server = HttpServer::new(app).workers(1).bind("127.0.0.1:0").unwrap();
     let address = server.addrs()[0];

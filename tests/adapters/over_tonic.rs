@@ -22,9 +22,9 @@ use tower::util::{BoxCloneSyncService, option_layer};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::answers::GrpcAnswer;
-use crate::cases::Route;
+use crate::cases::{Route, Setup};
 use crate::over_tower::guard;
-use crate::world::{ORDERS_READ, Sent, Stage};
+use crate::world::{Gates, ORDERS_READ, Sent, Stage};
 use crate::{Grpc, play_grpc};
 
 type Method = BoxCloneSyncService<Request<Body>, Response<tonic::body::Body>, Infallible>;
@@ -34,15 +34,6 @@ async fn stage() -> Stage {
         Some(request.get::<TcpConnectInfo>()?.remote_addr()?.ip())
     };
     Stage::new(|builder| builder.client_address(peer)).await
-}
-
-const fn path(route: Route) -> &'static str {
-    match route {
-        Route::Orders => "/orders.v1.Orders/Orders",
-        Route::Extracted => "/orders.v1.Orders/Extracted",
-        Route::Optional => "/orders.v1.Orders/Optional",
-        Route::Unguarded => "/orders.v1.Orders/Unguarded",
-    }
 }
 
 /// A unary method from text to text, as generated code would call it.
@@ -67,7 +58,7 @@ fn method(keys: &Keygate, route: Route) -> Method {
 
 /// An empty message of the client's.
 fn request(sent: &Sent) -> Request<Body> {
-    let mut request = Request::post(format!("http://localhost{}", sent.target(path(sent.route))))
+    let mut request = Request::post(format!("http://localhost{}", sent.target()))
         .header("content-type", "application/grpc")
         .header("te", "trailers");
     for (name, value) in &sent.headers {
@@ -87,7 +78,7 @@ async fn collect<B: HttpBody<Error: std::fmt::Debug>>(response: Response<B>) -> 
     }
 }
 
-struct InProcess(Keygate);
+struct InProcess(Gates);
 
 impl Grpc for InProcess {
     async fn ask(&mut self, sent: &Sent) -> GrpcAnswer {
@@ -96,7 +87,13 @@ impl Grpc for InProcess {
             local_addr: None,
             remote_addr: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9))),
         });
-        collect(method(&self.0, sent.route).oneshot(request).await.unwrap()).await
+        collect(
+            method(self.0.of(sent.setup), sent.route)
+                .oneshot(request)
+                .await
+                .unwrap(),
+        )
+        .await
     }
 }
 
@@ -113,7 +110,7 @@ impl Grpc for Wire {
 #[tokio::test]
 async fn tonic_answers_every_case() {
     let stage = stage().await;
-    play_grpc(&stage, &mut InProcess(stage.gate().clone())).await;
+    play_grpc(&stage, &mut InProcess(stage.gates().clone())).await;
 }
 
 #[tokio::test]
@@ -121,15 +118,14 @@ async fn tonic_over_sockets_answers_every_case() {
     let stage = stage().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let all = [
-        Route::Orders,
-        Route::Extracted,
-        Route::Optional,
-        Route::Unguarded,
-    ];
-    let router = all.into_iter().fold(Router::new(), |router, route| {
-        router.route_service(path(route), method(stage.gate(), route))
-    });
+    let mut router = Router::new();
+    for (setup, route) in Setup::ALL
+        .into_iter()
+        .flat_map(|setup| Route::ALL.map(|route| (setup, route)))
+    {
+        let path = [setup.path(), route.path()].concat();
+        router = router.route_service(&path, method(stage.gates().of(setup), route));
+    }
     let server = Server::builder().add_routes(Routes::from(router));
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
 

@@ -15,9 +15,9 @@ use tower::util::{BoxCloneService, option_layer};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::answers::HttpAnswer;
-use crate::cases::Route;
-use crate::wire::{Wire, path};
-use crate::world::{ORDERS_READ, Sent, Stage};
+use crate::cases::{Route, Setup};
+use crate::wire::Wire;
+use crate::world::{Gates, ORDERS_READ, Sent, Stage};
 use crate::{Http, play_http};
 
 /// The peer, as whoever serves puts it into a request.
@@ -61,8 +61,8 @@ fn service<B: Send + 'static>(keys: &Keygate, route: Route) -> Service<B> {
     BoxCloneService::new(option_layer(guard(keys, route)).layer(handler))
 }
 
-pub(crate) fn request<B>(sent: &Sent, path: &str, body: B) -> Request<B> {
-    let mut request = Request::builder().uri(sent.target(path));
+pub(crate) fn request<B>(sent: &Sent, body: B) -> Request<B> {
+    let mut request = Request::builder().uri(sent.target());
     for (name, value) in &sent.headers {
         request = request.header(*name, value.as_bytes());
     }
@@ -82,21 +82,27 @@ where
     HttpAnswer::new(parts.status.as_u16(), headers, body)
 }
 
-struct InProcess(Keygate);
+struct InProcess(Gates);
 
 impl Http for InProcess {
     async fn ask(&mut self, sent: &Sent) -> HttpAnswer {
-        let mut request = request(sent, path(sent.route), ());
+        let mut request = request(sent, ());
         let peer = Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
         request.extensions_mut().insert(peer);
-        collect(service(&self.0, sent.route).oneshot(request).await.unwrap()).await
+        collect(
+            service(self.0.of(sent.setup), sent.route)
+                .oneshot(request)
+                .await
+                .unwrap(),
+        )
+        .await
     }
 }
 
 #[tokio::test]
 async fn a_tower_service_answers_every_case() {
     let stage = stage().await;
-    play_http(&stage, &mut InProcess(stage.gate().clone())).await;
+    play_http(&stage, &mut InProcess(stage.gates().clone())).await;
 }
 
 #[tokio::test]
@@ -104,23 +110,21 @@ async fn a_tower_service_on_hyper_answers_every_case() {
     let stage = stage().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let keys = stage.gate().clone();
+    let gates = stage.gates().clone();
     tokio::spawn(async move {
         loop {
             let (stream, peer) = listener.accept().await.unwrap();
-            let keys = keys.clone();
+            let gates = gates.clone();
             let routed = service_fn(move |mut request: Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
-                let all = [
-                    Route::Orders,
-                    Route::Extracted,
-                    Route::Optional,
-                    Route::Unguarded,
-                ];
-                let route = all
+                let path = request.uri().path().to_owned();
+                let setup = Setup::ALL
                     .into_iter()
-                    .find(|route| path(*route) == request.uri().path());
-                service(&keys, route.unwrap()).oneshot(request)
+                    .find(|setup| path.starts_with(setup.path()));
+                let route = Route::ALL
+                    .into_iter()
+                    .find(|route| path.ends_with(route.path()));
+                service(gates.of(setup.unwrap()), route.unwrap()).oneshot(request)
             });
             let connection = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routed));

@@ -5,26 +5,16 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::Http;
 use crate::answers::HttpAnswer;
 use crate::world::Sent;
-use crate::{Http, cases::Route};
 
 /// A client of a server on the loopback interface: a connection for each request.
 pub(crate) struct Wire(pub(crate) SocketAddr);
 
-/// Where each route stands on every HTTP server.
-pub(crate) const fn path(route: Route) -> &'static str {
-    match route {
-        Route::Orders => "/orders",
-        Route::Extracted => "/extracted",
-        Route::Optional => "/optional",
-        Route::Unguarded => "/unguarded",
-    }
-}
-
 impl Http for Wire {
     async fn ask(&mut self, sent: &Sent) -> HttpAnswer {
-        let target = sent.target(path(sent.route));
+        let target = sent.target();
         let mut request =
             format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
         for (name, value) in &sent.headers {

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use keygate::testing::Fault;
 use keygate::{
-    KeyId, Keygate, MemoryStore, NewKey, PepperId, PepperRing, RateLimit, StoreErrorKind,
+    Builder, Credentials, KeyId, Keygate, MemoryStore, NewKey, PepperId, PepperRing, RateLimit,
+    StoreErrorKind,
 };
 
-use crate::cases::{Case, Route, Store};
+use crate::cases::{Case, Route, Setup, Store};
 use crate::common::{
     self, DAY, DECLINED, HOUR, LIVE, SANDBOX, SECOND, World, fresh_pepper, pepper,
 };
@@ -28,31 +31,58 @@ keygate::scopes! {
 /// A gate on a store that misbehaves on demand, and the texts of keys by their names.
 pub(crate) struct Stage {
     pub(crate) world: World,
+    gates: Gates,
     keys: HashMap<&'static str, String>,
     good: KeyId,
+}
+
+/// A gate for each setup, on one store.
+#[derive(Clone)]
+pub(crate) struct Gates(Vec<(Setup, Keygate)>);
+
+impl Gates {
+    pub(crate) fn of(&self, setup: Setup) -> &Keygate {
+        let mut gates = self.0.iter();
+        &gates.find(|(own, _)| *own == setup).unwrap().1
+    }
 }
 
 /// A request as it is to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
+    pub(crate) setup: Setup,
     pub(crate) route: Route,
     pub(crate) query: Option<String>,
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Sent {
-    pub(crate) fn target(&self, path: &str) -> String {
+    /// The path of what is called, such as `/usual/orders`, and the query.
+    pub(crate) fn target(&self) -> String {
+        let path = [self.setup.path(), self.route.path()].concat();
         match &self.query {
-            None => path.to_owned(),
+            None => path,
             Some(query) => format!("{path}?{query}"),
         }
     }
 }
 
 impl Stage {
-    pub(crate) async fn new(configure: impl FnOnce(keygate::Builder) -> keygate::Builder) -> Self {
-        let world = World::with(|builder| configure(builder.scopes(SCOPES).callers_page(PAGE)));
-        let world = world.await;
+    pub(crate) async fn new(configure: impl Fn(Builder) -> Builder) -> Self {
+        let world = World::new().await;
+        let mut gates = Vec::new();
+        for setup in Setup::ALL {
+            let credentials = match setup {
+                Setup::Usual => Credentials::new(),
+                Setup::Basic => Credentials::new().accept_basic(),
+                Setup::OwnField => Credentials::new().without_bearer().headers(["X-Acme-Key"]),
+            };
+            let builder = common::builder(world.store.clone(), &world.clock)
+                .scopes(SCOPES)
+                .callers_page(PAGE)
+                .credentials(credentials);
+            gates.push((setup, configure(builder).build().await.unwrap()));
+        }
         let manager = world.keys.manager();
         let mut keys = HashMap::new();
         let mut ids = HashMap::new();
@@ -112,13 +142,14 @@ impl Stage {
         keys.extend(nearly);
         Self {
             good: ids["good"],
+            gates: Gates(gates),
             world,
             keys,
         }
     }
 
-    pub(crate) fn gate(&self) -> &Keygate {
-        &self.world.keys
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.gates
     }
 
     /// Brings the store into the state that the case wants, with nothing in caches.
@@ -138,6 +169,7 @@ impl Stage {
     pub(crate) fn request(&self, case: &Case) -> Sent {
         let headers = case.headers.iter();
         Sent {
+            setup: case.setup,
             route: case.route,
             query: case.query.map(|query| self.fill(query)),
             headers: headers
@@ -151,7 +183,9 @@ impl Stage {
             .keys
             .iter()
             .fold(template.to_owned(), |text, (name, key)| {
+                let basic = BASE64_STANDARD.encode(format!("{key}:"));
                 text.replace(&format!("{{{name}}}"), key)
+                    .replace(&format!("{{{name}:basic}}"), &basic)
             });
         assert!(
             !filled.contains('{'),
