@@ -37,6 +37,17 @@ pub enum CredentialsError {
     Nowhere,
 }
 
+/// A way to send a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way<'a> {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// `Authorization: Basic`.
+    Basic,
+    /// A header field of its own.
+    Header(&'a str),
+}
+
 /// The credential that was found in a request. Nothing about it is proved.
 pub struct Extracted<'a>(Text<'a>);
 
@@ -133,13 +144,24 @@ impl Credentials {
 
     /// How a key is sent, as a caller is told.
     pub(super) fn how_to_send(&self) -> String {
-        let bearer = self.bearer.then(|| "Authorization: Bearer KEY".to_owned());
-        let own = self.headers.iter().map(|name| format!("{name}: KEY"));
-        let ways: Vec<String> = bearer.into_iter().chain(own).collect();
+        let told = |way| match way {
+            Way::Bearer => Some("Authorization: Bearer KEY".to_owned()),
+            Way::Basic => None,
+            Way::Header(name) => Some(format!("{name}: KEY")),
+        };
+        let ways: Vec<String> = self.ways().filter_map(told).collect();
         match ways.is_empty() {
             true => "HTTP Basic with the key as user name".into(),
             false => ways.join(", or "),
         }
+    }
+
+    /// All ways to send a key, the usual one first.
+    pub(super) fn ways(&self) -> impl Iterator<Item = Way<'_>> {
+        let bearer = self.bearer.then_some(Way::Bearer);
+        let basic = self.basic.then_some(Way::Basic);
+        let own = self.headers.iter().map(|name| Way::Header(name));
+        bearer.into_iter().chain(own).chain(basic)
     }
 
     /// The names of all header fields that may carry a key.

@@ -8,8 +8,12 @@ mod grpc;
 mod problem;
 mod table;
 
+#[cfg(any(feature = "utoipa", all(feature = "testing", feature = "axum")))]
+pub(crate) use credentials::Way;
 pub use credentials::{Credentials, CredentialsError, Extracted};
 pub use grpc::GrpcAnswer;
+#[cfg(feature = "utoipa")]
+pub(crate) use problem::CODES;
 
 use crate::key::Prefix;
 use crate::manage::ManageError;
@@ -87,6 +91,12 @@ impl Answers {
 
     fn row(&self, refusal: &Refusal) -> table::Row {
         table::of_refusal(refusal, &self.credentials.how_to_send())
+    }
+
+    /// All ways to send a key, the usual one first.
+    #[cfg(any(feature = "utoipa", all(feature = "testing", feature = "axum")))]
+    pub(crate) fn ways(&self) -> impl Iterator<Item = Way<'_>> {
+        self.credentials.ways()
     }
 
     /// The names of all header fields that may carry a key: what answers to

@@ -1,1 +1,7 @@
 //! For your own tests.
+
+#[cfg(feature = "axum")]
+mod routes;
+
+#[cfg(feature = "axum")]
+pub use routes::{RouteCheck, RouteFault, RouteFaults};

@@ -279,6 +279,29 @@ fn every_route_asks_for_a_key_and_for_its_own_scope() {
 }
 
 #[test]
+fn a_bundle_grants_its_scopes() {
+    let (_directory, service, admin) = started();
+    let (_, key) = service.issue(
+        &admin,
+        json!({"owner": "org_42", "scopes": ["orders:admin"]}),
+    );
+    let granted = service.get("/v1/whoami", &key).body["scopes"].clone();
+    assert_eq!(granted, json!(["orders:read", "orders:write"]));
+    assert_eq!(service.get("/v1/orders", &key).status, 200);
+    assert_eq!(service.call("POST", "/v1/orders", &key, None).status, 201);
+}
+
+#[test]
+fn everybody_can_read_what_the_routes_ask_for() {
+    let (_directory, service, _) = started();
+    let answer = service.get("/openapi.json", "");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let asked = &answer.body["paths"]["/v1/orders"]["get"]["security"][0]["bearer_key"];
+    assert_eq!(asked, &json!(["orders:read"]));
+}
+
+#[test]
 fn a_wrong_request_is_told_what_is_wrong() {
     let (_directory, service, admin) = started();
     let raw = |text: &str| Value::String(text.into());
@@ -299,6 +322,10 @@ fn a_wrong_request_is_told_what_is_wrong() {
             "\"a b\" is not a scope",
         ),
         (json!({"owner": "x", "scopes": ["**"]}), "grant everything"),
+        (
+            json!({"owner": "x", "scopes": ["orders:read", "ordres:write"]}),
+            "\"ordres:write\" is not a scope of this service: did you mean \"orders:write\"?",
+        ),
         (
             json!({"owner": "x", "expires_in_days": 0}),
             "not in the future",
