@@ -93,7 +93,7 @@ impl Rule {
     }
 
     /// The sets of scopes of which each satisfies the rule.
-    #[cfg(feature = "utoipa")]
+    #[cfg(all(feature = "utoipa", any(feature = "tower", feature = "actix-web")))]
     pub(crate) fn sufficient_sets(&self) -> Vec<&[Scope]> {
         match self.quantifier {
             Quantifier::All => vec![&self.scopes],

@@ -27,9 +27,9 @@ impl Guard {
             };
             for operation in operations_mut(item) {
                 operation.security = Some(security.clone());
-                for refusal in &problem::REFUSALS {
+                for (status, refusal) in &problem::REFUSALS {
                     let responses = &mut operation.responses.responses;
-                    let own = responses.entry(refusal.status.to_owned());
+                    let own = responses.entry((*status).to_owned());
                     own.or_insert_with(|| Ref::from_response_name(refusal.name).into());
                 }
             }

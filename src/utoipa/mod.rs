@@ -65,7 +65,7 @@ impl ::utoipa::Modify for Keygate {
         let schemas = &mut components.schemas;
         let known = schemas.entry(problem::SCHEMA.to_owned());
         known.or_insert_with(problem::schema);
-        for refusal in &problem::REFUSALS {
+        for (_, refusal) in &problem::REFUSALS {
             let name = refusal.name.to_owned();
             components.responses.insert(name, refusal.to_response());
         }

@@ -10,7 +10,6 @@ pub(super) const SCHEMA: &str = "Problem";
 
 /// A response of a guard that says no.
 pub(super) struct Refusal {
-    pub(super) status: &'static str,
     pub(super) name: &'static str,
     description: &'static str,
     header: Header,
@@ -21,39 +20,49 @@ enum Header {
     RetryAfter,
 }
 
-/// What a guard may answer. Any key may be bound to networks, so 403 is among it wherever a key is
+/// What a guard may answer, by status. Any key may be bound to networks, so 403 is among it wherever a key is
 /// taken, whatever the rule.
-pub(super) const REFUSALS: [Refusal; 5] = [
-    Refusal {
-        status: "400",
-        name: "KeyMalformed",
-        description: "The request is wrong: its key is sent twice, in the URL or in a malformed header, or something else in it is, as the problem says.",
-        header: Header::Challenge,
-    },
-    Refusal {
-        status: "401",
-        name: "KeyRefused",
-        description: "No key was sent, or one that does not open.",
-        header: Header::Challenge,
-    },
-    Refusal {
-        status: "403",
-        name: "KeyForbidden",
-        description: "The key lacks a scope, or does not work from this address.",
-        header: Header::Challenge,
-    },
-    Refusal {
-        status: "429",
-        name: "KeyLimited",
-        description: "The key is over its rate limit.",
-        header: Header::RetryAfter,
-    },
-    Refusal {
-        status: "503",
-        name: "KeyUnchecked",
-        description: "Keys cannot be checked right now.",
-        header: Header::RetryAfter,
-    },
+pub(super) const REFUSALS: [(&str, Refusal); 5] = [
+    (
+        "400",
+        Refusal {
+            name: "KeyMalformed",
+            description: "The request is wrong: its key is sent twice, in the URL or in a malformed header, or something else in it is, as the problem says.",
+            header: Header::Challenge,
+        },
+    ),
+    (
+        "401",
+        Refusal {
+            name: "KeyRefused",
+            description: "No key was sent, or one that does not open.",
+            header: Header::Challenge,
+        },
+    ),
+    (
+        "403",
+        Refusal {
+            name: "KeyForbidden",
+            description: "The key lacks a scope, or does not work from this address.",
+            header: Header::Challenge,
+        },
+    ),
+    (
+        "429",
+        Refusal {
+            name: "KeyLimited",
+            description: "The key is over its rate limit.",
+            header: Header::RetryAfter,
+        },
+    ),
+    (
+        "503",
+        Refusal {
+            name: "KeyUnchecked",
+            description: "Keys cannot be checked right now.",
+            header: Header::RetryAfter,
+        },
+    ),
 ];
 
 impl Refusal {

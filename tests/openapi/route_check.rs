@@ -274,6 +274,18 @@ async fn only_the_gates_own_refusal_counts() {
 }
 
 #[tokio::test]
+async fn a_handler_that_panics_is_a_fault_and_not_the_end_of_the_check() {
+    let keys = gate(|builder| builder).await;
+    let panics = get(async || -> () { panic!("called") });
+    let router = Router::new()
+        .route("/panics", panics)
+        .route("/leak", get(nothing));
+    let faults = fault_of(&keys, router).await;
+    assert!(faults.contains("GET /panics has no guard"), "{faults}");
+    assert!(faults.contains("GET /leak has no guard"), "{faults}");
+}
+
+#[tokio::test]
 async fn a_router_without_routes_is_not_one_without_faults() {
     let keys = gate(|builder| builder).await;
     let faults = said(RouteCheck::new(&keys).check(&Router::new()).await);

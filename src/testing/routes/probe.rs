@@ -1,7 +1,5 @@
 //! Requests that must not get through.
 
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use ::axum::Router;
@@ -11,11 +9,11 @@ use ::axum::response::Response;
 use ::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures_timer::Delay;
 use tower_service::Service;
 
 use super::listing::{Methods, Route};
 use crate::answer::{Answer, Way};
+use crate::authenticate::{Lost, within};
 use crate::keygate::Keygate;
 use crate::refusal::Rejection;
 
@@ -116,18 +114,13 @@ fn concrete(path: &str) -> String {
     concrete + rest
 }
 
-/// What the router answers, unless it takes too long.
+/// What the router answers, unless it panics or takes too long.
 async fn answer(mut router: Router, request: Request) -> Result<Response, String> {
-    let mut response = pin!(router.call(request));
-    let mut deadline = pin!(Delay::new(PATIENCE));
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(response) = response.as_mut().poll(context) {
-            return Poll::Ready(response.map_err(|never| match never {}));
-        }
-        let too_late = || Err(format!("nothing, for {PATIENCE:?}"));
-        deadline.as_mut().poll(context).map(|()| too_late())
-    })
-    .await
+    match within(PATIENCE, router.call(request)).await {
+        Ok(response) => response.map_err(|never| match never {}),
+        Err(Lost::Panicked) => Err("a panic".into()),
+        Err(Lost::TooSlow) => Err(format!("nothing for {PATIENCE:?}")),
+    }
 }
 
 /// Whether it is the gate's own.
