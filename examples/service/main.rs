@@ -1,6 +1,7 @@
 //! An HTTP service guarded by API keys that survive a restart, on SQLite and axum.
 //!
 //! For Unix. Run it with `cargo run --example service --features axum,sqlite` and follow what it prints.
+//! What its routes ask for is told at `/openapi.json`.
 //!
 //! | variable | default | |
 //! |---|---|---|

@@ -56,7 +56,8 @@ use listing::{Listing, Methods, Route};
 /// axum has no list of them but the `Debug` text of a router, so that is read, as axum 0.8 writes it.
 /// When it cannot be understood whole, or shows no route, the check fails and says so: it never
 /// takes that for a router without faults. What stands outside of the router, such as a layer around
-/// it as a service, is not seen.
+/// it as a service, is not seen. What is nested as a service cannot be looked into: the guard must
+/// stand around it as a whole.
 #[derive(Clone)]
 #[must_use]
 pub struct RouteCheck<'a> {

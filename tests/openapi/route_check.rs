@@ -6,6 +6,7 @@ use axum::routing::{any, get, options, post};
 use keygate::testing::{RouteCheck, RouteFaults};
 use keygate::{Credentials, Keygate, Principal};
 use tower_http::cors::CorsLayer;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 
 use crate::support::*;
 
@@ -111,6 +112,19 @@ async fn a_document_that_says_otherwise_fails() {
         "{faults}"
     );
 
+    let mut of_all = without_security;
+    of_all.security = document.paths.paths["/v1/whoami"]
+        .get
+        .clone()
+        .unwrap()
+        .security;
+    let faults = check(of_all).await;
+    assert!(!faults.contains("POST /v1/keys"), "{faults}");
+    assert!(
+        faults.contains("GET /healthz is named as open, and asks"),
+        "{faults}"
+    );
+
     let mut incomplete = document.clone();
     incomplete.paths.paths.get_mut("/v1/keys").unwrap().get = None;
     let faults = check(incomplete).await;
@@ -128,6 +142,16 @@ async fn a_document_that_says_otherwise_fails() {
         "{faults}"
     );
 
+    let mut other_method = document.clone();
+    let item = other_method.paths.paths.get_mut("/v1/whoami").unwrap();
+    item.patch = item.get.clone();
+    let faults = check(other_method).await;
+    assert_eq!(faults.lines().count(), 2, "{faults}");
+    assert!(
+        faults.contains("PATCH /v1/whoami is in the document"),
+        "{faults}"
+    );
+
     let mut closed = document.clone();
     let asked = closed.paths.paths["/v1/whoami"]
         .get
@@ -141,6 +165,34 @@ async fn a_document_that_says_otherwise_fails() {
         faults.contains("GET /healthz is named as open, and asks"),
         "{faults}"
     );
+}
+
+#[tokio::test]
+async fn wildcards_and_routes_for_all_methods_are_found_in_a_document() {
+    let keys = gate(|builder| builder).await;
+    let app = Router::new()
+        .route("/files/{*rest}", get(nothing))
+        .route("/any", any(nothing))
+        .layer(keys.authenticate());
+    let operation = || OperationBuilder::new().build();
+    for wildcard in ["/files/{rest}", "/files/{*rest}"] {
+        let mut document = utoipa::openapi::OpenApi::default();
+        let paths = &mut document.paths;
+        paths.add_path_operation(wildcard, vec![HttpMethod::Get], operation());
+        let check = |document: &utoipa::openapi::OpenApi| {
+            let (keys, app, document) = (keys.clone(), app.clone(), document.clone());
+            async move { said(RouteCheck::new(&keys).document(&document).check(&app).await) }
+        };
+        keys.authenticate().document(&mut document.paths);
+        let faults = check(&document).await;
+        assert_eq!(faults.lines().count(), 2, "{faults}");
+        assert!(faults.contains("/any is not in the document"), "{faults}");
+
+        let paths = &mut document.paths;
+        paths.add_path_operation("/any", vec![HttpMethod::Put], operation());
+        keys.authenticate().document(paths);
+        assert_eq!(check(&document).await, "no fault");
+    }
 }
 
 #[tokio::test]
@@ -262,9 +314,12 @@ async fn only_the_gates_own_refusal_counts() {
         StatusCode::UNAUTHORIZED
     }
     async fn unguarded(_: Principal) {}
+    let challenge = r#"Bearer realm="acme_live", error="invalid_token""#;
     for route in [
         get(unauthorized),
         get(unguarded),
+        get(move || async move { [("www-authenticate", challenge)] }),
+        any(|| async { StatusCode::NOT_FOUND }),
         get(nothing).layer(other.authenticate()),
         get(|| async { StatusCode::NOT_FOUND }),
     ] {

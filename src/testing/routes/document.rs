@@ -71,9 +71,10 @@ impl Route {
     }
 }
 
-/// Whether a path of the document is that of the route. OpenAPI has no wildcards.
+/// Whether a path of the document is that of the route. OpenAPI has no wildcards, but utoipa-axum
+/// leaves them in.
 fn is_path_of(path: &str, route: &Route) -> bool {
-    path == route.path.replace("{*", "{")
+    path == route.path || path == route.path.replace("{*", "{")
 }
 
 /// An operation that says nothing has the security of the whole document.
