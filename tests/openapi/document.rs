@@ -104,7 +104,7 @@ async fn real_refusals_are_as_the_schema_of_problems_has_them() {
     let schema = &document["components"]["schemas"]["Problem"];
     let key = key(&keys, ["keys:read"]).await;
     let bearer = format!("Bearer {key}");
-    let cases: [(&str, &[(&str, &str)], u16); 7] = [
+    let cases: [(&str, Lines<'_>, u16); 7] = [
         ("/v1/orders", &[], 401),
         ("/v1/orders", &[("authorization", "Bearer ")], 400),
         ("/v1/orders", &[("x-api-key", "nothing")], 401),

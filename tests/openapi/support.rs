@@ -40,13 +40,10 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-/// Calls with these header lines.
-pub(crate) async fn call(
-    app: &Router,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-) -> Answer {
+/// Header lines.
+pub(crate) type Lines<'a> = &'a [(&'a str, &'a str)];
+
+pub(crate) async fn call(app: &Router, method: &str, path: &str, headers: Lines<'_>) -> Answer {
     let request = Request::builder().method(method).uri(path);
     let request = headers.iter().fold(request, |request, (name, value)| {
         request.header(*name, *value)
