@@ -152,9 +152,12 @@ impl Credentials {
 
     /// How a key is sent, as a caller is told.
     pub(super) fn how_to_send(&self) -> String {
-        let bearer = self.bearer.then(|| "Authorization: Bearer KEY".to_owned());
-        let own = self.headers.iter().map(|name| format!("{name}: KEY"));
-        let ways: Vec<String> = bearer.into_iter().chain(own).collect();
+        let told = |way| match way {
+            Way::Bearer => Some("Authorization: Bearer KEY".to_owned()),
+            Way::Basic => None,
+            Way::Header(name) => Some(format!("{name}: KEY")),
+        };
+        let ways: Vec<String> = self.ways().filter_map(told).collect();
         match ways.is_empty() {
             true => "HTTP Basic with the key as user name".into(),
             false => ways.join(", or "),

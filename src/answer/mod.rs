@@ -12,6 +12,8 @@ pub(crate) use credentials::Way;
 pub use credentials::{Credentials, CredentialsError, Extracted};
 pub use grpc::GrpcAnswer;
 pub(crate) use grpc::name as grpc_name;
+#[cfg(feature = "utoipa")]
+pub(crate) use problem::CODES;
 pub(crate) use problem::{phrase, title};
 
 use std::fmt;
@@ -106,8 +108,8 @@ impl Answers {
         table::of_refusal(refusal, &self.credentials.how_to_send())
     }
 
-    /// The names of all header fields that may carry a key: what answers to
-    /// callers vary by, and what is kept out of logs.
+    /// The names of all header fields that may carry a key: what answers to callers vary by, and
+    /// what is kept out of logs.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
         self.credentials.header_names()
     }

@@ -48,25 +48,34 @@ impl<'a> Problem<'a> {
     }
 }
 
+/// The codes of all problems, and what each is called.
+pub(crate) const CODES: [(&str, &str); 20] = [
+    ("caller_ended", "Caller's key ended"),
+    ("ceiling_exceeded", "Beyond the caller's key"),
+    ("conflict", "Conflict"),
+    ("input_invalid", "Input not valid"),
+    ("internal", "Internal error"),
+    ("ip_denied", "Address not allowed"),
+    ("key_disabled", "Key disabled"),
+    ("key_duplicated", "More than one key"),
+    ("key_expired", "Key expired"),
+    ("key_in_url", "Key in the URL"),
+    ("key_invalid", "Key not valid"),
+    ("key_missing", "Key missing"),
+    ("key_revoked", "Key revoked"),
+    ("method_denied", "Method not open to keys"),
+    ("not_found", "Not found"),
+    ("rate_limited", "Rate limit exceeded"),
+    ("request_malformed", "Header malformed"),
+    ("scope_insufficient", "Scope missing"),
+    ("store_unavailable", "Keys cannot be checked"),
+    ("wrong_environment", "Key of another environment"),
+];
+
 /// What a problem is called.
 pub(crate) fn title(code: &str) -> &'static str {
-    match code {
-        "ip_denied" => "Address not allowed",
-        "key_disabled" => "Key disabled",
-        "key_duplicated" => "More than one key",
-        "key_expired" => "Key expired",
-        "key_in_url" => "Key in the URL",
-        "key_invalid" => "Key not valid",
-        "key_missing" => "Key missing",
-        "key_revoked" => "Key revoked",
-        "method_denied" => "Method not open to keys",
-        "rate_limited" => "Rate limit exceeded",
-        "request_malformed" => "Header malformed",
-        "scope_insufficient" => "Scope missing",
-        "store_unavailable" => "Keys cannot be checked",
-        "wrong_environment" => "Key of another environment",
-        _ => "Internal error",
-    }
+    let found = CODES.iter().find(|(known, _)| *known == code);
+    found.map_or("Internal error", |(_, title)| title)
 }
 
 /// The phrase of a status, which is the title of `about:blank` (RFC 9457, section 4.2.1).

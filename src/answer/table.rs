@@ -333,6 +333,7 @@ impl Challenge {
 mod tests {
     use super::*;
     use crate::answer::Credentials;
+    use crate::answer::problem::CODES;
     use crate::key::{KeyId, RandomError};
     use crate::mac::PepperId;
     use crate::manage::Conflict;
@@ -345,6 +346,11 @@ mod tests {
 
     fn id() -> KeyId {
         "4KX9vQ2mB7tZ".parse().unwrap()
+    }
+
+    /// Whether documentation knows the code.
+    fn is_listed(code: &str) -> bool {
+        CODES.iter().any(|(known, _)| *known == code)
     }
 
     fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
@@ -436,6 +442,13 @@ mod tests {
             ),
             (missing().into(), "scope_insufficient", 403, scope, None),
             (Rejection::IpDenied.into(), "ip_denied", 403, None, None),
+            (
+                Rejection::MethodDenied.into(),
+                "method_denied",
+                403,
+                None,
+                None,
+            ),
             (limited.into(), "rate_limited", 429, None, Some("3")),
             (
                 Error::Overloaded.into(),
@@ -463,6 +476,7 @@ mod tests {
                 (body["status"].as_u64(), body["code"].as_str()),
                 (Some(status.into()), Some(code))
             );
+            assert!(is_listed(code), "{code}");
             assert!(
                 body["detail"]
                     .as_str()
@@ -497,6 +511,7 @@ mod tests {
                 "ceiling_exceeded",
                 None,
             ),
+            (ManageError::CallerEnded, 403, "caller_ended", None),
             (ManageError::NotFound(id()), 404, "not_found", None),
             (
                 ManageError::OwnerNotFound("b".into()),
@@ -524,11 +539,12 @@ mod tests {
             let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!(answer.status, status, "{error:?}");
             assert_eq!(body["code"], code, "{error:?}");
+            assert!(is_listed(code), "{code}");
             assert_eq!(header(&answer, "cache-control"), Some("no-store"));
             assert_eq!(header(&answer, "www-authenticate"), None);
             let said = instead.map_or(format!("{error}."), Into::into);
             assert_eq!(body["detail"], said, "{error:?}");
-            if status == 403 {
+            if code == "ceiling_exceeded" {
                 assert_eq!(body["missing_scopes"], serde_json::json!(["a:x"]));
             }
         }

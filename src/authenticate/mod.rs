@@ -18,6 +18,7 @@ mod flight;
 mod within;
 
 pub use attempt::{Attempt, Verified};
+pub(crate) use within::{Lost, within};
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +34,6 @@ use crate::store::{KeyStore, StoreError, StoreErrorKind, get_checked};
 use cache::Cache;
 use entry::{Entry, Stamp};
 use flight::{Flights, Waiting};
-use within::{Lost, within};
 
 /// How much an authenticator keeps and lets wait.
 #[derive(Clone, Copy, Debug)]

@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures_timer::Delay;
 
 /// Why work has no output.
-pub(super) enum Lost {
+pub(crate) enum Lost {
     Panicked,
     TooSlow,
 }
 
 /// The output of `work`, if it comes within `limit`. No timer is set for work that is done at once.
 /// A panic ends the work, and not those who wait for it.
-pub(super) async fn within<F: Future + Unpin>(
+pub(crate) async fn within<F: Future + Unpin>(
     limit: Duration,
     mut work: F,
 ) -> Result<F::Output, Lost> {

@@ -128,6 +128,12 @@ impl Guard {
         &self.shared.keys
     }
 
+    /// What is asked of requests for `path`, if any are let through.
+    #[cfg(feature = "utoipa")]
+    pub(crate) fn access(&self, path: &str) -> Option<&Access> {
+        self.shared.demand.of(path).ok()
+    }
+
     pub(crate) fn answers(&self) -> &Arc<Answers> {
         &self.shared.keys.answers
     }

@@ -93,6 +93,15 @@ impl Rule {
         }
     }
 
+    /// The sets of scopes of which each satisfies the rule.
+    #[cfg(all(feature = "utoipa", any(feature = "tower", feature = "actix-web")))]
+    pub(crate) fn sufficient_sets(&self) -> Vec<&[Scope]> {
+        match self.quantifier {
+            Quantifier::All => vec![&self.scopes],
+            Quantifier::Any => self.scopes.chunks(1).collect(),
+        }
+    }
+
     /// The scopes that the rule names.
     pub fn scopes(&self) -> &[Scope] {
         &self.scopes

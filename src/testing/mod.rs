@@ -34,9 +34,13 @@
 mod clock;
 mod door;
 mod principal;
+#[cfg(feature = "axum")]
+mod routes;
 mod store;
 
 pub use clock::ManualClock;
 pub use door::Door;
 pub use principal::{TestPrincipal, principal};
+#[cfg(feature = "axum")]
+pub use routes::{RouteCheck, RouteFault, RouteFaults};
 pub use store::{Calls, Fault, FaultyStore};

@@ -15,6 +15,14 @@
 //!
 //! A handler that takes a [`Principal`] behind no guard answers 500, and not 200 to everybody. One
 //! that takes `Option<Principal>` gets `None` there.
+//!
+//! With the feature `utoipa`, `GuardedRoutes` guards and documents routes in one step.
+
+#[cfg(feature = "utoipa")]
+mod routes;
+
+#[cfg(feature = "utoipa")]
+pub use routes::GuardedRoutes;
 
 use std::convert::Infallible;
 

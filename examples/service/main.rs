@@ -1,6 +1,7 @@
 //! An HTTP service guarded by API keys that survive a restart, on SQLite and axum.
 //!
 //! For Unix. Run it with `cargo run --example service --features axum,sqlite` and follow what it prints.
+//! What its routes ask for is told at `/openapi.json`, and to callers at `/docs/keys`.
 //!
 //! | variable | default | |
 //! |---|---|---|
@@ -8,6 +9,9 @@
 //! | `KEYGATE_DB` | `keygate.db` | the SQLite file with the keys |
 //! | `KEYGATE_PEPPER` | made on the first start | at least 32 random bytes in base64 |
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
+
+mod requests;
+mod routes;
 
 use std::error::Error;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -19,301 +23,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{self, FromRequest, FromRequestParts, Query, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{StatusCode, request};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::Router;
 use keygate::store::SqliteStore;
-use keygate::{
-    BuildError, Filter, Issued, KeyId, KeyManager, KeyStore, Keygate, ManageError, NewKey, Pepper,
-    Principal,
-};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use keygate::{BuildError, Filter, KeyStore, Keygate, NewKey, Pepper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
-
-// ---- The service: what to copy into your own ----
-
-fn app(keys: &Keygate) -> Router {
-    Router::new()
-        .route("/v1/whoami", get(whoami).layer(keys.authenticate()))
-        .route(
-            "/v1/orders",
-            get(list_orders).layer(keys.require("orders:read")),
-        )
-        .route(
-            "/v1/orders",
-            post(create_order).layer(keys.require("orders:write")),
-        )
-        .route("/v1/keys", get(list_keys).layer(keys.require("keys:read")))
-        .route(
-            "/v1/keys",
-            post(issue_key).layer(keys.require("keys:write")),
-        )
-        .route(
-            "/v1/keys/self/rotate",
-            post(rotate_own_key).layer(keys.authenticate()),
-        )
-        .route(
-            "/v1/keys/{id}/rotate",
-            post(rotate_key).layer(keys.require("keys:write")),
-        )
-        .route(
-            "/v1/keys/{id}",
-            delete(revoke_key).layer(keys.require("keys:write")),
-        )
-        .route("/healthz", get(|| async { "ok" }))
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "this path does not take this method",
-            )
-        })
-        .with_state(keys.manager().clone())
-}
-
-async fn whoami(caller: Principal) -> Json<Value> {
-    Json(json!({
-        "key_id": caller.key_id(),
-        "owner": caller.owner(),
-        "name": caller.name(),
-        "environment": caller.environment(),
-        "scopes": caller.scopes(),
-        "expires_at": caller.expires_at(),
-    }))
-}
-
-async fn list_orders(caller: Principal) -> Json<Value> {
-    Json(json!({ "owner": caller.owner(), "orders": [{ "id": 1, "item": "tea" }] }))
-}
-
-async fn create_order(caller: Principal) -> impl IntoResponse {
-    (
-        StatusCode::CREATED,
-        Json(json!({ "owner": caller.owner(), "id": 2 })),
-    )
-}
-
-/// Owner `admin` acts for every owner, anyone else for their own; nobody beyond their own key.
-fn manager_for(caller: &Principal, manager: &KeyManager) -> KeyManager {
-    match caller.owner() {
-        "admin" => manager.on_behalf_of_across_owners(caller),
-        _ => manager.on_behalf_of(caller),
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IssueKey {
-    owner: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    scopes: Vec<String>,
-    /// Left out: the default lifetime. `null`: it never expires.
-    #[serde(default, deserialize_with = "present")]
-    expires_in_days: Option<Option<u32>>,
-}
-
-fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::deserialize(value).map(Some)
-}
-
-async fn issue_key(
-    State(manager): State<KeyManager>,
-    caller: Principal,
-    Body(body): Body<IssueKey>,
-) -> Result<Response, ManageError> {
-    let key = NewKey::for_owner(body.owner)
-        .name(body.name)
-        .scopes(body.scopes);
-    let key = match body.expires_in_days {
-        None => key,
-        Some(None) => key.never_expires(),
-        Some(Some(days)) => key.expires_in(Duration::from_secs(24 * 60 * 60) * days),
-    };
-    let issued = manager_for(&caller, &manager).issue(key).await?;
-    Ok(show_once(StatusCode::CREATED, &issued))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListKeys {
-    owner: Option<String>,
-    after: Option<KeyId>,
-    limit: Option<usize>,
-}
-
-async fn list_keys(
-    State(manager): State<KeyManager>,
-    caller: Principal,
-    query: Result<Query<ListKeys>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(query) = query?;
-    let mut filter = Filter::new().limit(query.limit.unwrap_or(100));
-    if let Some(owner) = query.owner {
-        filter = filter.owner(owner);
-    }
-    if let Some(after) = query.after {
-        filter = filter.after(after);
-    }
-    let list = manager_for(&caller, &manager).list(filter).await?;
-    Ok(Json(json!({ "keys": list.keys, "next": list.next })))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RotateKey {
-    overlap_seconds: Option<u64>,
-}
-
-async fn rotate_key(
-    State(manager): State<KeyManager>,
-    caller: Principal,
-    Id(id): Id,
-    Body(body): Body<RotateKey>,
-) -> Result<Response, ManageError> {
-    let manager = manager_for(&caller, &manager);
-    let issued = match body.overlap_seconds {
-        None => manager.rotate(&id).await?,
-        Some(overlap) => {
-            manager
-                .rotate_with_overlap(&id, Duration::from_secs(overlap))
-                .await?
-        }
-    };
-    Ok(show_once(StatusCode::OK, &issued))
-}
-
-async fn rotate_own_key(
-    manager: State<KeyManager>,
-    caller: Principal,
-    body: Body<RotateKey>,
-) -> Result<Response, ManageError> {
-    let own = Id(*caller.key_id());
-    rotate_key(manager, caller, own, body).await
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct RevokeKey {
-    reason: Option<String>,
-}
-
-/// The reason may stand in the body or in the query.
-async fn revoke_key(
-    State(manager): State<KeyManager>,
-    caller: Principal,
-    Id(id): Id,
-    query: Result<Query<RevokeKey>, QueryRejection>,
-    Body(body): Body<RevokeKey>,
-) -> Result<Json<Value>, Problem> {
-    let Query(query) = query?;
-    let reason = body.reason.or(query.reason).unwrap_or_default();
-    let revoked = manager_for(&caller, &manager).revoke(&id, reason).await?;
-    Ok(Json(json!({
-        "key_id": revoked.info.key_id,
-        "revocation": revoked.info.revocation,
-        "effective_within_seconds": revoked.effective_within.as_secs_f64(),
-    })))
-}
-
-/// The only answers that hold the text of a key. No cache may keep them.
-fn show_once(status: StatusCode, issued: &Issued) -> Response {
-    let mut body = json!(issued.info);
-    body["key"] = issued.key.expose().into();
-    if let Some(end) = issued.previous_ends_at() {
-        body["previous_secret_ends_at"] = json!(end);
-    }
-    (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
-
-// ---- Requests that are wrong ----
-
-/// A JSON body. None at all counts as `{}`.
-struct Body<T>(T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await?;
-        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(text).map(Self).map_err(|error| {
-            let detail = format!("the body is not the JSON that is expected here: {error}");
-            Problem::new(StatusCode::BAD_REQUEST, detail)
-        })
-    }
-}
-
-/// The key that the path names.
-struct Id(KeyId);
-
-impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Problem> {
-        let extract::Path(id) = extract::Path::<String>::from_request_parts(parts, state).await?;
-        let unknown = |error| {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                format!("there is no such key: {error}"),
-            )
-        };
-        Ok(Self(id.parse().map_err(unknown)?))
-    }
-}
-
-/// An answer that says what is wrong (RFC 9457).
-struct Problem(Response);
-
-impl Problem {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        let body = json!({
-            "type": "about:blank",
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "code": if status == StatusCode::NOT_FOUND { "not_found" } else { "input_invalid" },
-            "detail": detail.into(),
-        });
-        let kind = [(CONTENT_TYPE, "application/problem+json")];
-        Self((status, kind, body.to_string()).into_response())
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        self.0
-    }
-}
-
-impl From<ManageError> for Problem {
-    fn from(error: ManageError) -> Self {
-        Self(error.into_response())
-    }
-}
-
-macro_rules! problem_from {
-    ($($rejection:ty),*) => {$(
-        impl From<$rejection> for Problem {
-            fn from(rejection: $rejection) -> Self {
-                Self::new(rejection.status(), rejection.body_text())
-            }
-        }
-    )*};
-}
-
-problem_from!(BytesRejection, PathRejection, QueryRejection);
-
-// ---- Starting and stopping ----
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -356,6 +71,8 @@ async fn run() -> Result<(), Failure> {
     let store = Arc::new(SqliteStore::open(&db).await?);
     let keys = Keygate::builder("acme_live")
         .decline_prefix("acme_test")
+        .scopes(routes::SCOPES)
+        .callers_page(routes::PAGE)
         .pepper(pepper)
         .store(Arc::clone(&store))
         .build()
@@ -381,9 +98,10 @@ async fn run() -> Result<(), Failure> {
   curl -H "X-API-Key: $KEY" "http://{address}/v1/keys?owner=org_42"
   ID=...    # a key_id of the list
   curl -H "X-API-Key: $KEY" -X POST http://{address}/v1/keys/$ID/rotate
-  curl -H "X-API-Key: $KEY" -X DELETE http://{address}/v1/keys/$ID"#
+  curl -H "X-API-Key: $KEY" -X DELETE http://{address}/v1/keys/$ID
+for whoever gets a key: http://{address}/docs/keys"#
     ))?;
-    serve(listener, app(&keys)).await
+    serve(listener, routes::app(&keys).0).await
 }
 
 /// Serves until Ctrl-C or SIGTERM; requests under way may finish, for ten seconds.
@@ -425,7 +143,7 @@ async fn bootstrap(keys: &Keygate, store: &SqliteStore) -> Result<(), Failure> {
     if list.unreadable.is_empty() && list.keys.iter().all(|key| key.name == NAME) {
         let key = NewKey::for_owner("admin")
             .name(NAME)
-            .scopes(["orders:read,write", "keys:read,write"])
+            .scopes(routes::SCOPES.scopes().iter().copied())
             .never_expires();
         let issued = keys.manager().issue(key).await?;
         say(&format!("key: {}", issued.key.expose()))?;

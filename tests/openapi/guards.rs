@@ -1,0 +1,122 @@
+//! What single guards write into operations.
+
+use axum::Router;
+use keygate::axum::GuardedRoutes;
+use keygate::{Credentials, Guard, Keygate, Rule};
+use serde_json::{Value, json};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::Paths;
+use utoipa::{Modify, OpenApi as _, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::support::*;
+
+#[utoipa::path(get, path = "/a", security(("other" = ["x"])), responses(
+    (status = 200, description = "fine"),
+    (status = 403, description = "its own"),
+))]
+async fn read() {}
+
+#[utoipa::path(put, path = "/a", responses((status = 200, description = "fine")))]
+async fn write() {}
+
+fn app(guard: Guard) -> (Router, Value) {
+    let routes = routes!(read, write).guarded_by(guard);
+    let (app, document) = OpenApiRouter::new().routes(routes).split_for_parts();
+    (app, json(&document))
+}
+
+fn security(keys: Guard) -> Value {
+    app(keys).1["paths"]["/a"]["get"]["security"].clone()
+}
+
+async fn default_gate() -> Keygate {
+    gate(|builder| builder).await
+}
+
+#[tokio::test]
+async fn guarded_by_guards_and_documents_all_operations() {
+    let keys = default_gate().await;
+    let (app, document) = app(keys.require("a:x"));
+    for method in ["get", "put"] {
+        let bare = call(&app, &method.to_uppercase(), "/a", &[]).await;
+        assert_eq!(bare.status, 401, "{method}");
+        let key = key(&keys, ["a:x"]).await;
+        let answer = call(&app, &method.to_uppercase(), "/a", &[("x-api-key", &key)]).await;
+        assert_eq!(answer.status, 200, "{method}");
+        let said = &document["paths"]["/a"][method];
+        let expected = json!([{ "bearer_key": ["a:x"] }, { "X-API-Key": ["a:x"] }]);
+        assert_eq!(
+            said["security"], expected,
+            "also where it said otherwise: {method}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn responses_that_an_operation_declares_itself_stay() {
+    let (_, document) = app(default_gate().await.authenticate());
+    let responses = &document["paths"]["/a"]["get"]["responses"];
+    assert_eq!(responses["403"], json!({ "description": "its own" }));
+    let refused = json!({ "$ref": "#/components/responses/KeyRefused" });
+    assert_eq!(responses["401"], refused);
+    let forbidden = json!({ "$ref": "#/components/responses/KeyForbidden" });
+    assert_eq!(
+        document["paths"]["/a"]["put"]["responses"]["403"],
+        forbidden
+    );
+}
+
+#[tokio::test]
+async fn each_kind_of_demand_has_its_alternatives() {
+    let keys = gate(|builder| builder.credentials(Credentials::new().headers([""; 0]))).await;
+    let all = keys.require(Rule::all(["a", "b"]));
+    assert_eq!(security(all), json!([{ "bearer_key": ["a", "b"] }]));
+    let any = keys.require(Rule::any(["a", "b"]));
+    let either = json!([{ "bearer_key": ["a"] }, { "bearer_key": ["b"] }]);
+    assert_eq!(security(any), either);
+    assert_eq!(security(keys.authenticate()), json!([{ "bearer_key": [] }]));
+    let or_nothing = json!([{ "bearer_key": [] }, {}]);
+    assert_eq!(security(keys.authenticate_optional()), or_nothing);
+}
+
+#[tokio::test]
+async fn each_way_to_send_a_key_is_a_scheme() {
+    let ways = Credentials::new()
+        .accept_basic()
+        .headers(["X-One", "X-Two"]);
+    let keys = gate(|builder| builder.credentials(ways)).await;
+    let expected = json!([
+        { "bearer_key": [] }, { "X-One": [] }, { "X-Two": [] }, { "basic_key": [] },
+    ]);
+    assert_eq!(security(keys.authenticate()), expected);
+    let mut document = OpenApi::default();
+    keys.modify(&mut document);
+    let schemes = json(&document)["components"]["securitySchemes"].clone();
+    let schemes = schemes.as_object().unwrap();
+    assert_eq!(schemes.len(), 4);
+    assert_eq!(schemes["basic_key"]["scheme"], "basic");
+    assert_eq!(schemes["X-Two"]["name"], "X-Two");
+}
+
+#[tokio::test]
+async fn a_problem_of_the_hosts_own_stays() {
+    #[derive(ToSchema)]
+    #[schema(description = "ours")]
+    struct Problem;
+    #[derive(utoipa::OpenApi)]
+    #[openapi(components(schemas(Problem)))]
+    struct Host;
+    let mut document = Host::openapi();
+    default_gate().await.modify(&mut document);
+    let schemas = json(&document)["components"]["schemas"].clone();
+    assert_eq!(schemas["Problem"]["description"], "ours");
+}
+
+#[tokio::test]
+async fn without_paths_nothing_is_written() {
+    let mut paths = Paths::new();
+    default_gate().await.authenticate().document(&mut paths);
+    assert!(paths.paths.is_empty());
+}

@@ -1,0 +1,12 @@
+//! OpenAPI documents, and the check of routes, on the service example and on small routers.
+
+#![cfg(feature = "axum")]
+
+mod document;
+mod guards;
+#[path = "../../examples/service/requests.rs"]
+mod requests;
+mod route_check;
+#[path = "../../examples/service/routes.rs"]
+mod routes;
+mod support;
