@@ -3,6 +3,9 @@
 //! Run it with `cargo run --example actix --features actix-web` and follow what it prints. It
 //! listens on `127.0.0.1:8081`; `KEYGATE_BIND` says otherwise, and port 0 picks a free one.
 
+#[path = "shared/refused_keys.rs"]
+mod refused_keys;
+
 use std::error::Error;
 
 use actix_web::dev::HttpServiceFactory;
@@ -70,12 +73,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .pepper(Pepper::from_base64(&Pepper::generate_base64()?)?)
         .store(MemoryStore::new())
         .scopes(SCOPES)
+        .decline_prefix("acme_test")
+        .actix_client_address(|request| Some(request.peer_addr()?.ip()))
         .build()
         .await?;
     let full = NewKey::for_owner("org_42").scopes(["keys:write", "orders:read,write"]);
     let full = keys.manager().issue(full).await?;
     let reader = NewKey::for_owner("org_42").scopes([ORDERS_READ.name()]);
     let reader = keys.manager().issue(reader).await?;
+    let refused_keys = refused_keys::lines(&keys).await?;
 
     let bind = std::env::var("KEYGATE_BIND").unwrap_or_else(|_| "127.0.0.1:8081".into());
     let app = move || {
@@ -103,7 +109,9 @@ and see what is refused:
   curl -i {url}/v1/orders
   curl -i -H "X-API-Key: ${{KEY}}x" {url}/v1/orders
   curl -i -H "X-API-Key: $READER" -X POST {url}/v1/orders
-  curl -i -H "X-API-Key: $KEY" {url}/v1/keys -H "Content-Type: application/json" -d '["orders:void"]'"#,
+  curl -i -H "X-API-Key: $KEY" {url}/v1/keys -H "Content-Type: application/json" -d '["orders:void"]'
+{refused_keys}
+  curl -i -H "X-API-Key: $REVOKED" {url}/v1/orders"#,
         key = full.key.expose(),
         reader = reader.key.expose(),
     );

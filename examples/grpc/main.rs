@@ -8,6 +8,8 @@
 //! | `KEYGATE_BIND` | `127.0.0.1:50051` | where to listen; port 0 picks a free one |
 
 mod orders;
+#[path = "../shared/refused_keys.rs"]
+mod refused_keys;
 mod service;
 
 use std::error::Error;
@@ -85,6 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .pepper(pepper)
         .store(MemoryStore::new())
         .scopes(SCOPES)
+        .decline_prefix("acme_test")
         .client_address(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.ip()))
         .build()
         .await?;
@@ -95,7 +98,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| format!("cannot listen on {bind} (KEYGATE_BIND): {error}"))?;
-    print_help(listener.local_addr()?, issued.key.expose());
+    let refused_keys = refused_keys::lines(&keys).await?;
+    print_help(listener.local_addr()?, issued.key.expose(), &refused_keys);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::select! {
         served = axum::serve(listener, app) => Ok(served?),
@@ -103,7 +107,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn print_help(address: SocketAddr, key: &str) {
+fn print_help(address: SocketAddr, key: &str, refused_keys: &str) {
     println!("key: {key}");
     println!("listening on http://{address}");
     println!(
@@ -112,9 +116,12 @@ fn print_help(address: SocketAddr, key: &str) {
   grpcurl -plaintext {address} grpc.health.v1.Health/Check
   grpcurl -plaintext -H "authorization: Bearer $KEY" -d '{{"item":"tea"}}' {address} orders.v1.Orders/Create
   grpcurl -plaintext -H "x-api-key: $KEY" {address} orders.v1.Orders/Watch
-  grpcurl -plaintext {address} orders.v1.Orders/Watch
   curl -H "Authorization: Bearer $KEY" http://{address}/orders
+and see what is refused:
   curl -i http://{address}/orders
+{refused_keys}
+  curl -i -H "X-API-Key: $REVOKED" http://{address}/orders
+  grpcurl -plaintext -H "x-api-key: $REVOKED" {address} orders.v1.Orders/Watch
 in Python, after: pip install grpcio-tools && python -m grpc_tools.protoc -I examples/grpc --python_out=. --grpc_python_out=. orders.proto
   import grpc, orders_pb2, orders_pb2_grpc
   orders = orders_pb2_grpc.OrdersStub(grpc.insecure_channel("{address}"))
