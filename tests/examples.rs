@@ -1,0 +1,89 @@
+//! The lines that the examples print do what they say, when they are pasted into a shell.
+
+#![cfg(all(feature = "actix-web", feature = "axum", feature = "tonic"))]
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// A running example.
+struct Example(Child);
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts an example, and returns what it prints up to its last line.
+fn start(name: &str, last: &str) -> (Example, Vec<String>) {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().parent().unwrap();
+    let program = program.join("examples").join(name);
+    assert!(
+        program.exists(),
+        "build it first: cargo build --all-features --example {name}"
+    );
+    let mut child = Command::new(program)
+        .env("KEYGATE_BIND", "127.0.0.1:0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut printed = Vec::new();
+    for line in lines.map(Result::unwrap) {
+        let is_last = line.contains(last);
+        printed.push(line);
+        if is_last {
+            return (Example(child), printed);
+        }
+    }
+    panic!("{name} ended: {printed:?}");
+}
+
+/// Runs the assignments and the `curl` lines in a shell; the status of each answer.
+fn paste(printed: &[String]) -> Option<Vec<String>> {
+    if Command::new("curl").arg("--version").output().is_err() {
+        let required = std::env::var_os("KEYGATE_REQUIRE_SERVERS").is_some();
+        assert!(!required, "curl is not installed");
+        eprintln!("skipped: curl is not installed");
+        return None;
+    }
+    let mut script = String::new();
+    for line in printed.iter().filter_map(|line| line.strip_prefix("  ")) {
+        let assigns = line
+            .split_once('=')
+            .is_some_and(|(name, _)| name.bytes().all(|c| c.is_ascii_uppercase() || c == b'_'));
+        if let Some(rest) = line.strip_prefix("curl ") {
+            script += &format!("curl -s -o /dev/null -w '%{{http_code}}\\n' {rest}\n");
+        } else if assigns {
+            script += &format!("{line}\n");
+        }
+    }
+    let output = Command::new("sh").args(["-euc", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}\n{said}");
+    let codes = String::from_utf8(output.stdout).unwrap();
+    Some(codes.lines().map(str::to_owned).collect())
+}
+
+const LAST: &str = r#"curl -i -H "X-API-Key: $REVOKED""#;
+
+#[test]
+fn what_the_example_of_actix_web_prints_works() {
+    let (_running, printed) = start("actix", LAST);
+    let Some(codes) = paste(&printed) else { return };
+    let accepted = ["200", "200", "200", "201", "201"];
+    let refused = ["401", "401", "403", "400", "401"];
+    assert_eq!(codes, [accepted, refused].concat(), "{printed:#?}");
+}
+
+#[test]
+fn what_the_example_of_grpc_prints_for_http_works() {
+    let (_running, printed) = start("grpc", LAST);
+    let Some(codes) = paste(&printed) else { return };
+    assert_eq!(codes, ["200", "401", "401"], "{printed:#?}");
+}
