@@ -218,24 +218,24 @@ impl Credentials {
 
     /// What of ours an `Authorization` field holds. Another scheme is none of our business.
     fn in_authorization<'a>(&self, value: &'a [u8]) -> Option<Credential<'a>> {
-        // RFC 9110, section 5.6.2: the scheme is a token.
-        let is_token_char = |c: &u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(c);
-        let end = value
-            .iter()
-            .position(|c| !is_token_char(c))
-            .unwrap_or(value.len());
-        let (scheme, rest) = value.split_at(end);
-        // RFC 9110, section 11.4: 1*SP stands between the scheme and what follows it.
-        let spaces = rest.iter().take_while(|c| **c == b' ').count();
-        let token = &rest[spaces..];
-        if self.bearer && scheme.eq_ignore_ascii_case(b"Bearer") {
-            return Some(Credential::Token(if spaces > 0 { token } else { b"" }));
-        }
-        if self.basic && scheme.eq_ignore_ascii_case(b"Basic") {
-            return Some(Credential::Basic(if spaces > 0 { token } else { b"" }));
-        }
-        None
+        let bearer = || Some(Credential::Token(parameter(value, b"Bearer")?));
+        let basic = || Some(Credential::Basic(parameter(value, b"Basic")?));
+        let bearer = self.bearer.then(bearer).flatten();
+        bearer.or_else(|| self.basic.then(basic).flatten())
     }
+}
+
+/// What follows the scheme in `value`, if that is its scheme: nothing, unless spaces stand between.
+fn parameter<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+    let (named, rest) = value.split_at_checked(scheme.len())?;
+    // RFC 9110, section 5.6.2: the scheme is a token, and ends where no token goes on.
+    let is_token_char = |c: &u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(c);
+    if !named.eq_ignore_ascii_case(scheme) || rest.first().is_some_and(is_token_char) {
+        return None;
+    }
+    // RFC 9110, section 11.4: 1*SP stands between the scheme and what follows it.
+    let spaces = rest.iter().take_while(|c| **c == b' ').count();
+    Some(if spaces > 0 { &rest[spaces..] } else { b"" })
 }
 
 impl Default for Credentials {
