@@ -1,11 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::answer::{Answers, Credentials, CredentialsError, default_realm, is_page, is_realm};
+use crate::answer::Answers;
 use crate::authenticate::{Authenticator, Bounds};
 use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::credentials::{Credentials, CredentialsError};
 use crate::environment::Environments;
+use crate::gate::{Gate, default_realm, is_page, is_realm};
 use crate::key::{KeyId, Prefix, PrefixError, RandomError, Secret};
 use crate::keygate::Keygate;
 use crate::mac::{Pepper, PepperId, PepperRing, Proof, Proofs};
@@ -214,9 +216,15 @@ impl Builder {
         let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
         check_peppers(&*store, &peppers).await?;
 
+        let gate = Arc::new(Gate {
+            realm,
+            credentials: self.credentials,
+            page: self.page,
+        });
         let changes = Arc::new(Changes::new());
         Ok(Keygate {
             authenticator: Authenticator::new(
+                Arc::clone(&gate),
                 environments.clone(),
                 Arc::clone(&peppers),
                 decoy(&peppers)?,
@@ -234,7 +242,7 @@ impl Builder {
                 self.policy,
                 self.catalogue,
             ),
-            answers: Arc::new(Answers::new(realm, self.credentials).with_page(self.page)),
+            answers: Answers::new(gate),
             catalogue: self.catalogue,
             #[cfg(feature = "actix-web")]
             actix_client_address: self.actix_client_address,

@@ -1,5 +1,4 @@
 use std::fmt;
-use std::sync::Arc;
 
 use crate::answer::Answers;
 use crate::authenticate::Authenticator;
@@ -30,7 +29,7 @@ use crate::scope::Catalogue;
 pub struct Keygate {
     pub(crate) authenticator: Authenticator,
     pub(crate) manager: KeyManager,
-    pub(crate) answers: Arc<Answers>,
+    pub(crate) answers: Answers,
     pub(crate) catalogue: Option<Catalogue>,
     #[cfg(feature = "actix-web")]
     pub(crate) actix_client_address: crate::actix_web::ClientAddress,

@@ -27,6 +27,7 @@ mod changes;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod credentials;
 /// Long pages: how it is built and why, and when keys are the right thing.
 pub mod docs {
     #[doc = include_str!("docs/design.md")]
@@ -35,6 +36,7 @@ pub mod docs {
     pub mod keys_or_oauth {}
 }
 mod environment;
+mod gate;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod guard;
 mod key;
@@ -58,11 +60,11 @@ pub mod tower;
 #[cfg(feature = "utoipa")]
 pub mod utoipa;
 
-pub use answer::{Credentials, CredentialsError};
 pub use authenticate::{Attempt, Authenticator, Verified};
 pub use builder::{BuildError, Builder};
 pub use callers_page::CallersPage;
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
+pub use credentials::{Credentials, CredentialsError};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub use guard::{Authorized, Guard};
 pub use ipnet::IpNet;

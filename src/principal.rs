@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::clock::Timestamp;
+use crate::gate::Gate;
 use crate::key::{KeyId, Prefix};
 use crate::record::{KeyRecord, RateLimit};
 use crate::refusal::Rejection;
@@ -34,7 +35,7 @@ pub(crate) struct Secret {
 
 /// What all principals of one key share.
 pub(crate) struct Identity {
-    pub(crate) gate: GateId,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) key_id: KeyId,
     pub(crate) environment: Prefix,
     pub(crate) name: Box<str>,
@@ -52,20 +53,8 @@ pub(crate) struct Restrictions {
     pub(crate) rate_limit: Option<RateLimit>,
 }
 
-/// Tells the gates of one process apart, so that none trusts another's principals.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct GateId(u64);
-
-impl GateId {
-    pub(crate) fn new() -> Self {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
 impl Identity {
-    pub(crate) fn new(gate: GateId, environment: Prefix, record: KeyRecord) -> Self {
+    pub(crate) fn new(gate: Arc<Gate>, environment: Prefix, record: KeyRecord) -> Self {
         Self {
             gate,
             environment,
@@ -120,8 +109,9 @@ impl Principal {
         self.secret
     }
 
-    pub(crate) fn is_of(&self, gate: GateId) -> bool {
-        self.identity.gate == gate
+    /// The gate that has verified it.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.identity.gate
     }
 
     /// The key that was presented.

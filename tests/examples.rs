@@ -25,20 +25,20 @@ fn start(name: &str, last: &str) -> (Example, Vec<String>) {
         program.exists(),
         "build it first: cargo build --all-features --example {name}"
     );
-    let mut child = Command::new(program)
+    let child = Command::new(program)
         .env("KEYGATE_BIND", "127.0.0.1:0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        .spawn();
+    let mut example = Example(child.unwrap());
+    let lines = BufReader::new(example.0.stdout.take().unwrap()).lines();
     let mut printed = Vec::new();
     for line in lines.map(Result::unwrap) {
         let is_last = line.contains(last);
         printed.push(line);
         if is_last {
-            return (Example(child), printed);
+            return (example, printed);
         }
     }
     panic!("{name} ended: {printed:?}");

@@ -30,7 +30,7 @@ impl<R: Requirement + 'static> FromRequest for Authorized<R> {
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let extensions = request.extensions();
-        let authorized = Self::judge(extensions.get(), extensions.get());
+        let authorized = Self::judge(extensions.get());
         ready(authorized.map_err(NotExtracted))
     }
 }

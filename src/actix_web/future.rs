@@ -8,7 +8,7 @@ use ::actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use ::actix_web::{Error, HttpResponse};
 use pin_project_lite::pin_project;
 
-use super::guarded::{Gate, Passed};
+use super::guarded::{ActixGuard, Passed};
 use crate::guard::Decision;
 use crate::refusal::Refusal;
 
@@ -18,7 +18,7 @@ pin_project! {
     where
         S: Service<ServiceRequest>,
     {
-        gate: Rc<Gate>,
+        guard: Rc<ActixGuard>,
         #[pin]
         state: State<S>,
     }
@@ -42,25 +42,29 @@ where
     S: Service<ServiceRequest>,
 {
     pub(super) fn asking(
-        gate: Rc<Gate>,
+        guard: Rc<ActixGuard>,
         decision: Decision,
         request: ServiceRequest,
         service: Rc<S>,
     ) -> Self {
         let call = Some((service, request));
         let state = State::Asking { decision, call };
-        Self { gate, state }
+        Self { guard, state }
     }
 
-    pub(super) fn calling(gate: Rc<Gate>, response: S::Future, passed: Passed) -> Self {
+    pub(super) fn calling(guard: Rc<ActixGuard>, response: S::Future, passed: Passed) -> Self {
         let state = State::Calling { response, passed };
-        Self { gate, state }
+        Self { guard, state }
     }
 
-    pub(super) fn refused(gate: Rc<Gate>, refusal: Refusal, request: ServiceRequest) -> Self {
+    pub(super) fn refused(
+        guard: Rc<ActixGuard>,
+        refusal: Refusal,
+        request: ServiceRequest,
+    ) -> Self {
         let request = Some(request);
         let state = State::Refused { refusal, request };
-        Self { gate, state }
+        Self { guard, state }
     }
 }
 
@@ -82,7 +86,7 @@ where
                     };
                     match decided {
                         Ok(principal) => {
-                            this.gate.admit(&mut request, principal);
+                            this.guard.admit(&mut request, principal);
                             State::Calling {
                                 response: service.call(request),
                                 passed: Passed::WithKey,
@@ -95,20 +99,20 @@ where
                     }
                 }
                 StateProjection::Calling { response, passed } => {
-                    let (gate, passed) = (this.gate, *passed);
+                    let (guard, passed) = (this.guard, *passed);
                     return Poll::Ready(match ready!(response.poll(context)) {
                         Ok(mut response) => {
-                            gate.mark(passed, response.headers_mut());
+                            guard.mark(passed, response.headers_mut());
                             Ok(response.map_into_left_body())
                         }
-                        Err(error) => Err(marked(error, Rc::clone(gate), passed)),
+                        Err(error) => Err(marked(error, Rc::clone(guard), passed)),
                     });
                 }
                 StateProjection::Refused { refusal, request } => {
                     let Some(request) = request.take() else {
                         return Poll::Pending;
                     };
-                    let answer = this.gate.guard().answers().refuse(refusal);
+                    let answer = this.guard.answers().refuse(refusal);
                     let response = request.into_response(HttpResponse::from(answer));
                     return Poll::Ready(Ok(response.map_into_right_body()));
                 }
@@ -119,9 +123,9 @@ where
 }
 
 /// The error as it is, whose response will be marked as every other.
-fn marked(mut error: Error, gate: Rc<Gate>, passed: Passed) -> Error {
+fn marked(mut error: Error, guard: Rc<ActixGuard>, passed: Passed) -> Error {
     error.add_response_mapper(move |mut response| {
-        gate.mark(passed, response.headers_mut());
+        guard.mark(passed, response.headers_mut());
         response
     });
     error

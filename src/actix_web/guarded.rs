@@ -1,6 +1,5 @@
 use std::future::{Ready, ready};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ::actix_web::body::EitherBody;
@@ -9,7 +8,8 @@ use ::actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValu
 use ::actix_web::{Error, HttpMessage};
 
 use super::GuardFuture;
-use crate::guard::{Gatekeeper, Guard, Incoming, Verdict};
+use crate::answer::Answers;
+use crate::guard::{Guard, Incoming, Verdict};
 use crate::principal::Principal;
 
 impl<S, B> Transform<S, ServiceRequest> for Guard
@@ -24,7 +24,7 @@ where
 
     fn new_transform(&self, inner: S) -> Self::Future {
         ready(Ok(Guarded {
-            gate: Rc::new(Gate::new(self.clone())),
+            guard: Rc::new(ActixGuard::new(self.clone())),
             inner: Rc::new(inner),
         }))
     }
@@ -33,13 +33,13 @@ where
 /// A service behind a [`Guard`].
 #[derive(Debug)]
 pub struct Guarded<S> {
-    gate: Rc<Gate>,
+    guard: Rc<ActixGuard>,
     inner: Rc<S>,
 }
 
 /// A guard, and what it writes into requests and responses.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct ActixGuard {
     guard: Guard,
     carriers: Vec<HeaderName>,
     vary: HeaderValue,
@@ -56,7 +56,7 @@ pub(super) enum Passed {
     Nameless,
 }
 
-impl Gate {
+impl ActixGuard {
     fn new(guard: Guard) -> Self {
         let names = guard.answers().header_names();
         Self {
@@ -96,9 +96,7 @@ impl Gate {
                 value.set_sensitive(true);
             }
         }
-        let gatekeeper = Gatekeeper(Arc::clone(self.guard.answers()));
         let mut extensions = request.extensions_mut();
-        extensions.insert(gatekeeper);
         extensions.insert(principal);
     }
 
@@ -116,8 +114,8 @@ impl Gate {
         headers.append(VARY, self.vary.clone());
     }
 
-    pub(super) fn guard(&self) -> &Guard {
-        &self.guard
+    pub(super) fn answers(&self) -> &Answers {
+        self.guard.answers()
     }
 }
 
@@ -134,19 +132,19 @@ where
     }
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        let gate = Rc::clone(&self.gate);
-        let passed = match gate.decide(&request) {
+        let guard = Rc::clone(&self.guard);
+        let passed = match guard.decide(&request) {
             Verdict::Pass => Passed::Before,
             Verdict::PassNameless => Passed::Nameless,
             Verdict::Admit(principal) => {
-                gate.admit(&mut request, principal);
+                guard.admit(&mut request, principal);
                 Passed::WithKey
             }
-            Verdict::Refuse(refusal) => return GuardFuture::refused(gate, refusal, request),
+            Verdict::Refuse(refusal) => return GuardFuture::refused(guard, refusal, request),
             Verdict::Ask(decision) => {
-                return GuardFuture::asking(gate, decision, request, Rc::clone(&self.inner));
+                return GuardFuture::asking(guard, decision, request, Rc::clone(&self.inner));
             }
         };
-        GuardFuture::calling(gate, self.inner.call(request), passed)
+        GuardFuture::calling(guard, self.inner.call(request), passed)
     }
 }

@@ -3,13 +3,12 @@
 //! The middleware of this crate is built on this, and so can be a middleware for any other
 //! framework: [`Answers::extract`] finds the one credential, [`Answers::refuse`] says no.
 
-mod credentials;
+mod extract;
 mod grpc;
 mod problem;
 mod table;
 
-pub(crate) use credentials::Way;
-pub use credentials::{Credentials, CredentialsError, Extracted};
+pub use extract::Extracted;
 pub use grpc::GrpcAnswer;
 pub(crate) use grpc::name as grpc_name;
 #[cfg(feature = "utoipa")]
@@ -17,21 +16,20 @@ pub(crate) use problem::CODES;
 pub(crate) use problem::{phrase, title};
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::key::Prefix;
+use crate::credentials::Credentials;
+use crate::gate::Gate;
 use crate::manage::ManageError;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::principal::Principal;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::refusal::Error;
 use crate::refusal::{Refusal, Rejection};
 
-/// How this service asks for keys and refuses requests.
+/// How a gate asks for keys and refuses requests. Cloning it is cheap.
 #[derive(Clone, Debug)]
-pub struct Answers {
-    realm: String,
-    credentials: Credentials,
-    /// Where the page for callers stands, whose sections are the types of problems.
-    page: Option<String>,
-}
+pub struct Answers(Arc<Gate>);
 
 /// A complete HTTP answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,22 +44,14 @@ pub struct Answer {
 }
 
 impl Answers {
-    pub(crate) fn new(realm: String, credentials: Credentials) -> Self {
-        Self {
-            realm,
-            credentials,
-            page: None,
-        }
+    pub(crate) fn new(gate: Arc<Gate>) -> Self {
+        Self(gate)
     }
 
-    pub(crate) fn with_page(self, page: Option<String>) -> Self {
-        Self { page, ..self }
-    }
-
-    /// Those of a gate of which only the environment is known.
+    /// Those of the gate that has verified `principal`.
     #[cfg(any(feature = "tower", feature = "actix-web"))]
-    pub(crate) fn for_environment(prefix: &Prefix) -> Self {
-        Self::new(default_realm(prefix), Credentials::new())
+    pub(crate) fn of(principal: &Principal) -> Self {
+        Self(Arc::clone(principal.gate()))
     }
 
     /// The one credential of a request.
@@ -79,7 +69,7 @@ impl Answers {
         query: Option<&str>,
         is_key: impl Fn(&str) -> bool,
     ) -> Result<Extracted<'a>, Rejection> {
-        self.credentials.extract(headers, query, is_key)
+        self.0.credentials.extract(headers, query, is_key)
     }
 
     /// The answer to a request that is not let through.
@@ -89,29 +79,29 @@ impl Answers {
 
     /// The answer to a gRPC request that is not let through.
     pub fn refuse_grpc(&self, refusal: &Refusal) -> GrpcAnswer {
-        self.row(refusal).into_grpc(&self.realm)
+        self.row(refusal).into_grpc(&self.0.realm)
     }
 
     pub(crate) fn credentials(&self) -> &Credentials {
-        &self.credentials
+        &self.0.credentials
     }
 
     pub(crate) fn page(&self) -> Option<&str> {
-        self.page.as_deref()
+        self.0.page.as_deref()
     }
 
     pub(crate) fn realm(&self) -> &str {
-        &self.realm
+        &self.0.realm
     }
 
     fn row(&self, refusal: &Refusal) -> table::Row {
-        table::of_refusal(refusal, &self.credentials.how_to_send())
+        table::of_refusal(refusal, &self.0.credentials.how_to_send())
     }
 
     /// The names of all header fields that may carry a key: what answers to callers vary by, and
     /// what is kept out of logs.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
-        self.credentials.header_names()
+        self.0.credentials.header_names()
     }
 }
 
@@ -153,23 +143,4 @@ impl From<&ManageError> for GrpcAnswer {
     fn from(error: &ManageError) -> Self {
         table::of_manage_error(error).into_grpc(NO_REALM)
     }
-}
-
-/// Whether `page` can stand before a fragment in a URI, and in HTML and JSON as it is.
-pub(crate) fn is_page(page: &str) -> bool {
-    let of_uri = |c: u8| c.is_ascii_alphanumeric() || b"-._~:/?[]@!$()*+,;=%".contains(&c);
-    !page.is_empty() && page.bytes().all(of_uri)
-}
-
-/// Whether `realm` can stand in a quoted string as it is.
-pub(crate) fn is_realm(realm: &str) -> bool {
-    !realm.is_empty()
-        && realm
-            .bytes()
-            .all(|c| matches!(c, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e))
-}
-
-/// The realm of a service that names none.
-pub(crate) fn default_realm(prefix: &Prefix) -> String {
-    prefix.to_string()
 }

@@ -274,7 +274,7 @@ impl Row {
         if let Some(seconds) = self.retry_after {
             headers.push(("retry-after", seconds.to_string()));
         }
-        let page = answers.and_then(|answers| answers.page.as_deref());
+        let page = answers.and_then(|answers| answers.page());
         let problem = Problem::new(self.status, self.code, &self.detail, page)
             .with_scopes(&self.required_scopes, &self.missing_scopes);
         Answer {
@@ -306,8 +306,8 @@ impl Row {
 
 impl Challenge {
     fn render(&self, answers: &Answers) -> Option<String> {
-        let scheme = answers.credentials.challenge_scheme();
-        let mut text = format!("{scheme} realm=\"{}\"", answers.realm);
+        let scheme = answers.credentials().challenge_scheme();
+        let mut text = format!("{scheme} realm=\"{}\"", answers.realm());
         match self {
             Self::None => return None,
             Self::Bare => {}
@@ -332,8 +332,11 @@ impl Challenge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::Credentials;
+    use std::sync::Arc;
+
     use crate::answer::problem::CODES;
+    use crate::credentials::Credentials;
+    use crate::gate::Gate;
     use crate::key::{KeyId, RandomError};
     use crate::mac::PepperId;
     use crate::manage::Conflict;
@@ -341,7 +344,11 @@ mod tests {
     use crate::store::{StoreError, StoreErrorKind};
 
     fn answers() -> Answers {
-        Answers::new("R".into(), Credentials::new())
+        Answers::new(Arc::new(Gate {
+            realm: "R".into(),
+            credentials: Credentials::new(),
+            page: None,
+        }))
     }
 
     fn id() -> KeyId {

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use crate::changes::Generation;
 use crate::clock::Now;
 use crate::environment::EnvironmentIndex;
+use crate::gate::Gate;
 use crate::key::Prefix;
 use crate::mac::Proofs;
-use crate::principal::{GateId, Identity};
+use crate::principal::Identity;
 use crate::record::KeyRecord;
 
 /// As of when something was read: both parts are taken before the store is asked.
@@ -29,7 +30,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(
         stamp: Stamp,
-        gate: GateId,
+        gate: Arc<Gate>,
         environment: EnvironmentIndex,
         prefix: Prefix,
         record: KeyRecord,

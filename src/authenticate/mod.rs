@@ -26,9 +26,10 @@ use std::sync::Arc;
 use crate::changes::{Changes, FRESH_FOR, RECENT};
 use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
+use crate::gate::Gate;
 use crate::key::{KeyId, PresentedKey};
 use crate::mac::{Match, PepperRing, Proofs};
-use crate::principal::{GateId, Principal, Secret};
+use crate::principal::{Principal, Secret};
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::store::{KeyStore, StoreError, StoreErrorKind, get_checked};
 use cache::Cache;
@@ -62,7 +63,7 @@ pub struct Authenticator {
 }
 
 struct Shared {
-    gate: GateId,
+    gate: Arc<Gate>,
     environments: Environments,
     peppers: Arc<PepperRing>,
     /// Stands in for the proofs of keys that do not exist.
@@ -103,7 +104,9 @@ impl Authenticator {
     /// A lookup that is too old for what it would decide is made once more, and no oftener.
     const LOOKUPS: usize = 2;
 
+    #[expect(clippy::too_many_arguments, reason = "only the builder calls it")]
     pub(crate) fn new(
+        gate: Arc<Gate>,
         environments: Environments,
         peppers: Arc<PepperRing>,
         decoy: Proofs,
@@ -114,7 +117,7 @@ impl Authenticator {
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
-                gate: GateId::new(),
+                gate,
                 environments,
                 peppers,
                 decoy,
@@ -131,7 +134,7 @@ impl Authenticator {
 
     /// Whether `principal` was verified by this authenticator or a clone of it.
     pub fn vouches_for(&self, principal: &Principal) -> bool {
-        principal.is_of(self.shared.gate)
+        Arc::ptr_eq(principal.gate(), &self.shared.gate)
     }
 
     /// Whether `text` ends with a well-formed key of a declared prefix, whether it opens or not.
@@ -349,7 +352,13 @@ impl Shared {
         let entry = record.and_then(|record| {
             let environment = self.environments.index_of(&record.prefix)?;
             let prefix = self.environments.prefix(environment).clone();
-            Some(Entry::new(stamp, self.gate, environment, prefix, record))
+            Some(Entry::new(
+                stamp,
+                Arc::clone(&self.gate),
+                environment,
+                prefix,
+                record,
+            ))
         });
         Ok(match entry {
             Some(entry) => {

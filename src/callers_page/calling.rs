@@ -1,6 +1,6 @@
 use super::document::{Document, Text};
 use super::facts::{Facts, PLACEHOLDER};
-use crate::answer::Way;
+use crate::credentials::Way;
 use crate::key::{CHECKSUM_LEN, ID_LEN, SECRET_LEN, TAIL_LEN};
 
 /// From the key in hand to the first call.

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::CallersPage;
 use super::document::{Text, one_line};
-use crate::answer::{Answers, Credentials, Way};
+use crate::answer::Answers;
+use crate::credentials::{Credentials, Way};
 use crate::environment::Environments;
 use crate::key::Prefix;
 use crate::manage::Policy;

@@ -1,7 +1,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
 
 #[cfg(feature = "tonic")]
 use crate::answer::GrpcAnswer;
@@ -37,11 +36,6 @@ pub struct Authorized<R> {
     requirement: PhantomData<fn() -> R>,
 }
 
-/// How the gate that has verified a request's key answers, for those who ask for more later on. It
-/// is kept with the request, beside the principal.
-#[derive(Clone)]
-pub(crate) struct Gatekeeper(pub(crate) Arc<Answers>);
-
 impl<R: Requirement> Authorized<R> {
     /// The caller of a request with these extensions, for handlers outside of a framework.
     ///
@@ -49,14 +43,11 @@ impl<R: Requirement> Authorized<R> {
     /// The answer to a caller that lacks a scope, or 500 where no guard has verified a key.
     #[cfg(feature = "tower")]
     pub fn of(extensions: &::http::Extensions) -> Result<Self, Answer> {
-        Ok(Self::judge(extensions.get(), extensions.get())?)
+        Ok(Self::judge(extensions.get())?)
     }
 
     /// Judges the principal that a guard has left with the request.
-    pub(crate) fn judge(
-        principal: Option<&Principal>,
-        gatekeeper: Option<&Gatekeeper>,
-    ) -> Result<Self, Denied> {
+    pub(crate) fn judge(principal: Option<&Principal>) -> Result<Self, Denied> {
         let principal = verified(principal)?.clone();
         match principal.authorize_for::<R>() {
             Ok(()) => Ok(Self {
@@ -66,10 +57,7 @@ impl<R: Requirement> Authorized<R> {
             Err(rejection) => Err(Denied {
                 refusal: rejection.into(),
                 key_id: Some(*principal.key_id()),
-                answers: Some(match gatekeeper {
-                    Some(Gatekeeper(answers)) => Arc::clone(answers),
-                    None => Arc::new(Answers::for_environment(principal.environment())),
-                }),
+                answers: Some(Answers::of(&principal)),
             }),
         }
     }
@@ -91,7 +79,7 @@ pub(crate) struct Denied {
     refusal: Refusal,
     key_id: Option<KeyId>,
     /// Those of the gate that has verified the key, if any has.
-    answers: Option<Arc<Answers>>,
+    answers: Option<Answers>,
 }
 
 impl Denied {

@@ -7,7 +7,6 @@ mod demand;
 mod methods;
 
 pub use authorized::Authorized;
-pub(crate) use authorized::Gatekeeper;
 pub(crate) use demand::{Access, Demand};
 #[cfg(feature = "tonic")]
 pub use methods::MethodRules;
@@ -134,7 +133,7 @@ impl Guard {
         self.shared.demand.of(path).ok()
     }
 
-    pub(crate) fn answers(&self) -> &Arc<Answers> {
+    pub(crate) fn answers(&self) -> &Answers {
         &self.shared.keys.answers
     }
 

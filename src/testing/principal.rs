@@ -3,8 +3,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::credentials::Credentials;
+use crate::gate::{Gate, default_realm};
 use crate::key::{KeyId, Prefix};
-use crate::principal::{GateId, Identity, Principal, Secret};
+use crate::principal::{Identity, Principal, Secret};
 use crate::scope::ScopeSet;
 
 /// Begins a principal that no gate has verified, to call a handler with.
@@ -111,8 +113,13 @@ impl TestPrincipal {
     #[expect(clippy::expect_used, reason = "a test that is wrong fails")]
     pub fn build(self) -> Principal {
         let environment: Prefix = self.environment.parse().expect("an environment");
+        let gate = Gate {
+            realm: default_realm(&environment),
+            credentials: Credentials::new(),
+            page: None,
+        };
         let identity = Identity {
-            gate: GateId::new(),
+            gate: Arc::new(gate),
             key_id: KeyId::generate().expect("random bytes"),
             environment,
             name: self.name.into(),

@@ -49,7 +49,7 @@ impl<T> RequestExt for Request<T> {
 
     fn authorized<R: Requirement>(&self) -> Result<Authorized<R>, Status> {
         let extensions = self.extensions();
-        Ok(Authorized::judge(extensions.get(), extensions.get())?)
+        Ok(Authorized::judge(extensions.get())?)
     }
 }
 

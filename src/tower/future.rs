@@ -6,7 +6,7 @@ use ::http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::layer::{Gate, Passed};
+use super::layer::{HttpGuard, Passed};
 use super::{AnswerBody, Reply};
 use crate::guard::Decision;
 use crate::refusal::Refusal;
@@ -17,7 +17,7 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
-        gate: Arc<Gate>,
+        guard: Arc<HttpGuard>,
         reply: Reply,
         #[pin]
         state: State<S, ReqBody>,
@@ -42,7 +42,7 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(super) fn asking(
-        gate: Arc<Gate>,
+        guard: Arc<HttpGuard>,
         reply: Reply,
         decision: Decision,
         request: Request<ReqBody>,
@@ -50,22 +50,34 @@ where
     ) -> Self {
         let call = Some((service, request));
         let state = State::Asking { decision, call };
-        Self { gate, reply, state }
+        Self {
+            guard,
+            reply,
+            state,
+        }
     }
 
     pub(super) fn calling(
-        gate: Arc<Gate>,
+        guard: Arc<HttpGuard>,
         reply: Reply,
         response: S::Future,
         passed: Passed,
     ) -> Self {
         let state = State::Calling { response, passed };
-        Self { gate, reply, state }
+        Self {
+            guard,
+            reply,
+            state,
+        }
     }
 
-    pub(super) fn refused(gate: Arc<Gate>, reply: Reply, refusal: Refusal) -> Self {
+    pub(super) fn refused(guard: Arc<HttpGuard>, reply: Reply, refusal: Refusal) -> Self {
         let state = State::Refused { refusal };
-        Self { gate, reply, state }
+        Self {
+            guard,
+            reply,
+            state,
+        }
     }
 }
 
@@ -83,7 +95,7 @@ where
                 StateProjection::Asking { decision, call } => {
                     match (ready!(decision.as_mut().poll(context)), call.take()) {
                         (Ok(principal), Some((mut service, mut request))) => {
-                            this.gate.admit(&mut request, principal);
+                            this.guard.admit(&mut request, principal);
                             State::Calling {
                                 response: service.call(request),
                                 passed: Passed::WithKey,
@@ -96,11 +108,11 @@ where
                 }
                 StateProjection::Calling { response, passed } => {
                     let mut response = ready!(response.poll(context))?;
-                    this.gate.mark(*passed, response.headers_mut());
+                    this.guard.mark(*passed, response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Refused { refusal } => {
-                    let answers = this.gate.guard().answers();
+                    let answers = this.guard.answers();
                     return Poll::Ready(Ok(this.reply.refuse(answers, refusal)));
                 }
             };

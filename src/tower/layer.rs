@@ -8,7 +8,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{AnswerBody, GuardFuture, Reply};
-use crate::guard::{Gatekeeper, Guard, Incoming, Verdict};
+use crate::answer::Answers;
+use crate::guard::{Guard, Incoming, Verdict};
 use crate::principal::Principal;
 
 impl<S> Layer<S> for Guard {
@@ -16,7 +17,7 @@ impl<S> Layer<S> for Guard {
 
     fn layer(&self, inner: S) -> Guarded<S> {
         Guarded {
-            gate: Arc::new(Gate::new(self.clone())),
+            guard: Arc::new(HttpGuard::new(self.clone())),
             inner,
         }
     }
@@ -25,13 +26,13 @@ impl<S> Layer<S> for Guard {
 /// A service behind a [`Guard`].
 #[derive(Clone, Debug)]
 pub struct Guarded<S> {
-    gate: Arc<Gate>,
+    guard: Arc<HttpGuard>,
     inner: S,
 }
 
 /// A guard, and what it writes into requests and responses.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct HttpGuard {
     guard: Guard,
     carriers: Vec<HeaderName>,
     vary: HeaderValue,
@@ -48,7 +49,7 @@ pub(super) enum Passed {
     Nameless,
 }
 
-impl Gate {
+impl HttpGuard {
     fn new(guard: Guard) -> Self {
         let names = guard.answers().header_names();
         Self {
@@ -86,8 +87,6 @@ impl Gate {
                 value.set_sensitive(true);
             }
         }
-        let gatekeeper = Gatekeeper(Arc::clone(self.guard.answers()));
-        request.extensions_mut().insert(gatekeeper);
         request.extensions_mut().insert(principal);
     }
 
@@ -104,8 +103,8 @@ impl Gate {
         headers.append(VARY, self.vary.clone());
     }
 
-    pub(super) fn guard(&self) -> &Guard {
-        &self.guard
+    pub(super) fn answers(&self) -> &Answers {
+        self.guard.answers()
     }
 }
 
@@ -123,23 +122,23 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let gate = Arc::clone(&self.gate);
+        let guard = Arc::clone(&self.guard);
         let reply = Reply::to(&request);
-        let passed = match gate.decide(&mut request) {
+        let passed = match guard.decide(&mut request) {
             Verdict::Pass => Passed::Before,
             Verdict::PassNameless => Passed::Nameless,
             Verdict::Admit(principal) => {
-                gate.admit(&mut request, principal);
+                guard.admit(&mut request, principal);
                 Passed::WithKey
             }
-            Verdict::Refuse(refusal) => return GuardFuture::refused(gate, reply, refusal),
+            Verdict::Refuse(refusal) => return GuardFuture::refused(guard, reply, refusal),
             Verdict::Ask(decision) => {
                 // The clone that was polled ready is the one to call.
                 let fresh = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, fresh);
-                return GuardFuture::asking(gate, reply, decision, request, ready);
+                return GuardFuture::asking(guard, reply, decision, request, ready);
             }
         };
-        GuardFuture::calling(gate, reply, self.inner.call(request), passed)
+        GuardFuture::calling(guard, reply, self.inner.call(request), passed)
     }
 }

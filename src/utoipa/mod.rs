@@ -51,7 +51,7 @@ use ::utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
 };
 
-use crate::answer::Way;
+use crate::credentials::Way;
 use crate::keygate::Keygate;
 
 /// Adds what the operations that a guard [documents](crate::Guard::document) refer to.

@@ -12,8 +12,9 @@ use base64::prelude::BASE64_STANDARD;
 use tower_service::Service;
 
 use super::listing::{Methods, Route};
-use crate::answer::{Answer, Way};
+use crate::answer::Answer;
 use crate::authenticate::{Lost, within};
+use crate::credentials::Way;
 use crate::keygate::Keygate;
 use crate::refusal::Rejection;
 

@@ -1,0 +1,32 @@
+//! What a gate is known by: to its principals, and to those whom it answers.
+
+use crate::credentials::Credentials;
+use crate::key::Prefix;
+
+/// One for each gate that was built. Its principals hold it too, and by that it knows them.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) realm: String,
+    pub(crate) credentials: Credentials,
+    /// Where the page for callers stands, whose sections are the types of problems.
+    pub(crate) page: Option<String>,
+}
+
+/// Whether `page` can stand before a fragment in a URI, and in HTML and JSON as it is.
+pub(crate) fn is_page(page: &str) -> bool {
+    let of_uri = |c: u8| c.is_ascii_alphanumeric() || b"-._~:/?[]@!$()*+,;=%".contains(&c);
+    !page.is_empty() && page.bytes().all(of_uri)
+}
+
+/// Whether `realm` can stand in a quoted string as it is.
+pub(crate) fn is_realm(realm: &str) -> bool {
+    !realm.is_empty()
+        && realm
+            .bytes()
+            .all(|c| matches!(c, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+/// The realm of a service that names none.
+pub(crate) fn default_realm(prefix: &Prefix) -> String {
+    prefix.to_string()
+}
