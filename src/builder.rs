@@ -8,6 +8,8 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::environment::Environments;
 use crate::gate::{Gate, default_realm, is_page, is_realm};
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::guard::{ClientAddress, ClientAddresses};
 use crate::key::{KeyId, Prefix, PrefixError, RandomError, Secret};
 use crate::keygate::Keygate;
 use crate::mac::{Pepper, PepperId, PepperRing, Proof, Proofs};
@@ -31,10 +33,8 @@ pub struct Builder {
     page: Option<String>,
     credentials: Credentials,
     catalogue: Option<Catalogue>,
-    #[cfg(feature = "actix-web")]
-    actix_client_address: crate::actix_web::ClientAddress,
-    #[cfg(feature = "tower")]
-    client_address: crate::tower::ClientAddress,
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    addresses: ClientAddresses,
 }
 
 impl Builder {
@@ -56,10 +56,8 @@ impl Builder {
             page: None,
             credentials: Credentials::new(),
             catalogue: None,
-            #[cfg(feature = "actix-web")]
-            actix_client_address: Default::default(),
-            #[cfg(feature = "tower")]
-            client_address: Default::default(),
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            addresses: Default::default(),
         }
     }
 
@@ -162,7 +160,7 @@ impl Builder {
     where
         F: Fn(&::http::Extensions) -> Option<std::net::IpAddr> + Send + Sync + 'static,
     {
-        self.client_address = crate::tower::ClientAddress::new(source);
+        self.addresses.http = ClientAddress::new(source);
         self
     }
 
@@ -185,7 +183,7 @@ impl Builder {
             + Sync
             + 'static,
     {
-        self.actix_client_address = crate::actix_web::ClientAddress::new(source);
+        self.addresses.actix = ClientAddress::new(source);
         self
     }
 
@@ -220,6 +218,7 @@ impl Builder {
             realm,
             credentials: self.credentials,
             page: self.page,
+            catalogue: self.catalogue,
         });
         let changes = Arc::new(Changes::new());
         Ok(Keygate {
@@ -244,10 +243,8 @@ impl Builder {
             ),
             answers: Answers::new(gate),
             catalogue: self.catalogue,
-            #[cfg(feature = "actix-web")]
-            actix_client_address: self.actix_client_address,
-            #[cfg(feature = "tower")]
-            client_address: self.client_address,
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            addresses: self.addresses,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::credentials::Credentials;
 use crate::key::Prefix;
+use crate::scope::Catalogue;
 
 /// One for each gate that was built. Its principals hold it too, and by that it knows them.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub(crate) struct Gate {
     pub(crate) credentials: Credentials,
     /// Where the page for callers stands, whose sections are the types of problems.
     pub(crate) page: Option<String>,
+    /// The scopes that the service declares, if it does.
+    pub(crate) catalogue: Option<Catalogue>,
 }
 
 /// Whether `page` can stand before a fragment in a URI, and in HTML and JSON as it is.

@@ -5,6 +5,11 @@ use crate::authenticate::Authenticator;
 use crate::builder::Builder;
 use crate::manage::KeyManager;
 use crate::scope::Catalogue;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::{
+    guard::{Access, ClientAddresses, Demand, Guard},
+    scope::{IntoRule, Rule},
+};
 
 /// Everything a service needs: it verifies keys, manages them, and guards routes.
 ///
@@ -31,10 +36,8 @@ pub struct Keygate {
     pub(crate) manager: KeyManager,
     pub(crate) answers: Answers,
     pub(crate) catalogue: Option<Catalogue>,
-    #[cfg(feature = "actix-web")]
-    pub(crate) actix_client_address: crate::actix_web::ClientAddress,
-    #[cfg(feature = "tower")]
-    pub(crate) client_address: crate::tower::ClientAddress,
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) addresses: ClientAddresses,
 }
 
 impl Keygate {
@@ -61,6 +64,77 @@ impl Keygate {
     /// The scopes that the service declares, if it does.
     pub fn catalogue(&self) -> Option<Catalogue> {
         self.catalogue
+    }
+}
+
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+impl Keygate {
+    /// A guard that lets a request through if its key is valid and satisfies `rule`.
+    ///
+    /// ```
+    /// # fn app(keys: keygate::Keygate) -> axum::Router {
+    /// # use axum::{Router, routing::get};
+    /// # async fn list() {}
+    /// Router::new().route("/orders", get(list).layer(keys.require("orders:read")))
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When the service starts: for a literal that is not a concrete scope, and for a scope that is
+    /// not in the [catalogue](crate::Builder::scopes), if there is one.
+    #[track_caller]
+    pub fn require(&self, rule: impl IntoRule) -> Guard {
+        let access = Access::Scopes(self.declared(rule));
+        self.guard(Demand::Always(access))
+    }
+
+    /// A guard that lets a request through if its key is valid, whatever its scopes.
+    pub fn authenticate(&self) -> Guard {
+        self.guard(Demand::Always(Access::Key))
+    }
+
+    /// A guard that also lets requests without a key through: they have no principal. A request
+    /// with a key that does not open is refused all the same.
+    pub fn authenticate_optional(&self) -> Guard {
+        self.guard(Demand::Always(Access::KeyIfAny))
+    }
+
+    /// The rule, which keys of this service can satisfy.
+    #[track_caller]
+    #[expect(
+        clippy::panic,
+        reason = "a wrong rule is a mistake in the host's source"
+    )]
+    fn declared(&self, rule: impl IntoRule) -> Rule {
+        let rule = rule.into_rule();
+        if let Some(Err(undeclared)) = self.catalogue.map(|catalogue| catalogue.check(&rule)) {
+            panic!("{undeclared}");
+        }
+        rule
+    }
+
+    /// A guard that asks of the callers of each gRPC method what `rules` say, and denies all other
+    /// methods. See `keygate::tonic`.
+    ///
+    /// # Panics
+    /// When the service starts: for a scope that is not in the [catalogue](crate::Builder::scopes),
+    /// if there is one.
+    #[cfg(feature = "tonic")]
+    #[track_caller]
+    pub fn require_by_method(&self, rules: crate::tonic::MethodRules) -> Guard {
+        for rule in rules.rules() {
+            self.declared(rule.clone());
+        }
+        self.guard(Demand::ByMethod(rules))
+    }
+
+    fn guard(&self, demand: Demand) -> Guard {
+        Guard::new(
+            self.authenticator.clone(),
+            self.answers.clone(),
+            self.addresses.clone(),
+            demand,
+        )
     }
 }
 

@@ -10,9 +10,12 @@ use crate::gate::Gate;
 use crate::key::{KeyId, Prefix};
 use crate::record::{KeyRecord, RateLimit};
 use crate::refusal::Rejection;
-#[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::scope::{IntoRule, Requirement};
 use crate::scope::{Rule, ScopeSet};
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::{
+    refusal::{Error, Refusal},
+    scope::{DeclaredScope, IntoRule, Requirement},
+};
 
 /// Who is calling. It is cheap to clone and holds nothing secret, not even a MAC.
 ///
@@ -169,16 +172,20 @@ impl Principal {
             .map_err(Rejection::ScopeInsufficient)
     }
 
-    /// Whether the key may do all that `R` asks for.
+    /// Whether the key may do all that `R` asks for, of which the catalogue must know.
     #[cfg(any(feature = "tower", feature = "actix-web"))]
-    pub(crate) fn authorize_for<R: Requirement>(&self) -> Result<(), Rejection> {
-        if R::SCOPES
-            .iter()
-            .all(|scope| self.scopes().covers(scope.name()))
-        {
+    pub(crate) fn authorize_for<R: Requirement>(&self) -> Result<(), Refusal> {
+        if let Some(catalogue) = self.gate().catalogue {
+            let unknown = |scope: &&DeclaredScope| !catalogue.scopes().contains(scope);
+            if let Some(scope) = R::SCOPES.iter().find(unknown) {
+                return Err(Error::Undeclared(scope.name()).into());
+            }
+        }
+        let has = |scope: &DeclaredScope| self.scopes().covers(scope.name());
+        if R::SCOPES.iter().all(has) {
             return Ok(());
         }
-        self.authorize(&Rule::all(R::SCOPES).into_rule())
+        Ok(self.authorize(&Rule::all(R::SCOPES).into_rule())?)
     }
 }
 

@@ -84,6 +84,11 @@ pub enum Error {
         /// How long the answer was waited for.
         within: Duration,
     },
+    /// A handler asks for a scope that is not in the catalogue of the gate.
+    #[error(
+        "a handler asks for the scope {0}, which is not in the catalogue of the gate before it: declare it by the same keygate::scopes!"
+    )]
+    Undeclared(&'static str),
     /// A handler asks for the principal and no guard stands before it.
     #[error(
         "a handler asks who is calling, and no keygate layer guards its route: add keys.require(..) or keys.authenticate()"
@@ -117,7 +122,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Rejected(rejection) => rejection.code(),
-            Self::Failed(Error::Unguarded) => "internal",
+            Self::Failed(Error::Unguarded | Error::Undeclared(_)) => "internal",
             Self::Failed(_) => "store_unavailable",
         }
     }

@@ -8,7 +8,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use keygate::{Keygate, MemoryStore, NewKey, Pepper, Principal};
+use keygate::{
+    Keygate, ManageError, MemoryStore, NewKey, Pepper, Principal, StoreError, StoreErrorKind,
+};
 use tower::ServiceExt;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -32,6 +34,10 @@ impl Log {
     }
 }
 
+fn store_failure() -> ManageError {
+    StoreError::new(StoreErrorKind::Unavailable, "disk failure").into()
+}
+
 async fn owner(caller: Principal) -> String {
     caller.owner().to_owned()
 }
@@ -51,8 +57,13 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
     let issued = keys.manager().issue(NewKey::for_owner("org_42")).await;
     let issued = issued.unwrap();
     let (key, id) = (issued.key.expose(), issued.info.key_id);
+    let inner = Router::new().route("/inner", get(owner).layer(keys.require("a")));
+    let inner = inner.layer(keys.authenticate());
     let app = Router::new()
         .route("/x", get(owner).layer(keys.require("a")))
+        .route("/any", get(owner).layer(keys.authenticate()))
+        .merge(inner)
+        .route("/manage", get(|| async { Err::<(), _>(store_failure()) }))
         .route("/unguarded", get(owner));
     let call = async |path: &str, key: Option<&str>| {
         let mut request = Request::get(path);
@@ -64,6 +75,24 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
     };
     log.take();
     for _cold_then_cached in 0..2 {
+        assert_eq!(call("/any", Some(key)).await, StatusCode::OK);
+        let lines = log.take();
+        assert!(
+            lines.contains("key accepted") && lines.contains(id.as_str()),
+            "{lines:?}"
+        );
+        assert!(!lines.contains(key));
+    }
+    assert_eq!(call("/inner", Some(key)).await, StatusCode::FORBIDDEN);
+    let lines = log.take();
+    let refused = lines
+        .lines()
+        .find(|line| line.contains("scope_insufficient"))
+        .unwrap();
+    assert!(refused.contains(id.as_str()), "{refused}");
+    assert_eq!(call("/manage", None).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(log.take().contains("disk failure"));
+    for _recent_then_cached in 0..2 {
         assert_eq!(call("/x", Some(key)).await, StatusCode::FORBIDDEN);
         let lines = log.take();
         assert!(
@@ -83,14 +112,13 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
 
 #[cfg(feature = "tonic")]
 fn statuses_of_grpc_leave_failures_of_ours_in_the_log(log: &Log) {
+    use keygate::Conflict;
     use keygate::tonic::RequestExt;
-    use keygate::{Conflict, ManageError, StoreError, StoreErrorKind};
     use tonic::{Request, Status};
 
     Request::new(()).principal().unwrap_err();
     assert!(log.take().contains("no keygate layer guards its route"));
-    let store = StoreError::new(StoreErrorKind::Unavailable, "disk failure");
-    let _ = Status::from(ManageError::from(store));
+    let _ = Status::from(store_failure());
     assert!(log.take().contains("disk failure"));
     let _ = Status::from(ManageError::from(Conflict::Revoked));
     assert_eq!(log.take(), "", "the caller's fault");

@@ -13,25 +13,25 @@ use crate::scope::Requirement;
 
 /// Who is calling, verified by a guard before the handler.
 impl FromRequest for Principal {
-    type Error = NotExtracted;
-    type Future = Ready<Result<Self, NotExtracted>>;
+    type Error = ExtractError;
+    type Future = Ready<Result<Self, ExtractError>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let extensions = request.extensions();
-        let principal = verified(extensions.get()).cloned();
-        ready(principal.map_err(NotExtracted))
+        let principal = verified(extensions.get(), extensions.get()).cloned();
+        ready(principal.map_err(ExtractError))
     }
 }
 
 /// Who is calling, if that caller has the scopes of `R`.
 impl<R: Requirement + 'static> FromRequest for Authorized<R> {
-    type Error = NotExtracted;
-    type Future = Ready<Result<Self, NotExtracted>>;
+    type Error = ExtractError;
+    type Future = Ready<Result<Self, ExtractError>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let extensions = request.extensions();
-        let authorized = Self::judge(extensions.get());
-        ready(authorized.map_err(NotExtracted))
+        let authorized = Self::judge(extensions.get(), extensions.get());
+        ready(authorized.map_err(ExtractError))
     }
 }
 
@@ -39,9 +39,9 @@ impl<R: Requirement + 'static> FromRequest for Authorized<R> {
 /// a scope (403). It is logged when it becomes the response, and not when the handler asks for an
 /// `Option`.
 #[derive(Debug)]
-pub struct NotExtracted(Denied);
+pub struct ExtractError(Denied);
 
-impl ResponseError for NotExtracted {
+impl ResponseError for ExtractError {
     fn status_code(&self) -> StatusCode {
         status_of(&self.0.answer())
     }
@@ -52,10 +52,10 @@ impl ResponseError for NotExtracted {
     }
 }
 
-impl fmt::Display for NotExtracted {
+impl fmt::Display for ExtractError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-impl std::error::Error for NotExtracted {}
+impl std::error::Error for ExtractError {}

@@ -8,8 +8,8 @@ use ::actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use ::actix_web::{Error, HttpResponse};
 use pin_project_lite::pin_project;
 
-use super::guarded::{ActixGuard, Passed};
-use crate::guard::Decision;
+use super::guarded::ActixGuard;
+use crate::guard::{Decision, Passed};
 use crate::refusal::Refusal;
 
 pin_project! {

@@ -9,7 +9,7 @@ use ::actix_web::{Error, HttpMessage};
 
 use super::GuardFuture;
 use crate::answer::Answers;
-use crate::guard::{Guard, Incoming, Verdict};
+use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::principal::Principal;
 
 impl<S, B> Transform<S, ServiceRequest> for Guard
@@ -45,17 +45,6 @@ pub(super) struct ActixGuard {
     vary: HeaderValue,
 }
 
-/// By what a request got through, and so what its response has to say to caches.
-#[derive(Clone, Copy)]
-pub(super) enum Passed {
-    /// An outer guard has verified its key, and sees to the response.
-    Before,
-    /// Its key was verified here.
-    WithKey,
-    /// It has no key and needs none.
-    Nameless,
-}
-
 impl ActixGuard {
     fn new(guard: Guard) -> Self {
         let names = guard.answers().header_names();
@@ -71,7 +60,7 @@ impl ActixGuard {
     }
 
     fn decide(&self, request: &ServiceRequest) -> Verdict {
-        let address = self.guard.keys().actix_client_address.of(request);
+        let address = self.guard.addresses().actix.of(request);
         // A copy, so that the extensions are not borrowed while it is decided.
         let outer = request.extensions().get::<Principal>().cloned();
         let headers = request.headers().iter();
@@ -96,22 +85,19 @@ impl ActixGuard {
                 value.set_sensitive(true);
             }
         }
-        let mut extensions = request.extensions_mut();
-        extensions.insert(principal);
+        request.extensions_mut().insert(principal);
     }
 
-    /// Tells caches whom a response is for.
+    /// Tells caches whom a response is for, if nobody did.
     pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
-        match passed {
-            Passed::Before => return,
-            Passed::Nameless => {}
-            Passed::WithKey if headers.contains_key(CACHE_CONTROL) => {}
-            Passed::WithKey => {
-                let private = HeaderValue::from_static("private, no-cache");
-                headers.insert(CACHE_CONTROL, private);
-            }
+        if let Some(private) = passed.cache_control()
+            && !headers.contains_key(CACHE_CONTROL)
+        {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(private));
         }
-        headers.append(VARY, self.vary.clone());
+        if passed.varies() && !headers.get_all(VARY).any(|vary| *vary == self.vary) {
+            headers.append(VARY, self.vary.clone());
+        }
     }
 
     pub(super) fn answers(&self) -> &Answers {
@@ -134,8 +120,14 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let guard = Rc::clone(&self.guard);
         let passed = match guard.decide(&request) {
-            Verdict::Pass => Passed::Before,
-            Verdict::PassNameless => Passed::Nameless,
+            Verdict::Pass => Passed::WithKey,
+            #[cfg(feature = "tonic")]
+            Verdict::PassOpen => Passed::Open,
+            Verdict::PassNameless => {
+                let nameless = Nameless(guard.answers().clone());
+                request.extensions_mut().insert(nameless);
+                Passed::Nameless
+            }
             Verdict::Admit(principal) => {
                 guard.admit(&mut request, principal);
                 Passed::WithKey

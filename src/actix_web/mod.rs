@@ -47,12 +47,10 @@
 //! there is one, actix-web lets nobody change the request, and panics.
 
 mod answer;
-mod client_address;
 mod extract;
 mod future;
 mod guarded;
 
-pub(crate) use client_address::ClientAddress;
-pub use extract::NotExtracted;
+pub use extract::ExtractError;
 pub use future::GuardFuture;
 pub use guarded::Guarded;

@@ -165,7 +165,9 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
         ),
         Rejection::RateLimited { retry_after } => {
             // A part of a second counts as a whole one: coming back earlier would be in vain.
-            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            let seconds = retry_after
+                .as_secs()
+                .saturating_add(u64::from(retry_after.subsec_nanos() > 0));
             Row::new(
                 429,
                 grpc::RESOURCE_EXHAUSTED,
@@ -226,6 +228,18 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
             ..Row::new(500, grpc::INTERNAL, Challenge::None, INTERNAL)
         },
     }
+}
+
+/// The text, or as many words of it as a header field should carry. What a caller has sent may come
+/// back in it, and a gRPC client ends the connection over a few thousand bytes of header fields.
+fn shortened(mut text: String) -> String {
+    const MOST: usize = 1024;
+    if text.len() > MOST {
+        let space = text.as_bytes()[..MOST].iter().rposition(|c| *c == b' ');
+        text.truncate(space.unwrap_or_default());
+        text += " ...";
+    }
+    text
 }
 
 /// The text with a full stop, unless it asks something.
@@ -293,11 +307,11 @@ impl Row {
         let named = scopes.into_iter().filter(|(_, scopes)| !scopes.is_empty());
         GrpcAnswer {
             code: self.grpc,
-            message: self.detail,
+            message: shortened(self.detail),
             reason: self.code.to_ascii_uppercase(),
             domain: domain.to_owned(),
             metadata: named
-                .map(|(name, scopes)| (name, scopes.join(" ")))
+                .map(|(name, scopes)| (name, shortened(scopes.join(" "))))
                 .collect(),
             retry_after: self.retry_after.map(Duration::from_secs),
         }
@@ -348,6 +362,7 @@ mod tests {
             realm: "R".into(),
             credentials: Credentials::new(),
             page: None,
+            catalogue: None,
         }))
     }
 
@@ -494,11 +509,30 @@ mod tests {
 
     #[test]
     fn a_caller_over_its_limit_never_comes_back_at_once() {
-        let limited = Rejection::RateLimited {
-            retry_after: Duration::ZERO,
-        };
-        let answer = of_refusal(&limited.into(), "H: KEY").into_answer(Some(&answers()));
-        assert_eq!(header(&answer, "retry-after"), Some("1"));
+        let most = u64::MAX.to_string();
+        for (retry_after, seconds) in [(Duration::ZERO, "1"), (Duration::MAX, most.as_str())] {
+            let limited = Rejection::RateLimited { retry_after };
+            let answer = of_refusal(&limited.into(), "H: KEY").into_answer(Some(&answers()));
+            assert_eq!(header(&answer, "retry-after"), Some(seconds));
+        }
+    }
+
+    #[test]
+    fn what_a_caller_sent_does_not_overflow_the_header_fields_of_grpc() {
+        let scopes: Vec<String> = (0..128)
+            .map(|n| format!("{}:{n}", "s".repeat(120)))
+            .collect();
+        let error = ManageError::BeyondCeiling(vec![Excess::Scopes(scopes.clone())]);
+        let answer = of_manage_error(&error).into_grpc("keygate");
+        let (name, missing) = &answer.metadata[0];
+        assert_eq!(*name, "missing_scopes");
+        for text in [&answer.message, missing] {
+            assert!(text.len() <= 1028 && text.ends_with(" ..."), "{text}");
+        }
+        let whole = missing.strip_suffix(" ...").unwrap();
+        assert!(whole.split(' ').eq(&scopes[..whole.split(' ').count()]));
+        assert_eq!(shortened("a few words".into()), "a few words");
+        assert_eq!(shortened("x".repeat(5_000)), " ...");
     }
 
     #[test]
@@ -542,6 +576,11 @@ mod tests {
             ),
         ];
         for (error, status, code, instead) in cases {
+            let grpc = of_manage_error(&error).into_grpc("keygate");
+            assert_eq!(
+                (grpc.code, &*grpc.reason),
+                (of_grpc(status), &*code.to_uppercase())
+            );
             let answer = of_manage_error(&error).into_answer(None);
             let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!(answer.status, status, "{error:?}");
@@ -554,6 +593,19 @@ mod tests {
             if code == "ceiling_exceeded" {
                 assert_eq!(body["missing_scopes"], serde_json::json!(["a:x"]));
             }
+        }
+    }
+
+    /// As the gRPC status of a request to manage keys goes with its HTTP status.
+    fn of_grpc(status: u16) -> i32 {
+        match status {
+            400 => 3,
+            403 => 7,
+            404 => 5,
+            409 => 10,
+            500 => 13,
+            503 => 14,
+            other => panic!("{other}"),
         }
     }
 

@@ -43,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Principal {
     type Rejection = Answer;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Answer> {
-        Ok(verified(parts.extensions.get())?.clone())
+        Ok(verified(parts.extensions.get(), parts.extensions.get())?.clone())
     }
 }
 

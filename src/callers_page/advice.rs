@@ -219,7 +219,7 @@ failures! { facts:
              at the key before you repeat it.",
         ]
     );
-    Failed(Error::Unguarded), as Error::Unguarded => (
+    Failed(Error::Unguarded | Error::Undeclared(_)), as Error::Unguarded => (
         Retry::Never,
         "The service made a mistake.",
         [Text::from("Report it with the time and the route, and never with the key: ")

@@ -7,7 +7,7 @@ use crate::answer::GrpcAnswer;
 use crate::answer::{Answer, Answers};
 use crate::key::KeyId;
 use crate::principal::Principal;
-use crate::refusal::{Error, Refusal};
+use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::Requirement;
 use crate::telemetry;
 
@@ -31,10 +31,15 @@ use crate::telemetry;
 /// Router::new().route("/orders", get(list)).layer(keys.authenticate())
 /// # }
 /// ```
-pub struct Authorized<R> {
+pub struct Authorized<R: Requirement> {
     principal: Principal,
     requirement: PhantomData<fn() -> R>,
 }
+
+/// How the gate answers that has let a request through without a key, for those who ask for one
+/// later on. It is kept with the request, in the place of a principal.
+#[derive(Clone, Debug)]
+pub(crate) struct Nameless(pub(crate) Answers);
 
 impl<R: Requirement> Authorized<R> {
     /// The caller of a request with these extensions, for handlers outside of a framework.
@@ -43,19 +48,22 @@ impl<R: Requirement> Authorized<R> {
     /// The answer to a caller that lacks a scope, or 500 where no guard has verified a key.
     #[cfg(feature = "tower")]
     pub fn of(extensions: &::http::Extensions) -> Result<Self, Answer> {
-        Ok(Self::judge(extensions.get())?)
+        Ok(Self::judge(extensions.get(), extensions.get())?)
     }
 
     /// Judges the principal that a guard has left with the request.
-    pub(crate) fn judge(principal: Option<&Principal>) -> Result<Self, Denied> {
-        let principal = verified(principal)?.clone();
+    pub(crate) fn judge(
+        principal: Option<&Principal>,
+        nameless: Option<&Nameless>,
+    ) -> Result<Self, Denied> {
+        let principal = verified(principal, nameless)?.clone();
         match principal.authorize_for::<R>() {
             Ok(()) => Ok(Self {
                 principal,
                 requirement: PhantomData,
             }),
-            Err(rejection) => Err(Denied {
-                refusal: rejection.into(),
+            Err(refusal) => Err(Denied {
+                refusal,
                 key_id: Some(*principal.key_id()),
                 answers: Some(Answers::of(&principal)),
             }),
@@ -63,13 +71,23 @@ impl<R: Requirement> Authorized<R> {
     }
 }
 
-/// The principal that a guard has left with the request. Without one, the route is not guarded, and
-/// answers nobody.
-pub(crate) fn verified(principal: Option<&Principal>) -> Result<&Principal, Denied> {
-    principal.ok_or_else(|| Denied {
-        refusal: Error::Unguarded.into(),
-        key_id: None,
-        answers: None,
+/// The principal that a guard has left with the request. Where none was, the route is not guarded,
+/// and answers nobody.
+pub(crate) fn verified<'a>(
+    principal: Option<&'a Principal>,
+    nameless: Option<&Nameless>,
+) -> Result<&'a Principal, Denied> {
+    principal.ok_or_else(|| match nameless {
+        Some(Nameless(answers)) => Denied {
+            refusal: Rejection::KeyMissing.into(),
+            key_id: None,
+            answers: Some(answers.clone()),
+        },
+        None => Denied {
+            refusal: Error::Unguarded.into(),
+            key_id: None,
+            answers: None,
+        },
     })
 }
 
@@ -123,7 +141,7 @@ impl fmt::Display for Denied {
     }
 }
 
-impl<R> Deref for Authorized<R> {
+impl<R: Requirement> Deref for Authorized<R> {
     type Target = Principal;
 
     fn deref(&self) -> &Principal {
@@ -131,13 +149,13 @@ impl<R> Deref for Authorized<R> {
     }
 }
 
-impl<R> From<Authorized<R>> for Principal {
+impl<R: Requirement> From<Authorized<R>> for Principal {
     fn from(caller: Authorized<R>) -> Self {
         caller.principal
     }
 }
 
-impl<R> Clone for Authorized<R> {
+impl<R: Requirement> Clone for Authorized<R> {
     fn clone(&self) -> Self {
         Self {
             principal: self.principal.clone(),
@@ -146,7 +164,7 @@ impl<R> Clone for Authorized<R> {
     }
 }
 
-impl<R> fmt::Debug for Authorized<R> {
+impl<R: Requirement> fmt::Debug for Authorized<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Authorized").field(&self.principal).finish()
     }

@@ -16,7 +16,7 @@ pub(crate) enum Access {
 }
 
 /// What a guard asks of the requests that come to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Demand {
     /// The same of all.
     Always(Access),
@@ -26,6 +26,11 @@ pub(crate) enum Demand {
 }
 
 impl Demand {
+    #[cfg(feature = "tower")]
+    pub(super) fn is_by_method(&self) -> bool {
+        !matches!(self, Self::Always(_))
+    }
+
     /// What is asked of a request for `path`.
     #[cfg_attr(
         not(feature = "tonic"),

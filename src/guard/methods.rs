@@ -1,8 +1,7 @@
 use std::collections::HashMap;
 
-use super::{Access, Demand, Guard};
-use crate::keygate::Keygate;
-use crate::scope::IntoRule;
+use super::Access;
+use crate::scope::{IntoRule, Rule};
 
 /// What is asked of the callers of gRPC methods. A method that is not listed is denied.
 ///
@@ -115,30 +114,17 @@ impl MethodRules {
         self
     }
 
+    /// All rules that are named.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.access.values().filter_map(Access::rule)
+    }
+
     /// What is asked of a call of `path`, if it is listed.
     pub(super) fn of(&self, path: &str) -> Option<&Access> {
         let path = path.strip_prefix('/')?;
         let (service, method) = path.split_once('/')?;
         let of_service = || self.access.get(service).filter(|_| is_identifier(method));
         self.access.get(path).or_else(of_service)
-    }
-}
-
-impl Keygate {
-    /// A guard that asks of the callers of each gRPC method what `rules` say, and denies all other
-    /// methods. See [`tonic`](crate::tonic).
-    ///
-    /// # Panics
-    /// When the service starts: for a scope that is not in the [catalogue](crate::Builder::scopes),
-    /// if there is one.
-    #[track_caller]
-    pub fn require_by_method(&self, rules: MethodRules) -> Guard {
-        for access in rules.access.values() {
-            if let Some(rule) = access.rule() {
-                self.declared(rule.clone());
-            }
-        }
-        Guard::new(self, Demand::ByMethod(rules))
     }
 }
 

@@ -2,11 +2,14 @@
 //! and says whether it goes on.
 
 pub(crate) mod authorized;
+mod client_address;
 mod demand;
 #[cfg(feature = "tonic")]
 mod methods;
 
 pub use authorized::Authorized;
+pub(crate) use authorized::Nameless;
+pub(crate) use client_address::{ClientAddress, ClientAddresses};
 pub(crate) use demand::{Access, Demand};
 #[cfg(feature = "tonic")]
 pub use methods::MethodRules;
@@ -18,72 +21,29 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::answer::{Answers, Extracted};
-use crate::authenticate::Attempt;
+use crate::authenticate::{Attempt, Authenticator};
 use crate::key::{KeyId, PresentedKey};
-use crate::keygate::Keygate;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
-use crate::scope::{IntoRule, Rule};
+use crate::scope::Rule;
 use crate::telemetry;
 
-impl Keygate {
-    /// A guard that lets a request through if its key is valid and satisfies `rule`.
-    ///
-    /// It is a [`tower_layer::Layer`], and a `Transform` of actix-web.
-    ///
-    /// ```
-    /// # fn app(keys: keygate::Keygate) -> axum::Router {
-    /// # use axum::{Router, routing::get};
-    /// # async fn list() {}
-    /// Router::new().route("/orders", get(list).layer(keys.require("orders:read")))
-    /// # }
-    /// ```
-    ///
-    /// # Panics
-    /// When the service starts: for a literal that is not a concrete scope, and for a scope that is
-    /// not in the [catalogue](crate::Builder::scopes), if there is one.
-    #[track_caller]
-    pub fn require(&self, rule: impl IntoRule) -> Guard {
-        let access = Access::Scopes(self.declared(rule));
-        Guard::new(self, Demand::Always(access))
-    }
-
-    /// A guard that lets a request through if its key is valid, whatever its scopes.
-    pub fn authenticate(&self) -> Guard {
-        Guard::new(self, Demand::Always(Access::Key))
-    }
-
-    /// A guard that also lets requests without a key through: they have no principal. A request
-    /// with a key that does not open is refused all the same.
-    pub fn authenticate_optional(&self) -> Guard {
-        Guard::new(self, Demand::Always(Access::KeyIfAny))
-    }
-
-    /// The rule, which keys of this service can satisfy.
-    #[track_caller]
-    #[expect(
-        clippy::panic,
-        reason = "a wrong rule is a mistake in the host's source"
-    )]
-    pub(crate) fn declared(&self, rule: impl IntoRule) -> Rule {
-        let rule = rule.into_rule();
-        if let Some(Err(undeclared)) = self.catalogue.map(|catalogue| catalogue.check(&rule)) {
-            panic!("{undeclared}");
-        }
-        rule
-    }
-}
-
 /// Lets only authenticated and authorised requests through to what it is put around.
+///
+/// It is a [layer](crate::tower) for tower, axum and tonic, and a transform for `wrap` of actix-web.
 #[derive(Clone, Debug)]
 pub struct Guard {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shared {
-    keys: Keygate,
+    authenticator: Authenticator,
+    answers: Answers,
+    addresses: ClientAddresses,
     demand: Demand,
+    #[cfg(feature = "tower")]
+    grpc: bool,
 }
 
 /// A request, as plain values.
@@ -99,9 +59,12 @@ pub(crate) struct Incoming<'a, H> {
 
 /// What becomes of a request.
 pub(crate) enum Verdict {
-    /// It goes on as it is: an outer guard has verified its key, and sees to the response.
+    /// It goes on as it is: an outer guard of the same gate has verified its key.
     Pass,
-    /// It goes on without a principal.
+    /// It goes on, and no key was looked for.
+    #[cfg(feature = "tonic")]
+    PassOpen,
+    /// It goes on without a key, which it need not have.
     PassNameless,
     /// It goes on in the name of this principal.
     Admit(Principal),
@@ -111,20 +74,81 @@ pub(crate) enum Verdict {
     Ask(Decision),
 }
 
+/// By what a request got through, and so what its response has to say to caches.
+#[derive(Clone, Copy)]
+pub(crate) enum Passed {
+    /// By being open to all.
+    #[cfg(feature = "tonic")]
+    Open,
+    /// Without a key.
+    Nameless,
+    /// With a key.
+    WithKey,
+}
+
+impl Passed {
+    /// The `Cache-Control` of a response that has none (RFC 9111, section 5.2.2).
+    pub(crate) const fn cache_control(self) -> Option<&'static str> {
+        match self {
+            Self::WithKey => Some("private, no-cache"),
+            _ => None,
+        }
+    }
+
+    /// Whether the response depends on the fields that may carry a key.
+    pub(crate) const fn varies(self) -> bool {
+        #[cfg(feature = "tonic")]
+        if matches!(self, Self::Open) {
+            return false;
+        }
+        true
+    }
+}
+
 pub(crate) type Decision = Pin<Box<dyn Future<Output = Result<Principal, Refusal>> + Send>>;
 
 impl Guard {
-    pub(crate) fn new(keys: &Keygate, demand: Demand) -> Self {
+    pub(crate) fn new(
+        authenticator: Authenticator,
+        answers: Answers,
+        addresses: ClientAddresses,
+        demand: Demand,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
-                keys: keys.clone(),
+                authenticator,
+                answers,
+                addresses,
+                #[cfg(feature = "tower")]
+                grpc: demand.is_by_method(),
                 demand,
             }),
         }
     }
 
-    pub(crate) fn keys(&self) -> &Keygate {
-        &self.shared.keys
+    /// Also answers gRPC requests in their own way, for a guard around HTTP and gRPC on one port.
+    ///
+    /// The guard of [`require_by_method`](crate::Keygate::require_by_method) does so by itself, and
+    /// so does every guard around a service of tonic. A router of axum does not show that it
+    /// speaks gRPC, so it is said here: whoever sends it a `POST` with the content type of gRPC is
+    /// refused with the HTTP status 200, and a gRPC status.
+    #[cfg(feature = "tonic")]
+    #[must_use]
+    pub fn grpc(self) -> Self {
+        let mut shared = Arc::unwrap_or_clone(self.shared);
+        shared.grpc = true;
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn speaks_grpc(&self) -> bool {
+        self.shared.grpc
+    }
+
+    pub(crate) fn addresses(&self) -> &ClientAddresses {
+        &self.shared.addresses
     }
 
     /// What is asked of requests for `path`, if any are let through.
@@ -134,7 +158,7 @@ impl Guard {
     }
 
     pub(crate) fn answers(&self) -> &Answers {
-        &self.shared.keys.answers
+        &self.shared.answers
     }
 
     /// The names of all fields that may carry a key, as `Vary` has them.
@@ -146,12 +170,16 @@ impl Guard {
     where
         H: IntoIterator<Item = (&'a str, &'a [u8])>,
     {
-        let Shared { keys, demand, .. } = &*self.shared;
+        let Shared {
+            authenticator,
+            answers,
+            demand,
+            ..
+        } = &*self.shared;
         let access = match demand.of(request.path) {
             Ok(access) => access,
             Err(rejection) => return Verdict::refuse(rejection, None),
         };
-        let authenticator = keys.authenticator();
         if let Some(caller) = request
             .outer
             .filter(|caller| authenticator.vouches_for(caller))
@@ -163,12 +191,10 @@ impl Guard {
         }
         #[cfg(feature = "tonic")]
         if matches!(access, Access::Open) {
-            return Verdict::PassNameless;
+            return Verdict::PassOpen;
         }
         let is_key = |text: &str| authenticator.recognises(text);
-        let extracted = keys
-            .answers()
-            .extract(request.headers, request.query, is_key);
+        let extracted = answers.extract(request.headers, request.query, is_key);
         let extracted: Extracted<'a> = match extracted {
             Ok(extracted) => extracted,
             Err(Rejection::KeyMissing) if matches!(access, Access::KeyIfAny) => {
@@ -190,7 +216,7 @@ impl Guard {
 
     fn ask(&self, text: &str, address: Option<IpAddr>, rule: Option<Rule>) -> Decision {
         let text = Zeroizing::new(text.to_owned());
-        let authenticator = self.keys().authenticator().clone();
+        let authenticator = self.shared.authenticator.clone();
         Box::pin(async move {
             let attempt = attempt(&text, address, rule.as_ref());
             let decision = authenticator.authenticate_uncached(attempt).await;

@@ -54,7 +54,7 @@ pub trait ScopeType {
 
 /// What an extractor asks of the caller: the type of a scope, or a tuple of them, which asks for
 /// all.
-pub trait Requirement {
+pub trait Requirement: sealed::Sealed {
     /// The scopes that the caller must have been granted.
     const SCOPES: &'static [DeclaredScope];
 }
@@ -105,7 +105,35 @@ pub trait Requirement {
 /// }
 /// ```
 ///
-/// Nor do two of one name:
+/// Nor do wildcards, which only keys are granted, an empty catalogue, and two of one name:
+///
+/// ```compile_fail,E0080
+/// keygate::scopes! {
+///     pub SCOPES {
+///         /// Everything about orders.
+///         ORDERS = "orders:*",
+///     }
+/// }
+/// ```
+///
+/// ```compile_fail,E0080
+/// keygate::scopes! {
+///     pub SCOPES {}
+/// }
+/// ```
+///
+/// ```compile_fail,E0080
+/// keygate::scopes! {
+///     pub SCOPES {
+///         /// See orders.
+///         ORDERS_READ = "orders:read",
+///     }
+///     bundles {
+///         /// See orders too.
+///         ORDERS_SEE = "orders:read" => [ORDERS_READ],
+///     }
+/// }
+/// ```
 ///
 /// ```compile_fail,E0080
 /// keygate::scopes! {
@@ -156,6 +184,12 @@ macro_rules! scopes {
         $visibility const $catalogue: $crate::Catalogue =
             $crate::Catalogue::new(&[$($scope),*], &[$($($bundle),*)?]);
     };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "write it like `pub SCOPES { /// See orders.\n ORDERS_READ = \"orders:read\", }`: \
+             each scope says in a comment of three slashes what it allows"
+        );
+    };
 }
 
 impl DeclaredScope {
@@ -164,9 +198,10 @@ impl DeclaredScope {
     /// # Panics
     /// For a name that is not a concrete scope; in a constant, that does not compile.
     #[expect(clippy::panic, reason = "it is meant for constants")]
+    #[doc(hidden)]
     pub const fn new(name: &'static str, description: &'static str) -> Self {
         if fault_of(name).is_some() || has_wildcard(name) {
-            panic!("a declared scope is concrete, like orders:read: see keygate's `scope` module");
+            panic!("a declared scope is concrete, like orders:read: see keygate::Scope");
         }
         Self {
             name,
@@ -190,6 +225,7 @@ impl Bundle {
     ///
     /// # Panics
     /// For a name that is not a concrete scope; in a constant, that does not compile.
+    #[doc(hidden)]
     pub const fn new(
         name: &'static str,
         description: &'static str,
@@ -225,6 +261,7 @@ impl Catalogue {
     /// # Panics
     /// Without any scope, or when two have one name; in a constant, that does not compile.
     #[expect(clippy::panic, reason = "it is meant for constants")]
+    #[doc(hidden)]
     pub const fn new(scopes: &'static [DeclaredScope], bundles: &'static [Bundle]) -> Self {
         if scopes.is_empty() {
             panic!("a catalogue declares at least one scope");
@@ -372,6 +409,8 @@ impl<const N: usize> IntoRule for [DeclaredScope; N] {
 
 macro_rules! requirements {
     ($($scope:ident),+) => {
+        impl<$($scope: ScopeType),+> sealed::Sealed for ($($scope,)+) {}
+
         /// All of them.
         impl<$($scope: ScopeType),+> Requirement for ($($scope,)+) {
             const SCOPES: &'static [DeclaredScope] = &[$($scope::SCOPE),+];
@@ -379,10 +418,18 @@ macro_rules! requirements {
     };
 }
 
+mod sealed {
+    /// So that no requirement is empty.
+    pub trait Sealed {}
+}
+
+impl<S: ScopeType> sealed::Sealed for S {}
+
 impl<S: ScopeType> Requirement for S {
     const SCOPES: &'static [DeclaredScope] = &[S::SCOPE];
 }
 
+requirements!(A);
 requirements!(A, B);
 requirements!(A, B, C);
 requirements!(A, B, C, D);

@@ -1,23 +1,4 @@
 //! Scopes: named permissions that keys are granted, and the rules of routes that ask for them.
-//!
-//! A scope is an RFC 6749 scope-token whose segments are separated by `:`. It matches exactly.
-//! In a **granted** scope, a segment `*` matches any one segment, and a trailing `:**` matches one
-//! or more further segments. Nothing matches by string prefix.
-//!
-//! | granted | opens | does not open |
-//! |---|---|---|
-//! | `orders:read` | `orders:read` | `orders`, `orders:read:own` |
-//! | `orders:*` | `orders:read` | `orders`, `orders:read:own` |
-//! | `orders:**` | `orders:read`, `orders:read:own` | `orders` |
-//!
-//! ```
-//! use keygate::{Rule, ScopeSet};
-//! let granted = ScopeSet::parse(["invoices:read,write", "orders:*"])?;
-//! assert_eq!(granted.as_str(), "invoices:read invoices:write orders:*");
-//! assert!(Rule::all(["invoices:write", "orders:void"])?.check(&granted).is_ok());
-//! assert_eq!(Rule::all(["orders:void", "users:read"])?.check(&granted).unwrap_err().missing()[0].as_str(), "users:read");
-//! # Ok::<(), keygate::ScopeError>(())
-//! ```
 
 mod catalogue;
 mod rule;
@@ -32,6 +13,25 @@ use std::fmt;
 use std::str::FromStr;
 
 /// One scope, either concrete (`orders:read`) or, where it is granted, with wildcards.
+///
+/// It is a scope-token of RFC 6749, whose segments are separated by `:`. It matches exactly. In a
+/// **granted** scope, a segment `*` matches any one segment, and a trailing `:**` matches one or more
+/// further segments. Nothing matches by string prefix.
+///
+/// | granted | opens | does not open |
+/// |---|---|---|
+/// | `orders:read` | `orders:read` | `orders`, `orders:read:own` |
+/// | `orders:*` | `orders:read` | `orders`, `orders:read:own` |
+/// | `orders:**` | `orders:read`, `orders:read:own` | `orders` |
+///
+/// ```
+/// use keygate::{Rule, ScopeSet};
+/// let granted = ScopeSet::parse(["invoices:read,write", "orders:*"])?;
+/// assert_eq!(granted.as_str(), "invoices:read invoices:write orders:*");
+/// assert!(Rule::all(["invoices:write", "orders:void"])?.check(&granted).is_ok());
+/// assert_eq!(Rule::all(["orders:void", "users:read"])?.check(&granted).unwrap_err().missing()[0].as_str(), "users:read");
+/// # Ok::<(), keygate::ScopeError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(Box<str>);
 

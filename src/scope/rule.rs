@@ -144,6 +144,11 @@ impl fmt::Display for MissingScopes {
 
 /// What can be given to a guard as its rule: a scope as a [constant](crate::scopes) or a literal, an
 /// array of such constants, which asks for all of them, or a [`Rule`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a rule",
+    label = "a scope, an array of scopes that were declared by `keygate::scopes!`, or a `Rule`",
+    note = "for several literals, write `Rule::all([\"a\", \"b\"])` or `Rule::any([\"a\", \"b\"])`"
+)]
 pub trait IntoRule {
     /// The rule.
     ///

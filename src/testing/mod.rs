@@ -40,7 +40,7 @@ mod store;
 
 pub use clock::ManualClock;
 pub use door::Door;
-pub use principal::{TestPrincipal, principal};
+pub use principal::{PrincipalBuilder, principal};
 #[cfg(feature = "axum")]
 pub use routes::{RouteCheck, RouteFault, RouteFaults};
 pub use store::{Calls, Fault, FaultyStore};

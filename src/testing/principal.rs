@@ -23,8 +23,8 @@ use crate::scope::ScopeSet;
 /// let caller = testing::principal("org_42").scopes(["orders:read"]).build();
 /// assert_eq!(greeting(&caller), "orders of org_42");
 /// ```
-pub fn principal(owner: impl Into<String>) -> TestPrincipal {
-    TestPrincipal {
+pub fn principal(owner: impl Into<String>) -> PrincipalBuilder {
+    PrincipalBuilder {
         owner: owner.into(),
         environment: "acme_test".into(),
         name: String::new(),
@@ -38,7 +38,7 @@ pub fn principal(owner: impl Into<String>) -> TestPrincipal {
 /// A principal in the making.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct TestPrincipal {
+pub struct PrincipalBuilder {
     owner: String,
     environment: String,
     name: String,
@@ -48,7 +48,7 @@ pub struct TestPrincipal {
     address: Option<IpAddr>,
 }
 
-impl TestPrincipal {
+impl PrincipalBuilder {
     /// Its environment, `acme_test` unless set.
     pub fn environment(self, prefix: impl Into<String>) -> Self {
         Self {
@@ -117,6 +117,7 @@ impl TestPrincipal {
             realm: default_realm(&environment),
             credentials: Credentials::new(),
             page: None,
+            catalogue: None,
         };
         let identity = Identity {
             gate: Arc::new(gate),

@@ -35,8 +35,8 @@
 //! status by `?`. The example `grpc` of this crate is a whole service, with HTTP beside it.
 //!
 //! # What is asked
-//! 1. The path alone decides what is asked: the rule of the method, or else of its service. Every
-//!    guard works on tonic; [`require`](crate::Keygate::require) asks the same of all methods.
+//! 1. The path alone decides what is asked: the rule of the method, or else of its service. To ask the
+//!    same of all methods, use [`require`](crate::Keygate::require).
 //! 2. Whatever is not listed in [`MethodRules`] is denied, before the key is looked at: a method
 //!    that is added later is closed until it is listed.
 //! 3. A key is sent in the metadata, as `authorization: Bearer KEY` or `x-api-key: KEY`.
@@ -44,7 +44,10 @@
 //!
 //! # What refused callers are told
 //! A `POST` of the content type `application/grpc` gets a gRPC status in trailers alone; any other
-//! request gets a problem, as HTTP has it. The content type decides no more than that.
+//! request gets a problem, as HTTP has it. The content type decides no more than that. So answer
+//! guards of [`require_by_method`](crate::Keygate::require_by_method), those around a service of
+//! tonic, and those that are told to by [`grpc`](crate::Guard::grpc); all others answer as HTTP
+//! has it, whatever is sent.
 //!
 //! | status | when |
 //! |---|---|
@@ -83,7 +86,7 @@
 //! ```
 //!
 //! The fallback of tonic's router comes along, so unknown paths are denied there too. An outer
-//! `keys.authenticate()` over both is reused by the rules, and asks for a key where they ask nothing.
+//! `keys.authenticate().grpc()` over both is reused by the rules, and asks for a key where they ask nothing.
 //!
 //! # Deployment caveat
 //! - A refused gRPC call has the HTTP status 200, as the protocol wants it. Do not use a guarded

@@ -28,11 +28,11 @@ use crate::scope::Requirement;
 /// Of a method that is open to callers without a key, `request.extensions().get::<Principal>()` is
 /// the caller, if any.
 pub trait RequestExt: sealed::Sealed {
-    /// The caller, verified by a guard.
+    /// The caller, verified by a guard. It outlives the request, and is cheap to clone.
     ///
     /// # Errors
     /// `INTERNAL` where no guard has verified a key: it is logged, and nobody is answered.
-    fn principal(&self) -> Result<&Principal, Status>;
+    fn principal(&self) -> Result<Principal, Status>;
 
     /// The caller, if it has all scopes of `R`: the type of a [declared scope](crate::scopes), or a
     /// tuple of such types.
@@ -43,13 +43,14 @@ pub trait RequestExt: sealed::Sealed {
 }
 
 impl<T> RequestExt for Request<T> {
-    fn principal(&self) -> Result<&Principal, Status> {
-        Ok(verified(self.extensions().get())?)
+    fn principal(&self) -> Result<Principal, Status> {
+        let extensions = self.extensions();
+        Ok(verified(extensions.get(), extensions.get())?.clone())
     }
 
     fn authorized<R: Requirement>(&self) -> Result<Authorized<R>, Status> {
         let extensions = self.extensions();
-        Ok(Authorized::judge(extensions.get())?)
+        Ok(Authorized::judge(extensions.get(), extensions.get())?)
     }
 }
 

@@ -6,7 +6,12 @@ use http_body_util::{BodyExt, Full};
 ///
 /// A service behind a guard must answer with such a body. The usual ones are: `Full`, `BoxBody` and
 /// `UnsyncBoxBody` of `http_body_util`, those of axum and tonic, and `Vec<u8>`.
+///
+/// The body of another crate's service is boxed below the guard, or wrapped in a type of your own.
 pub trait AnswerBody {
+    /// Whether a service with this body speaks gRPC, so that refusals do too.
+    const SPEAKS_GRPC: bool = false;
+
     /// A body of these bytes.
     fn from_bytes(bytes: Vec<u8>) -> Self;
 }
@@ -46,6 +51,8 @@ impl AnswerBody for axum::body::Body {
 
 #[cfg(feature = "tonic")]
 impl AnswerBody for tonic::body::Body {
+    const SPEAKS_GRPC: bool = true;
+
     fn from_bytes(bytes: Vec<u8>) -> Self {
         Self::new(Full::from(bytes))
     }

@@ -6,9 +6,9 @@ use ::http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::layer::{HttpGuard, Passed};
+use super::layer::HttpGuard;
 use super::{AnswerBody, Reply};
-use crate::guard::Decision;
+use crate::guard::{Decision, Passed};
 use crate::refusal::Refusal;
 
 pin_project! {

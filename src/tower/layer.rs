@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use super::{AnswerBody, GuardFuture, Reply};
 use crate::answer::Answers;
-use crate::guard::{Guard, Incoming, Verdict};
+use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::principal::Principal;
 
 impl<S> Layer<S> for Guard {
@@ -38,17 +38,6 @@ pub(super) struct HttpGuard {
     vary: HeaderValue,
 }
 
-/// By what a request got through, and so what its response has to say to caches.
-#[derive(Clone, Copy)]
-pub(super) enum Passed {
-    /// An outer guard has verified its key, and sees to the response.
-    Before,
-    /// Its key was verified here.
-    WithKey,
-    /// It has no key and needs none.
-    Nameless,
-}
-
 impl HttpGuard {
     fn new(guard: Guard) -> Self {
         let names = guard.answers().header_names();
@@ -64,7 +53,7 @@ impl HttpGuard {
     }
 
     fn decide<B>(&self, request: &mut Request<B>) -> Verdict {
-        let address = self.guard.keys().client_address.of(request.extensions());
+        let address = self.guard.addresses().http.of(request.extensions());
         let headers = request.headers().iter();
         let verdict = self.guard.decide(Incoming {
             headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
@@ -90,17 +79,19 @@ impl HttpGuard {
         request.extensions_mut().insert(principal);
     }
 
-    /// Tells caches whom a response is for.
+    /// Tells caches whom a response is for, if nobody did.
     pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
-        match passed {
-            Passed::Before => return,
-            Passed::Nameless => {}
-            Passed::WithKey => {
-                let private = HeaderValue::from_static("private, no-cache");
-                headers.entry(CACHE_CONTROL).or_insert(private);
-            }
+        if let Some(private) = passed.cache_control() {
+            let private = HeaderValue::from_static(private);
+            headers.entry(CACHE_CONTROL).or_insert(private);
         }
-        headers.append(VARY, self.vary.clone());
+        if passed.varies() && !headers.get_all(VARY).iter().any(|vary| *vary == self.vary) {
+            headers.append(VARY, self.vary.clone());
+        }
+    }
+
+    fn speaks_grpc(&self) -> bool {
+        self.guard.speaks_grpc()
     }
 
     pub(super) fn answers(&self) -> &Answers {
@@ -123,10 +114,16 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let guard = Arc::clone(&self.guard);
-        let reply = Reply::to(&request);
+        let reply = Reply::to(&request, ResBody::SPEAKS_GRPC || guard.speaks_grpc());
         let passed = match guard.decide(&mut request) {
-            Verdict::Pass => Passed::Before,
-            Verdict::PassNameless => Passed::Nameless,
+            Verdict::Pass => Passed::WithKey,
+            #[cfg(feature = "tonic")]
+            Verdict::PassOpen => Passed::Open,
+            Verdict::PassNameless => {
+                let nameless = Nameless(guard.answers().clone());
+                request.extensions_mut().insert(nameless);
+                Passed::Nameless
+            }
             Verdict::Admit(principal) => {
                 guard.admit(&mut request, principal);
                 Passed::WithKey

@@ -19,7 +19,6 @@
 //! must be an [`AnswerBody`].
 
 mod body;
-mod client_address;
 #[cfg(feature = "tonic")]
 mod dialect;
 mod future;
@@ -27,7 +26,6 @@ mod layer;
 mod reply;
 
 pub use body::AnswerBody;
-pub(crate) use client_address::ClientAddress;
 pub use future::GuardFuture;
 pub use layer::Guarded;
 use reply::Reply;

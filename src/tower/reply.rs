@@ -17,11 +17,11 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// In the way in which the request speaks.
+    /// In the way in which the request speaks, where gRPC is expected.
     #[cfg_attr(not(feature = "tonic"), expect(unused_variables))]
-    pub(super) fn to<B>(request: &Request<B>) -> Self {
+    pub(super) fn to<B>(request: &Request<B>, expects_grpc: bool) -> Self {
         #[cfg(feature = "tonic")]
-        if let Some(dialect) = Dialect::of(request) {
+        if expects_grpc && let Some(dialect) = Dialect::of(request) {
             return Self::Grpc(dialect);
         }
         Self::Http

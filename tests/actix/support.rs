@@ -1,6 +1,7 @@
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use actix_web::body::{MessageBody, to_bytes};
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
@@ -10,7 +11,6 @@ use actix_web::test::{self, TestRequest};
 use actix_web::{App, Error, HttpResponse};
 use keygate::{Keygate, NewKey, Principal};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// An app that runs, whatever its types.
 pub(crate) type Running = Box<dyn Fn(TestRequest) -> Pin<Box<dyn Future<Output = Answer>>>>;
@@ -110,39 +110,44 @@ pub(crate) async fn owner_if_any(caller: Option<Principal>) -> String {
     caller.map_or("nobody".into(), |caller| caller.owner().into())
 }
 
-/// What is logged on this thread, while it lives.
-pub(crate) struct Log {
-    text: Arc<Mutex<Vec<u8>>>,
-    _subscriber: Box<dyn std::any::Any>,
+thread_local! {
+    /// What was logged on this thread, which is one test's.
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Log {
-    pub(crate) fn new() -> Self {
-        struct Writer(Arc<Mutex<Vec<u8>>>);
-        impl std::io::Write for Writer {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.lock().unwrap().write(bytes)
-            }
+/// What is logged on this thread.
+pub(crate) struct Log(());
 
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let text = Arc::new(Mutex::default());
-        let writer = Arc::clone(&text);
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::TRACE)
-            .with_ansi(false)
-            .with_writer(move || Writer(Arc::clone(&writer)))
-            .set_default();
-        Self {
-            text,
-            _subscriber: Box::new(subscriber),
-        }
+impl Log {
+    /// The subscriber is the whole process's: those of single threads lose lines when others begin.
+    pub(crate) fn new() -> Self {
+        static SUBSCRIBED: Once = Once::new();
+        SUBSCRIBED.call_once(|| {
+            tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::TRACE)
+                .with_ansi(false)
+                .with_writer(|| ThreadsOwn)
+                .init();
+        });
+        let log = Self(());
+        log.take();
+        log
     }
 
     /// What was logged since the last call.
     pub(crate) fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut self.text.lock().unwrap())).unwrap()
+        String::from_utf8(LOGGED.take()).unwrap()
+    }
+}
+
+struct ThreadsOwn;
+
+impl std::io::Write for ThreadsOwn {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOGGED.with_borrow_mut(|logged| logged.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }

@@ -114,7 +114,7 @@ fn refusal_headers(case: &Case, refused: Refused) -> Vec<(&'static str, String)>
         headers.push(("retry-after", seconds.to_string()));
     }
     // What an extractor refuses comes back through the guard.
-    if case.route == Route::Extracted && refused.missing.is_some() {
+    if by_handler(case, refused) {
         headers.push(("vary", case.setup.vary().to_owned()));
     }
     if let Some(added) = refused.challenge {
@@ -172,13 +172,26 @@ impl GrpcAnswer {
         if refused.code != "internal" {
             assert_eq!(info.domain, LIVE, "{name}");
             // What a handler refuses comes back through the guard.
-            let by_handler = case.route == Route::Extracted && refused.missing.is_some();
-            let cache = if by_handler {
-                "private, no-cache"
-            } else {
-                "no-store"
+            let expected = match (by_handler(case, refused), refused.code) {
+                (true, "key_missing") => None,
+                (true, _) => Some("private, no-cache"),
+                (false, _) => Some("no-store"),
             };
-            assert_eq!(self.headers["cache-control"], cache, "{name}");
+            let cache = self.headers.get("cache-control");
+            assert_eq!(
+                cache.map(|cache| cache.to_str().unwrap()),
+                expected,
+                "{name}"
+            );
         }
+    }
+}
+
+/// Whether it is the handler that refuses, behind a guard that let the request through.
+fn by_handler(case: &Case, refused: Refused) -> bool {
+    match case.route {
+        Route::Extracted => refused.missing.is_some(),
+        Route::Insistent => refused.code == "key_missing",
+        _ => false,
     }
 }

@@ -63,15 +63,18 @@ pub(crate) enum Route {
     Extracted,
     /// Behind `authenticate_optional()`.
     Optional,
+    /// Behind `authenticate_optional()`, by an extractor that needs somebody to be calling.
+    Insistent,
     /// Behind no guard, by an extractor that asks who is calling.
     Unguarded,
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Orders,
         Self::Extracted,
         Self::Optional,
+        Self::Insistent,
         Self::Unguarded,
     ];
 
@@ -80,6 +83,7 @@ impl Route {
             Self::Orders => "/orders",
             Self::Extracted => "/extracted",
             Self::Optional => "/optional",
+            Self::Insistent => "/insistent",
             Self::Unguarded => "/unguarded",
         }
     }
@@ -256,6 +260,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "an extractor behind no guard", headers: GOOD, route: Route::Unguarded, expect: INTERNAL, ..ORDERS },
     Case { name: "optional, with a key", headers: GOOD, route: Route::Optional, ..ORDERS },
     Case { name: "optional, without a key", route: Route::Optional, expect: Expect::Accepted("nobody"), ..ORDERS },
+    Case { name: "optional, by an extractor, with a key", headers: GOOD, route: Route::Insistent, ..ORDERS },
+    Case { name: "optional, by an extractor, without a key", route: Route::Insistent, expect: MISSING, ..ORDERS },
     Case { name: "optional, with a bad key", headers: bearer!("{revoked}"), route: Route::Optional, expect: REVOKED, ..ORDERS },
     Case { name: "optional, with two", headers: &[("x-api-key", "{good}"), ("x-api-key", "{good}")], route: Route::Optional, expect: DUPLICATED, ..ORDERS },
 

@@ -55,6 +55,11 @@ fn routes(config: &mut web::ServiceConfig, keys: &Keygate) {
                 .wrap(keys.authenticate_optional())
                 .route(web::get().to(owner)),
         )
+        .service(
+            resource(Route::Insistent)
+                .wrap(keys.authenticate_optional())
+                .route(web::get().to(required_owner)),
+        )
         .service(resource(Route::Unguarded).route(web::get().to(required_owner)));
 }
 

@@ -44,7 +44,7 @@ fn app(gates: &Gates) -> Router {
 fn routes(keys: &Keygate) -> Router {
     Route::ALL.into_iter().fold(Router::new(), |routes, route| {
         let handler = match route {
-            Route::Orders | Route::Unguarded => get(required_owner),
+            Route::Orders | Route::Insistent | Route::Unguarded => get(required_owner),
             Route::Extracted => get(owner_of_orders),
             Route::Optional => get(owner),
         };

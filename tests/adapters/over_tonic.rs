@@ -40,7 +40,9 @@ async fn stage() -> Stage {
 fn method(keys: &Keygate, route: Route) -> Method {
     let handler = move |request: tonic::Request<String>| async move {
         let owner = match route {
-            Route::Orders | Route::Unguarded => request.principal()?.owner().to_owned(),
+            Route::Orders | Route::Insistent | Route::Unguarded => {
+                request.principal()?.owner().to_owned()
+            }
             Route::Extracted => request.authorized::<ORDERS_READ>()?.owner().to_owned(),
             Route::Optional => {
                 let caller = request.extensions().get::<Principal>();

@@ -36,7 +36,7 @@ pub(crate) fn guard(keys: &Keygate, route: Route) -> Option<Guard> {
     match route {
         Route::Orders => Some(keys.require(ORDERS_READ)),
         Route::Extracted => Some(keys.authenticate()),
-        Route::Optional => Some(keys.authenticate_optional()),
+        Route::Optional | Route::Insistent => Some(keys.authenticate_optional()),
         Route::Unguarded => None,
     }
 }
@@ -49,7 +49,7 @@ fn service<B: Send + 'static>(keys: &Keygate, route: Route) -> Service<B> {
                 let caller = extensions.get::<Principal>();
                 caller.map_or("nobody".into(), |caller| caller.owner().to_owned())
             }
-            Route::Extracted | Route::Unguarded => {
+            Route::Extracted | Route::Insistent | Route::Unguarded => {
                 match Authorized::<ORDERS_READ>::of(extensions) {
                     Ok(caller) => caller.owner().to_owned(),
                     Err(answer) => return Ok(answer.into()),

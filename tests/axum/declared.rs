@@ -72,6 +72,37 @@ async fn an_extractor_asks_for_all_of_its_scopes_and_names_what_is_missing() {
     assert_eq!(problem["required_scopes"], required);
 }
 
+mod elsewhere {
+    keygate::scopes! {
+        pub(super) SCOPES {
+            /// Delete orders.
+            ORDERS_PURGE = "orders:purge",
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_extractor_for_a_scope_that_the_gate_does_not_declare_opens_to_nobody() {
+    async fn handler(_: Authorized<elsewhere::ORDERS_PURGE>) {}
+    let keys = declaring_gate().await;
+    let wide = key(&keys, &["orders:*"]).await;
+    let app = Router::new()
+        .route("/", get(handler))
+        .layer(keys.authenticate());
+    assert_eq!(call(&app, with_key("/", &wide)).await.code(), "internal");
+
+    let undeclaring = gate().await;
+    let wide = key(&undeclaring, &["orders:*"]).await;
+    let app = Router::new()
+        .route("/", get(handler))
+        .layer(undeclaring.authenticate());
+    assert_eq!(
+        call(&app, with_key("/", &wide)).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(elsewhere::SCOPES.scopes(), [elsewhere::ORDERS_PURGE]);
+}
+
 #[tokio::test]
 async fn what_is_not_declared_cannot_be_issued_nor_changed_to() {
     let keys = declaring_gate().await;

@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
@@ -501,6 +502,47 @@ async fn a_plain_tower_service_is_guarded_just_the_same() {
     );
     let response = service.oneshot(request("bad")).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_response_to_a_caller_whom_the_host_has_verified_by_itself_is_private_too() {
+    async fn by_hand(keys: Keygate, mut request: Request<Body>, next: Next) -> Response<Body> {
+        let text = request.headers()["x-api-key"].to_str().unwrap().to_owned();
+        let caller = keys
+            .authenticator()
+            .authenticate(keygate::Attempt::new(&text))
+            .await;
+        request.extensions_mut().insert(caller.unwrap());
+        next.run(request).await
+    }
+    let keys = gate().await;
+    let good = key(&keys, &["a"]).await;
+    let verifying = keys.clone();
+    let app = Router::new()
+        .route("/x", get(owner).layer(keys.require("a")))
+        .layer(from_fn(move |request, next| {
+            by_hand(verifying.clone(), request, next)
+        }));
+    let request = Request::get("/x").header("x-api-key", &good);
+    let answer = call(&app, request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.headers["cache-control"], "private, no-cache");
+    assert_eq!(answer.headers["vary"], "Authorization, X-API-Key");
+}
+
+#[tokio::test]
+async fn a_route_of_http_refuses_as_http_has_it_whatever_content_type_is_sent() {
+    let keys = gate().await;
+    let app = Router::new().route("/x", post(owner).layer(keys.require("a")));
+    for content_type in [
+        "application/grpc",
+        "application/grpc-web-text",
+        "application/json",
+    ] {
+        let request = Request::post("/x").header("content-type", content_type);
+        let answer = call(&app, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{content_type}");
+        assert_eq!(answer.code(), "key_missing");
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn the_guards_of_one_gate_answer_http_and_grpc_each_in_its_own_way() {
     let weak = key(keys, &[]).await;
     let spy = Spy::default();
     let inner = app(keys, &spy, rules());
-    for app in [inner.clone(), inner.layer(keys.authenticate())] {
+    for app in [inner.clone(), inner.layer(keys.authenticate().grpc())] {
         let (address, listener) = listen().await;
         tokio::spawn(async move { axum::serve(listener, app).await });
 
@@ -86,7 +86,7 @@ async fn the_guards_of_one_gate_answer_http_and_grpc_each_in_its_own_way() {
 #[tokio::test]
 async fn what_an_outer_guard_verified_is_not_verified_again() {
     let world = world().await;
-    let app = app(&world.keys, &Spy::default(), rules()).layer(world.keys.authenticate());
+    let app = app(&world.keys, &Spy::default(), rules()).layer(world.keys.authenticate().grpc());
     let good = key(&world.keys, &["orders:read"]).await;
     let (address, listener) = listen().await;
     tokio::spawn(async move { axum::serve(listener, app).await });
