@@ -79,7 +79,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
     let full = NewKey::for_owner("org_42").scopes(["keys:write", "orders:read,write"]);
     let full = keys.manager().issue(full).await?;
-    let reader = NewKey::for_owner("org_42").scopes([ORDERS_READ.name()]);
+    let reader = NewKey::for_owner("org_42").scopes([ORDERS_READ]);
     let reader = keys.manager().issue(reader).await?;
     let refused_keys = refused_keys::lines(&keys).await?;
 

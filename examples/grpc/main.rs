@@ -91,7 +91,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .client_address(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.ip()))
         .build()
         .await?;
-    let new = NewKey::for_owner("org_42").scopes([ORDERS_READ.name(), ORDERS_WRITE.name()]);
+    let new = NewKey::for_owner("org_42").scopes([ORDERS_READ, ORDERS_WRITE]);
     let issued = keys.manager().issue(new).await?;
 
     let app = app(&keys).await?;

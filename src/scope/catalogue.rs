@@ -81,7 +81,7 @@ pub trait Requirement: sealed::Sealed {
 ///
 /// # fn run(builder: keygate::Builder) {
 /// let builder = builder.scopes(SCOPES);
-/// let new = keygate::NewKey::for_owner("org_42").scopes([ORDERS_ADMIN.name()]);
+/// let new = keygate::NewKey::for_owner("org_42").scopes([ORDERS_ADMIN]);
 /// # }
 /// assert_eq!(ORDERS_READ.name(), "orders:read");
 /// ```

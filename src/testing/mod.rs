@@ -8,13 +8,11 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use keygate::testing::{Fault, FaultyStore, ManualClock};
-//! use keygate::{Attempt, Keygate, MemoryStore, NewKey, Pepper, Refusal, Rejection, StoreErrorKind};
+//! use keygate::testing::{self, Fault, FaultyStore, ManualClock};
+//! use keygate::{Attempt, MemoryStore, NewKey, Refusal, Rejection, StoreErrorKind};
 //!
 //! let (clock, store) = (ManualClock::new(), Arc::new(FaultyStore::new(MemoryStore::new())));
-//! let pepper = Pepper::from_base64(&Pepper::generate_base64()?)?;
-//! let keys = Keygate::builder("acme_test").pepper(pepper);
-//! let keys = keys.store(Arc::clone(&store)).clock(clock.clone()).build().await?;
+//! let keys = testing::builder().store(Arc::clone(&store)).clock(clock.clone()).build().await?;
 //! let new = NewKey::for_owner("org_42").expires_in(Duration::from_secs(60));
 //! let issued = keys.manager().issue(new).await?;
 //! let attempt = Attempt::new(issued.key.expose());
@@ -38,9 +36,27 @@ mod principal;
 mod routes;
 mod store;
 
+use crate::builder::Builder;
+use crate::keygate::Keygate;
+use crate::mac::Pepper;
+use crate::store::MemoryStore;
+
 pub use clock::ManualClock;
 pub use door::Door;
 pub use principal::{PrincipalBuilder, principal};
 #[cfg(feature = "axum")]
 pub use routes::{RouteCheck, RouteFault, RouteFaults};
 pub use store::{Calls, Fault, FaultyStore};
+
+/// Begins a gate with all that it needs: the prefix `acme_test`, a pepper of its own, and keys in
+/// memory.
+///
+/// # Panics
+/// When the operating system gives no random bytes.
+#[expect(clippy::expect_used, reason = "a test that cannot begin fails")]
+pub fn builder() -> Builder {
+    let pepper = Pepper::generate_base64().expect("random bytes");
+    Keygate::builder("acme_test")
+        .pepper(Pepper::from_base64(&pepper).expect("a pepper"))
+        .store(MemoryStore::new())
+}

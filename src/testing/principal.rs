@@ -8,6 +8,8 @@ use crate::gate::{Gate, default_realm};
 use crate::key::{KeyId, Prefix};
 use crate::principal::{Identity, Principal, Secret};
 use crate::scope::ScopeSet;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::{guard::Authorized, scope::Requirement};
 
 /// Begins a principal that no gate has verified, to call a handler with.
 ///
@@ -23,6 +25,9 @@ use crate::scope::ScopeSet;
 /// let caller = testing::principal("org_42").scopes(["orders:read"]).build();
 /// assert_eq!(greeting(&caller), "orders of org_42");
 /// ```
+///
+/// Handlers of axum and actix-web are functions, and are called with it. A method of tonic finds it in
+/// its request: `request.extensions_mut().insert(caller)`.
 pub fn principal(owner: impl Into<String>) -> PrincipalBuilder {
     PrincipalBuilder {
         owner: owner.into(),
@@ -106,6 +111,17 @@ impl PrincipalBuilder {
         }
     }
 
+    /// The principal, as an extractor that asks for `R` hands it to a handler.
+    ///
+    /// # Panics
+    /// When it lacks a scope of `R`, and as [`build`](Self::build).
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    #[expect(clippy::expect_used, reason = "a test that is wrong fails")]
+    pub fn authorized<R: Requirement>(self) -> Authorized<R> {
+        let judged = Authorized::judge(Some(&self.build()), None);
+        judged.expect("the scopes that the handler asks for")
+    }
+
     /// The principal.
     ///
     /// # Panics
@@ -141,20 +157,40 @@ impl PrincipalBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mac::Pepper;
     use crate::manage::{ManageError, NewKey};
-    use crate::{Keygate, MemoryStore};
 
     #[tokio::test]
     async fn what_was_made_by_hand_is_trusted_by_no_gate() {
-        let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
-        let keys = Keygate::builder("acme_test").pepper(pepper);
-        let keys = keys.store(MemoryStore::new()).build().await.unwrap();
+        let keys = crate::testing::builder().build().await.unwrap();
         let caller = principal("org_42").scopes(["keys:write"]).build();
         assert!(!keys.authenticator().vouches_for(&caller));
         let manager = keys.manager().on_behalf_of(&caller);
         let outcome = manager.issue(NewKey::for_owner("org_42")).await;
         assert!(matches!(outcome, Err(ManageError::CallerEnded)));
+    }
+
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    mod authorized {
+        use crate::testing::principal;
+
+        crate::scopes! {
+            pub(super) SCOPES {
+                /// See orders.
+                ORDERS_READ = "orders:read",
+            }
+        }
+
+        #[test]
+        fn a_handler_that_asks_for_scopes_can_be_called_with_who_has_them() {
+            let caller = principal("org_42").scopes(SCOPES.scopes().iter().copied());
+            assert_eq!(caller.authorized::<ORDERS_READ>().owner(), "org_42");
+        }
+
+        #[test]
+        #[should_panic(expected = "the scopes that the handler asks for")]
+        fn who_lacks_a_scope_is_not_authorised_in_tests_either() {
+            principal("org_42").authorized::<ORDERS_READ>();
+        }
     }
 
     #[test]
