@@ -2,7 +2,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ::http::header::{CACHE_CONTROL, VARY};
+use ::http::header::{CACHE_CONTROL, Entry, VARY};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -85,8 +85,12 @@ impl HttpGuard {
             let private = HeaderValue::from_static(private);
             headers.entry(CACHE_CONTROL).or_insert(private);
         }
-        if passed.varies() && !headers.get_all(VARY).iter().any(|vary| *vary == self.vary) {
-            headers.append(VARY, self.vary.clone());
+        if passed.varies() {
+            match headers.entry(VARY) {
+                Entry::Vacant(vary) => drop(vary.insert(self.vary.clone())),
+                Entry::Occupied(vary) if vary.iter().any(|vary| *vary == self.vary) => {}
+                Entry::Occupied(mut vary) => vary.append(self.vary.clone()),
+            }
         }
     }
 
