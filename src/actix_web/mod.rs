@@ -37,14 +37,19 @@
 //!
 //! A refused request never reaches the handler. It is answered as RFC 6750 and RFC 9457 have it.
 //!
-//! A handler that takes a [`Principal`](crate::Principal) behind no guard answers 500, and not 200
-//! to everybody. One that takes `Option<Principal>` gets `None` there. `None` of an
-//! `Option<Authorized<..>>` also stands for a caller that lacks a scope.
+//! A handler that takes a [`Principal`](crate::Principal) answers 401 to a caller without a key whom
+//! [`authenticate_optional`](crate::Keygate::authenticate_optional) let through. Behind no guard it
+//! answers 500, and not 200 to everybody; the log says why. One that takes `Option<Principal>` gets
+//! `None` in both. `None` of an `Option<Authorized<..>>` also stands for a caller that lacks a scope.
+//!
+//! Keys that are bound to networks need
+//! [`actix_client_address`](crate::Builder::actix_client_address).
 //!
 //! # Deployment caveat
 //! Of several `wrap`s the last one runs first. Add CORS after the guard: preflight requests carry
-//! no key. A middleware that runs before a guard must not keep a clone of the `HttpRequest`: while
-//! there is one, actix-web lets nobody change the request, and panics.
+//! no key. A middleware that runs before a guard must not keep a clone of the `HttpRequest`, as a
+//! `from_fn` does that takes one as an argument: while there is one, actix-web lets nobody change the
+//! request, and panics at each that has a valid key.
 
 mod answer;
 mod extract;

@@ -13,10 +13,12 @@
 //! # async fn list(caller: keygate::Principal) -> String { format!("orders of {}", caller.owner()) }
 //! ```
 //!
-//! A handler that takes a [`Principal`] behind no guard answers 500, and not 200 to everybody. One
-//! that takes `Option<Principal>` gets `None` there.
+//! A handler that takes a [`Principal`] answers 401 to a caller without a key whom
+//! [`authenticate_optional`](crate::Keygate::authenticate_optional) let through. Behind no guard it
+//! answers 500, and not 200 to everybody; the log says why. One that takes `Option<Principal>` gets
+//! `None` in both.
 //!
-//! With the feature `utoipa`, `GuardedRoutes` guards and documents routes in one step.
+//! Keys that are bound to networks need [`client_address`](crate::Builder::client_address).
 
 #[cfg(feature = "utoipa")]
 mod routes;
