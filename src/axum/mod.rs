@@ -19,6 +19,8 @@
 //! `None` in both.
 //!
 //! Keys that are bound to networks need [`client_address`](crate::Builder::client_address).
+//!
+//! With the feature `utoipa`, `RoutesExt` guards and documents routes in one step.
 
 #[cfg(feature = "utoipa")]
 mod routes;
