@@ -242,7 +242,6 @@ impl Builder {
                 self.catalogue,
             ),
             answers: Answers::new(gate),
-            catalogue: self.catalogue,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             addresses: self.addresses,
         })

@@ -35,7 +35,6 @@ pub struct Keygate {
     pub(crate) authenticator: Authenticator,
     pub(crate) manager: KeyManager,
     pub(crate) answers: Answers,
-    pub(crate) catalogue: Option<Catalogue>,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) addresses: ClientAddresses,
 }
@@ -63,7 +62,7 @@ impl Keygate {
 
     /// The scopes that the service declares, if it does.
     pub fn catalogue(&self) -> Option<Catalogue> {
-        self.catalogue
+        self.answers.catalogue()
     }
 }
 
@@ -107,7 +106,7 @@ impl Keygate {
     )]
     fn declared(&self, rule: impl IntoRule) -> Rule {
         let rule = rule.into_rule();
-        if let Some(Err(undeclared)) = self.catalogue.map(|catalogue| catalogue.check(&rule)) {
+        if let Some(Err(undeclared)) = self.catalogue().map(|catalogue| catalogue.check(&rule)) {
             panic!("{undeclared}");
         }
         rule

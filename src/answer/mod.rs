@@ -26,6 +26,7 @@ use crate::principal::Principal;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::refusal::Error;
 use crate::refusal::{Refusal, Rejection};
+use crate::scope::Catalogue;
 
 /// How a gate asks for keys and refuses requests. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -88,6 +89,10 @@ impl Answers {
 
     pub(crate) fn page(&self) -> Option<&str> {
         self.0.page.as_deref()
+    }
+
+    pub(crate) fn catalogue(&self) -> Option<Catalogue> {
+        self.0.catalogue
     }
 
     pub(crate) fn realm(&self) -> &str {
