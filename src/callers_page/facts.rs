@@ -35,7 +35,7 @@ impl<'a> Facts<'a> {
             answers: &keys.answers,
             environments: keys.manager.environments(),
             policy: keys.manager.policy(),
-            catalogue: keys.catalogue,
+            catalogue: keys.catalogue(),
         }
     }
 

@@ -75,7 +75,7 @@ impl ::utoipa::Modify for Keygate {
 impl Keygate {
     fn about_keys(&self) -> String {
         let mut text = "An API key of this service.".to_owned();
-        if let Some(catalogue) = self.catalogue {
+        if let Some(catalogue) = self.catalogue() {
             text += " Its scopes are of these:\n";
             for scope in catalogue.scopes() {
                 text += &format!("\n- `{scope}`: {}", scope.description());
