@@ -16,13 +16,13 @@
 //! A handler that takes a [`Principal`] behind no guard answers 500, and not 200 to everybody. One
 //! that takes `Option<Principal>` gets `None` there.
 //!
-//! With the feature `utoipa`, `GuardedRoutes` guards and documents routes in one step.
+//! With the feature `utoipa`, `RoutesExt` guards and documents routes in one step.
 
 #[cfg(feature = "utoipa")]
 mod routes;
 
 #[cfg(feature = "utoipa")]
-pub use routes::GuardedRoutes;
+pub use routes::RoutesExt;
 
 use std::convert::Infallible;
 
