@@ -1,16 +1,4 @@
-#![cfg_attr(
-    all(feature = "actix-web", feature = "axum", feature = "sqlite", feature = "tonic"),
-    doc = include_str!("../README.md")
-)]
-#![cfg_attr(
-    not(all(
-        feature = "actix-web",
-        feature = "axum",
-        feature = "sqlite",
-        feature = "tonic"
-    )),
-    doc = "API-key authentication that a Rust service embeds. See [`Keygate`]."
-)]
+#![cfg_attr(not(doctest), doc = include_str!("../README.md"))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -90,6 +78,17 @@ pub use scope::{
 pub use store::{KeyStore, MemoryStore, StoreError, StoreErrorKind};
 #[cfg(feature = "sqlite")]
 pub use store::{SqliteOpenError, SqliteStore};
+
+/// What the README shows, as tests where all its features are on.
+#[cfg(all(
+    doctest,
+    feature = "actix-web",
+    feature = "axum",
+    feature = "sqlite",
+    feature = "tonic"
+))]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 #[cfg(test)]
 mod proofs {

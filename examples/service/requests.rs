@@ -52,11 +52,16 @@ pub(crate) struct Problem(Response);
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let code = match status {
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+            _ => "input_invalid",
+        };
         let body = json!({
             "type": "about:blank",
             "title": status.canonical_reason(),
             "status": status.as_u16(),
-            "code": if status == StatusCode::NOT_FOUND { "not_found" } else { "input_invalid" },
+            "code": code,
             "detail": detail.into(),
         });
         let kind = [(CONTENT_TYPE, PROBLEM)];

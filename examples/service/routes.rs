@@ -9,7 +9,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use keygate::axum::GuardedRoutes;
+use keygate::axum::RoutesExt;
 use keygate::{Filter, Issued, KeyId, KeyManager, Keygate, ManageError, NewKey, Principal};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};

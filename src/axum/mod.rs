@@ -26,7 +26,7 @@
 mod routes;
 
 #[cfg(feature = "utoipa")]
-pub use routes::GuardedRoutes;
+pub use routes::RoutesExt;
 
 use std::convert::Infallible;
 

@@ -8,22 +8,31 @@ use crate::guard::Guard;
 ///
 /// ```
 /// # fn app(keys: &keygate::Keygate) -> utoipa_axum::router::OpenApiRouter {
-/// use keygate::axum::GuardedRoutes;
+/// use keygate::axum::RoutesExt;
+/// use utoipa::OpenApi;
 /// use utoipa_axum::{router::OpenApiRouter, routes};
+///
+/// #[derive(OpenApi)]
+/// #[openapi(info(title = "Orders", version = "1.0.0"))]
+/// struct Description;
 ///
 /// #[utoipa::path(get, path = "/orders", responses((status = 200, description = "the orders")))]
 /// async fn list() {}
 ///
-/// OpenApiRouter::new().routes(routes!(list).guarded_by(keys.require("orders:read")))
+/// OpenApiRouter::with_openapi(Description::openapi())
+///     .routes(routes!(list).guarded_by(keys.require("orders:read")))
 /// # }
 /// ```
-pub trait GuardedRoutes {
+///
+/// What a handler asks in itself, by [`Authorized`](crate::Authorized), is not documented: put it
+/// into the guard's rule.
+pub trait RoutesExt {
     /// The same routes behind `guard`, which is [documented](Guard::document) with them. Requests
     /// with a method that the routes do not take come through the guard too.
     fn guarded_by(self, guard: Guard) -> Self;
 }
 
-impl<S, E> GuardedRoutes for (Vec<(String, RefOr<Schema>)>, Paths, MethodRouter<S, E>)
+impl<S, E> RoutesExt for (Vec<(String, RefOr<Schema>)>, Paths, MethodRouter<S, E>)
 where
     S: Clone + Send + Sync + 'static,
     E: Send + 'static,

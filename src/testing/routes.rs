@@ -38,26 +38,34 @@ use listing::{Listing, Methods, Route};
 /// # });
 /// ```
 ///
-/// **Handlers that no guard stands before are really called**, with an empty body and with
-/// `keygate-probe` for each parameter of the path: do not point them at what must not change. Those
-/// that are named as [open](Self::open) are not called.
+/// **Handlers that no guard keeps keyless callers from are really called**, with an empty body and
+/// with `keygate_probe` for each parameter of the path: do not point them at what must not change.
+/// Those that are named as [open](Self::open) are not called.
 ///
 /// 1. Every method of every route is sent a text that is no key, in the way in which the gate takes
-///    keys. The answer must be the gate's own refusal: its 401 and its challenge. Of what takes
-///    every method (`any`, a service) that is expected with each of them.
+///    keys, and then nothing in its place. Each answer must be the gate's own refusal: its 401 and
+///    its challenge. Of what takes every method (`any`, a service) that is expected with each of
+///    them. So a route behind [`authenticate_optional`](Keygate::authenticate_optional) is named as
+///    open, as it serves everybody.
 /// 2. Other methods of a route, and fallbacks, may also answer 404 or 405, and nothing else. One
 ///    that serves something is named as open: the fallback of the whole router as `/{*}`. `OPTIONS`
 ///    is left alone where no handler takes it by name, as CORS has it.
 /// 3. What is named as open must exist.
+/// 4. The denial of a gRPC method that is not listed, the gate's own 403, is a refusal too. So a
+///    service of tonic, whose path is like `/orders.v1.Orders/{*rest}`, is guarded if its rule asks
+///    for a key, or if only some of its methods are listed. What is asked for those is not looked
+///    at. A service whose rule is open is named as open.
 ///
 /// With an OpenAPI document (`document`, with the feature `utoipa`), that one is checked too.
+/// gRPC services are not in such a document: check it against the routes for HTTP alone.
 ///
 /// # How routes are found
 /// axum has no list of them but the `Debug` text of a router, so that is read, as axum 0.8 writes it.
-/// When it cannot be understood whole, or shows no route, the check fails and says so: it never
-/// takes that for a router without faults. What stands outside of the router, such as a layer around
-/// it as a service, is not seen. What is nested as a service cannot be looked into: the guard must
-/// stand around it as a whole.
+/// It is no stable interface: a new version of axum may turn the check red, with
+/// [`RouteFault::Unreadable`], and never falsely green. A text that is not understood whole, or that
+/// shows no route, is not taken for a router without faults. What stands outside of the router, such
+/// as a layer around it as a service, is not seen. What is nested as a service cannot be looked into:
+/// the guard must stand around it as a whole.
 #[derive(Clone)]
 #[must_use]
 pub struct RouteCheck<'a> {
@@ -93,13 +101,15 @@ pub enum RouteFault {
         /// The route.
         route: String,
     },
-    /// The router has other answers than the refusal that is due.
+    /// The route has another answer than the refusal that is due.
     #[error(
-        "{route} has no guard: a text that is no key was answered with {answer}. Put keys.require(..) or keys.authenticate() around it, or name it as open"
+        "{route} has no guard that asks for a key: {sent} was answered with {answer}. Put keys.require(..) or keys.authenticate() around it, or name it as open"
     )]
     Unguarded {
         /// The route.
         route: String,
+        /// What was sent.
+        sent: &'static str,
         /// What it answered.
         answer: String,
     },
@@ -145,7 +155,8 @@ impl<'a> RouteCheck<'a> {
     }
 
     /// Checks this document of the router too: it has all routes that are not open, each with a
-    /// `security` that asks for a key, and no others. Open routes may be in it, without one.
+    /// `security` that asks for a key, and no others. Open routes may be in it, without one or with
+    /// one that is optional.
     #[cfg(feature = "utoipa")]
     pub fn document(mut self, document: &'a OpenApi) -> Self {
         self.document = Some(document);
@@ -167,10 +178,7 @@ impl<'a> RouteCheck<'a> {
                 if self.is_open(probe.method, &route.path) {
                     continue;
                 }
-                if let Err(answer) = probe.send(self.keys, router).await {
-                    let route = probe.name();
-                    faults.push(RouteFault::Unguarded { route, answer });
-                }
+                faults.extend(probe.send(self.keys, router).await.err());
             }
         }
         #[cfg(feature = "utoipa")]

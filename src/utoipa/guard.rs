@@ -14,6 +14,8 @@ impl Guard {
     ///   way to send a key, with the scopes of the rule, and for each scope of a rule that any of
     ///   several satisfies. Where a key is optional, nothing at all is an alternative too. Of two
     ///   guards around one route the last one to document it is shown: put all scopes into one rule.
+    ///   What a handler asks in itself, by [`Authorized`](crate::Authorized), is not known here
+    ///   either: put it into the guard's rule.
     /// - References to the responses 400, 401, 403, 429 and 503 are added, except where an operation
     ///   declares a response of that status itself. 403 is one of them without a rule too, because
     ///   any key may be bound to networks.

@@ -8,22 +8,29 @@
 //! 3. the responses of guards, of that schema, for operations to refer to: `KeyMalformed` (400),
 //!    `KeyRefused` (401), `KeyForbidden` (403), `KeyLimited` (429), `KeyUnchecked` (503).
 //!
-//! [`Guard::document`](crate::Guard::document) writes into operations what one guard asks for. With
-//! axum, [`guarded_by`](crate::axum::GuardedRoutes::guarded_by) puts the guard around the handlers
-//! as well, so that neither can be forgotten:
+//! `Guard::document` writes into operations what one guard asks for. With axum,
+//! `keygate::axum::RoutesExt::guarded_by` puts the guard around the handlers as well, so that neither
+//! can be forgotten. What a handler asks in itself, by `Authorized<..>`, no guard knows or documents:
+//! put it into the guard's rule.
 //!
 #![cfg_attr(feature = "axum", doc = "```")]
 #![cfg_attr(not(feature = "axum"), doc = "```ignore")]
-//! use keygate::{Keygate, axum::GuardedRoutes};
-//! use utoipa::Modify;
+//! use keygate::{Keygate, axum::RoutesExt};
+//! use utoipa::{Modify, OpenApi};
 //! use utoipa_axum::{router::OpenApiRouter, routes};
+//!
+//! #[derive(OpenApi)]
+//! #[openapi(info(title = "Orders", version = "1.0.0"))]
+//! struct Description;
 //!
 //! #[utoipa::path(get, path = "/orders", responses((status = 200, description = "the orders")))]
 //! async fn list() {}
 //!
 //! fn app(keys: &Keygate) -> (axum::Router, utoipa::openapi::OpenApi) {
 //!     let guarded = routes!(list).guarded_by(keys.require("orders:read"));
-//!     let (app, mut document) = OpenApiRouter::new().routes(guarded).split_for_parts();
+//!     let (app, mut document) = OpenApiRouter::with_openapi(Description::openapi())
+//!         .routes(guarded)
+//!         .split_for_parts();
 //!     keys.modify(&mut document);
 //!     (app, document)
 //! }
@@ -32,6 +39,7 @@
 //! # let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
 //! # let keys = Keygate::builder("acme").pepper(pepper).store(MemoryStore::new()).build().await;
 //! # let document = serde_json::to_value(app(&keys.unwrap()).1).unwrap();
+//! # assert_eq!(document["info"]["title"], "Orders");
 //! # assert_eq!(document["paths"]["/orders"]["get"]["security"][0]["bearer_key"][0], "orders:read");
 //! # assert!(document["components"]["responses"]["KeyRefused"].is_object());
 //! # });
@@ -54,7 +62,7 @@ use ::utoipa::openapi::security::{
 use crate::credentials::Way;
 use crate::keygate::Keygate;
 
-/// Adds what the operations that a guard [documents](crate::Guard::document) refer to.
+/// Adds what the operations that a guard documents refer to.
 impl ::utoipa::Modify for Keygate {
     fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_default();

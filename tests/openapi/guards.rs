@@ -1,7 +1,7 @@
 //! What single guards write into operations.
 
 use axum::Router;
-use keygate::axum::GuardedRoutes;
+use keygate::axum::RoutesExt;
 use keygate::{Credentials, Guard, Keygate, Rule};
 use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;

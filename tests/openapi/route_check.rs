@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::routing::{any, get, options, post};
 use keygate::testing::{RouteCheck, RouteFaults};
-use keygate::{Credentials, Keygate, Principal};
+use keygate::{Credentials, Guard, Keygate, Principal};
 use tower_http::cors::CorsLayer;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 
@@ -282,13 +282,74 @@ async fn guarded_routes_of_every_kind_pass() {
         .nest_service("/below", Router::new().fallback(nothing))
         .fallback(nothing)
         .layer(keys.require("a:x"));
-    let app = inner
-        .route(
-            "/optional",
-            get(nothing).layer(keys.authenticate_optional()),
-        )
-        .layer(CorsLayer::permissive());
+    let app = inner.layer(CorsLayer::permissive());
     RouteCheck::new(&keys).assert(&app).await;
+}
+
+#[tokio::test]
+async fn a_route_that_needs_no_key_is_open_although_it_refuses_bad_ones() {
+    let keys = gate(|builder| builder).await;
+    let optional = || any(nothing).layer(keys.authenticate_optional());
+    let router = Router::new().route("/optional", optional());
+    let faults = fault_of(&keys, router.clone()).await;
+    assert!(
+        faults.contains("GET /optional has no guard that asks for a key: a request without a key"),
+        "{faults}"
+    );
+    RouteCheck::new(&keys)
+        .open(["/optional"])
+        .assert(&router)
+        .await;
+
+    let guarded = Router::new().route("/guarded", get(nothing).layer(keys.authenticate()));
+    let fallback = guarded.fallback_service(optional());
+    let faults = said(RouteCheck::new(&keys).check(&fallback).await);
+    assert!(faults.contains("GET /{*} has no guard"), "{faults}");
+}
+
+#[tokio::test]
+async fn a_document_says_of_open_routes_alone_that_a_key_is_optional() {
+    let keys = gate(|builder| builder).await;
+    let check = async |guard: Guard, documented: Guard, open: &[&str]| {
+        let app = Router::new()
+            .route("/a", get(nothing).layer(guard))
+            .route("/b", get(nothing).layer(keys.authenticate()));
+        let mut document = utoipa::openapi::OpenApi::default();
+        for (path, guard) in [("/a", documented), ("/b", keys.authenticate())] {
+            let mut paths = utoipa::openapi::path::Paths::new();
+            let operation = OperationBuilder::new().build();
+            paths.add_path_operation(path, vec![HttpMethod::Get], operation);
+            guard.document(&mut paths);
+            document.paths.merge(paths);
+        }
+        let check = RouteCheck::new(&keys).open(open.iter().copied());
+        said(check.document(&document).check(&app).await)
+    };
+    let (needed, optional) = (keys.authenticate(), keys.authenticate_optional());
+    let all_is_well = check(optional.clone(), optional.clone(), &["/a"]).await;
+    assert_eq!(all_is_well, "no fault");
+    let faults = check(needed.clone(), optional.clone(), &[]).await;
+    assert_eq!(faults.lines().count(), 2, "{faults}");
+    assert!(faults.contains("GET /a declares no security"), "{faults}");
+    let faults = check(optional, needed, &["/a"]).await;
+    assert_eq!(faults.lines().count(), 2, "{faults}");
+    assert!(
+        faults.contains("GET /a is named as open, and asks for a key"),
+        "{faults}"
+    );
+}
+
+#[tokio::test]
+async fn a_document_that_asks_for_one_of_no_alternatives_asks_for_nothing() {
+    let (keys, app, mut document) = service().await;
+    let item = document.paths.paths.get_mut("/v1/keys").unwrap();
+    item.post.as_mut().unwrap().security = Some(vec![]);
+    let check = RouteCheck::new(&keys).open(OPEN).document(&document);
+    let faults = said(check.check(&app).await);
+    assert!(
+        faults.contains("POST /v1/keys declares no security"),
+        "{faults}"
+    );
 }
 
 #[tokio::test]
@@ -299,7 +360,7 @@ async fn keys_are_sent_as_the_gate_takes_them() {
         Credentials::new().without_bearer().headers(["X-Own"]),
     ] {
         let keys = gate(|builder| builder.credentials(ways)).await;
-        let guarded = get(nothing).layer(keys.authenticate_optional());
+        let guarded = get(nothing).layer(keys.authenticate());
         RouteCheck::new(&keys)
             .assert(&Router::new().route("/a", guarded))
             .await;
@@ -322,6 +383,8 @@ async fn only_the_gates_own_refusal_counts() {
         any(|| async { StatusCode::NOT_FOUND }),
         get(nothing).layer(other.authenticate()),
         get(|| async { StatusCode::NOT_FOUND }),
+        get(|| async { StatusCode::FORBIDDEN }),
+        get(move || async move { (StatusCode::UNAUTHORIZED, [("www-authenticate", challenge)]) }),
     ] {
         let faults = fault_of(&keys, Router::new().route("/a", route)).await;
         assert!(faults.contains("GET /a has no guard"), "{faults}");

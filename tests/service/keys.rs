@@ -396,7 +396,7 @@ fn a_wrong_request_is_told_what_is_wrong() {
         .expect(400, "input_invalid");
     service
         .call("PATCH", "/v1/keys", &admin, None)
-        .expect(405, "input_invalid");
+        .expect(405, "method_not_allowed");
     service.get("/nothing", &admin).expect(404, "not_found");
     assert_eq!(
         service.get("/v1/whoami", &admin).status,

@@ -19,6 +19,8 @@ mod methods;
 #[cfg(feature = "axum")]
 mod one_port;
 mod refusals;
+#[cfg(feature = "axum")]
+mod route_check;
 mod support;
 mod web;
 mod wire;

@@ -77,12 +77,12 @@ fn is_path_of(path: &str, route: &Route) -> bool {
     path == route.path || path == route.path.replace("{*", "{")
 }
 
-/// An operation that says nothing has the security of the whole document.
+/// An operation that says nothing has the security of the whole document. Where one alternative is
+/// empty, nothing is needed.
 fn asks_for_something(document: &OpenApi, operation: &Operation) -> bool {
     let security = operation.security.as_ref().or(document.security.as_ref());
     security.is_some_and(|alternatives| {
-        alternatives
-            .iter()
-            .any(|alternative| *alternative != SecurityRequirement::default())
+        let nothing = SecurityRequirement::default();
+        !alternatives.is_empty() && !alternatives.contains(&nothing)
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::axum::Router;
-use ::axum::body::Body;
+use ::axum::body::{Body, to_bytes};
 use ::axum::extract::Request;
 use ::axum::response::Response;
 use ::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use tower_service::Service;
 
+use super::RouteFault;
 use super::listing::{Methods, Route};
 use crate::answer::Answer;
 use crate::authenticate::{Lost, within};
@@ -21,13 +22,16 @@ use crate::refusal::Rejection;
 /// No key, in any service.
 const NO_KEY: &str = "keygate-probe";
 
+/// For what a path leaves open. It could be the name of a gRPC method.
+const PARAMETER: &str = "keygate_probe";
+
 /// For a method that no handler takes by name.
 const UNKNOWN: &str = "KEYGATE-PROBE";
 
 /// A guard answers at once. What waits longer than this is no guard.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request to send.
+/// Requests to send.
 pub(super) struct Probe<'a> {
     pub(super) method: &'static str,
     path: &'a str,
@@ -63,24 +67,52 @@ impl Probe<'_> {
         format!("{method} {}", self.path)
     }
 
-    /// Sends it. What is not answered as it must be is returned.
-    pub(super) async fn send(&self, keys: &Keygate, router: &Router) -> Result<(), String> {
-        let request = self.request(keys)?;
-        let response = answer(router.clone(), request).await?;
-        let refusal = keys.answers().refuse(&Rejection::KeyInvalid.into());
+    /// Sends one with a text that is no key, and one without a key. Either must be refused.
+    pub(super) async fn send(&self, keys: &Keygate, router: &Router) -> Result<(), RouteFault> {
+        let way = keys.answers().credentials().ways().next();
+        let all = [
+            ("a text that is no key", way, Rejection::KeyInvalid),
+            ("a request without a key", None, Rejection::KeyMissing),
+        ];
+        for (sent, way, due) in all {
+            let refused = self.send_one(keys, router, way, due).await;
+            refused.map_err(|answer| RouteFault::Unguarded {
+                route: self.name(),
+                sent,
+                answer,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Any answer but the one that is `due` is returned.
+    async fn send_one(
+        &self,
+        keys: &Keygate,
+        router: &Router,
+        way: Option<Way<'_>>,
+        due: Rejection,
+    ) -> Result<(), String> {
+        let response = answer(router.clone(), self.request(way)?).await?;
         let status = response.status();
-        let is_absent = status == 404 || status == 405;
-        match is_refusal(&response, &refusal) || (self.may_be_absent && is_absent) {
+        let is_absent = self.may_be_absent && (status == 404 || status == 405);
+        let refusal = |why: Rejection| keys.answers().refuse(&why.into());
+        let is_expected = is_absent
+            || is_refusal(&response, &refusal(due))
+            || self
+                .is_denial(response, &refusal(Rejection::MethodDenied))
+                .await;
+        match is_expected {
             true => Ok(()),
             false => Err(status.to_string()),
         }
     }
 
-    fn request(&self, keys: &Keygate) -> Result<Request, String> {
+    fn request(&self, way: Option<Way<'_>>) -> Result<Request, String> {
         let request = Request::builder()
             .method(self.method)
             .uri(concrete(self.path));
-        let request = match keys.answers().credentials().ways().next() {
+        let request = match way {
             None => request,
             Some(Way::Bearer) => request.header(AUTHORIZATION, format!("Bearer {NO_KEY}")),
             Some(Way::Header(name)) => request.header(name, NO_KEY),
@@ -91,6 +123,23 @@ impl Probe<'_> {
         };
         let cannot = |error| format!("nothing, as no request can be made for this path: {error}");
         request.body(Body::empty()).map_err(cannot)
+    }
+
+    /// Whether a guard with rules for methods has denied one that is not listed. No challenge tells
+    /// that from another 403, but the problem does. An answer to `HEAD` may come without it.
+    async fn is_denial(&self, response: Response, denial: &Answer) -> bool {
+        let has_headers = denial.headers.iter().all(|(name, value)| {
+            let answered = response.headers().get(*name);
+            answered.is_some_and(|answered| answered.as_bytes() == value.as_bytes())
+        });
+        if !has_headers || !is_refusal(&response, denial) {
+            return false;
+        }
+        if self.method == "HEAD" {
+            return true;
+        }
+        let body = Box::pin(to_bytes(response.into_body(), denial.body.len()));
+        matches!(within(PATIENCE, body).await, Ok(Ok(body)) if body == denial.body)
     }
 }
 
@@ -108,7 +157,7 @@ fn concrete(path: &str) -> String {
             concrete.push('}');
             after
         } else {
-            concrete += NO_KEY;
+            concrete += PARAMETER;
             brace.split_once('}').map_or("", |(_, after)| after)
         };
     }
@@ -142,10 +191,10 @@ mod tests {
     fn parameters_are_filled_in_and_escaped_braces_are_not() {
         let cases = [
             ("/", "/"),
-            ("/keys/{id}/rotate", "/keys/keygate-probe/rotate"),
-            ("/{a}/{*rest}", "/keygate-probe/keygate-probe"),
-            ("/{*}", "/keygate-probe"),
-            ("/v{version}.json", "/vkeygate-probe.json"),
+            ("/keys/{id}/rotate", "/keys/keygate_probe/rotate"),
+            ("/{a}/{*rest}", "/keygate_probe/keygate_probe"),
+            ("/{*}", "/keygate_probe"),
+            ("/v{version}.json", "/vkeygate_probe.json"),
             ("/{{a}}", "/{a}"),
         ];
         for (path, expected) in cases {
