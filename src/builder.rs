@@ -120,8 +120,9 @@ impl Builder {
 
     /// Where the service shows the page for its callers: a URL, or a path such as `/docs/keys`. The
     /// types of problems are then its sections (RFC 9457, section 3.1.1). The page itself is made by
-    /// [`Keygate::callers_page`].
-    pub fn callers_page(mut self, url: impl Into<String>) -> Self {
+    /// [`Keygate::callers_page`]; with guards of gRPC methods, call its
+    /// [`grpc`](crate::CallersPage::grpc), so that it has all sections.
+    pub fn callers_page_url(mut self, url: impl Into<String>) -> Self {
         self.page = Some(url.into());
         self
     }
@@ -202,7 +203,7 @@ impl Builder {
             return Err(BuildError::Realm(realm));
         }
         if let Some(page) = self.page.as_ref().filter(|page| !is_page(page)) {
-            return Err(BuildError::CallersPage(page.clone()));
+            return Err(BuildError::CallersPageUrl(page.clone()));
         }
         if let Some(contradiction) = self.policy.contradiction() {
             return Err(BuildError::Policy(contradiction));
@@ -314,7 +315,7 @@ pub enum BuildError {
     #[error(
         "{0:?} is not where a page can stand: give a URL without a fragment, or a path like /docs/keys"
     )]
-    CallersPage(String),
+    CallersPageUrl(String),
     /// Keys are accepted nowhere, or where they cannot be.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use common::{DAY, DECLINED, Fault, HOUR, World, with_prefix};
 use http_body_util::BodyExt;
 use keygate::{
@@ -44,6 +44,7 @@ async fn page_of(change: impl FnOnce(Builder) -> Builder) -> CallersPage {
 async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
     const BEARER: &str = r#"curl -i -H "Authorization: Bearer $KEY" 'https://api.example.com/'"#;
     const X_API_KEY: &str = r#"curl -i -H "X-API-Key: $KEY" 'https://api.example.com/'"#;
+    const ROTATE: &str = r#"curl -i -X POST -H "Authorization: Bearer $KEY" '/rotate'"#;
     const BASIC: &str = r#"curl -i -u "$KEY:" 'https://api.example.com/'"#;
     let without_bearer = Credentials::new().without_bearer().headers(["X-Acme-Key"]);
     let long = Policy::new().max_lifetime(365 * DAY).max_overlap(72 * HOUR);
@@ -70,7 +71,8 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
                 "1 second after the revocation",
                 "(acme_live|acme_sandbox|acme_test)_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}",
                 "This example would be 72 characters long",
-                "whoever gave you the key",
+                "go to whoever gave you the key.",
+                "Ask for a rotation.",
                 "Always about:blank",
                 "scope=\"orders:read\"",
             ],
@@ -80,7 +82,21 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
                 "invoices",
                 "No key lasts longer",
                 "Bundle",
+                "gRPC",
+                "method_denied",
+                "-X POST",
+                "OpenAPI",
             ],
+        ),
+        (
+            page_of(|builder| builder).await.grpc(),
+            &[
+                "Over gRPC, the same names are keys of the metadata",
+                "whose domain is acme_live",
+                "method_denied403never",
+                "Over gRPC: status 7 PERMISSION_DENIED, reason METHOD_DENIED.",
+            ],
+            &[],
         ),
         (
             page_of(|builder| builder.credentials(without_bearer)).await,
@@ -119,22 +135,43 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
         (
             page_of(|builder| builder.policy(no_overlap)).await,
             &["allows no overlap", "ask for a second key"],
-            &["Say how long", "superseded", "both work"],
+            &["say how long", "superseded", "both work", "-X POST"],
+        ),
+        (
+            page_of(|builder| builder.policy(no_overlap))
+                .await
+                .rotate_url("/rotate"),
+            &["ask for a second key", "To rotate without", ROTATE],
+            &["both work"],
         ),
         (
             page_of(|builder| builder.policy(on_request)).await,
-            &["Say how long the overlap is to be"],
+            &["say how long the overlap is to be"],
             &["allows no overlap"],
         ),
         (
-            page_of(|builder| builder.callers_page("/docs/keys"))
+            page_of(|builder| builder.policy(on_request))
+                .await
+                .rotate_url("/rotate"),
+            &["Unless it asks for an overlap, the old text ends", ROTATE],
+            &["say how long", "Ask for a rotation."],
+        ),
+        (
+            page_of(|builder| builder).await.rotate_url("/rotate"),
+            &["Send this, with the old text in $KEY:", ROTATE],
+            &["Ask for a rotation.", "Unless it asks"],
+        ),
+        (
+            page_of(|builder| builder.callers_page_url("/docs/keys"))
                 .await
                 .title("Acme API")
                 .contact("keys@acme.example")
-                .example_url("https://api.acme.example/v1/it's?a=b"),
+                .example_url("https://api.acme.example/v1/it's?a=b")
+                .openapi_url("/openapi.json"),
             &[
                 "Acme API: API keys",
-                "Ask for a rotation: keys@acme.example",
+                "go to keys@acme.example.",
+                "What there is to call: /openapi.json (OpenAPI).",
                 "A URI: /docs/keys with the code",
                 r"'https://api.acme.example/v1/it'\''s?a=b'",
             ],
@@ -162,8 +199,24 @@ async fn a_service_of_one_environment_speaks_of_no_other() {
     let keys = builder.store(keygate::MemoryStore::new()).build().await;
     let text = text_of_html(&keys.unwrap().callers_page().html());
     assert!(text.contains("Keys that work here begin with acme_live_."));
-    assert!(text.contains("knows of no other now"));
-    assert!(!text.contains("acme_test") && !text.contains("acme_sandbox"));
+    for unsaid in ["acme_test", "acme_sandbox", "wrong_environment"] {
+        assert!(!text.contains(unsaid), "{unsaid}");
+    }
+}
+
+#[tokio::test]
+async fn whom_to_ask_is_said_once_before_the_first_section() {
+    let page = page_of(|builder| builder).await;
+    let named = page.clone().contact("your account manager");
+    for (page, contact) in [
+        (page, "whoever gave you the key"),
+        (named, "your account manager"),
+    ] {
+        let markdown = page.markdown();
+        let (before, after) = markdown.split_once("\n## ").unwrap();
+        assert!(before.contains(&format!("go to {contact}.")), "{before}");
+        assert!(!after.contains(contact));
+    }
 }
 
 /// A guarded route, and requests that it refuses.
@@ -174,7 +227,7 @@ struct Refused {
 }
 
 async fn refused() -> Refused {
-    let world = World::with(|builder| builder.callers_page("/docs/keys")).await;
+    let world = World::with(|builder| builder.callers_page_url("/docs/keys")).await;
     let manager = world.keys.manager();
     let app = Router::new().route("/", get(owner).layer(world.keys.require("orders:read")));
     let issue = async |new: NewKey| -> (KeyId, String) {
@@ -258,7 +311,8 @@ async fn a_mistake_of_the_service_is_shown_as_it_is_answered() {
     let app = Router::<()>::new().route("/", get(owner));
     let request = Request::get("/").body(Body::empty()).unwrap();
     let sent = as_sent(app.oneshot(request).await.unwrap()).await;
-    let markdown = page_of(|builder| builder).await.markdown();
+    let page = page_of(|builder| builder.callers_page_url("/docs/keys")).await;
+    let markdown = page.markdown();
     let section = markdown.split("<a id=\"internal\"></a>").nth(1).unwrap();
     let block = section.split("```http\n").nth(1).unwrap();
     assert_eq!(
@@ -269,50 +323,72 @@ async fn a_mistake_of_the_service_is_shown_as_it_is_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_for_a_shell_work_when_they_are_pasted() {
-    let world = World::with(|builder| {
-        builder.credentials(Credentials::new().headers(["X-Acme-Key"]).accept_basic())
-    })
-    .await;
-    let issued = world
-        .keys
-        .manager()
-        .issue(NewKey::for_owner("org_42"))
-        .await;
-    let key = issued.unwrap().key.expose().to_owned();
-    let app = Router::new().route("/whoami", get(owner).layer(world.keys.authenticate()));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/whoami?a=1&b='2'", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let all = Credentials::new().headers(["X-Acme-Key"]).accept_basic();
+    let no_header: [&str; 0] = [];
+    let basic = Credentials::new().without_bearer().headers(no_header);
+    // The first call in two forms, each way, and the rotation.
+    for (credentials, count) in [(all, 2 + 3 + 1), (basic.accept_basic(), 2 + 1 + 1)] {
+        let world = World::with(|builder| builder.credentials(credentials)).await;
+        let manager = world.keys.manager();
+        let issued = manager.issue(NewKey::for_owner("org_42")).await.unwrap();
+        let authenticated = || world.keys.authenticate();
+        let app = Router::new()
+            .route("/whoami", get(owner).layer(authenticated()))
+            .route("/rotate", post(owner).layer(authenticated()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
 
-    let markdown = world.keys.callers_page().example_url(url).markdown();
-    let blocks = markdown.split("```sh\n").skip(1);
-    let mut blocks = blocks.map(|block| block.split("\n```").next().unwrap());
-    let read = blocks.next().unwrap();
-    let lines: Vec<&str> = blocks.collect();
-    assert_eq!(
-        lines.len(),
-        4,
-        "the first call, and each of three ways: {lines:?}"
-    );
-    if Command::new("curl").arg("--version").output().is_err() {
-        eprintln!("not tried: there is no curl here");
-        return;
+        let page = world.keys.callers_page();
+        let page = page.example_url(format!("{url}/whoami?a=1&b='2'"));
+        let markdown = page.rotate_url(format!("{url}/rotate")).markdown();
+        let blocks = markdown.split("```sh\n").skip(1);
+        let mut blocks = blocks.map(|block| block.split("\n```").next().unwrap());
+        let read = blocks.next().unwrap();
+        let lines: Vec<&str> = blocks.collect();
+        assert_eq!(lines.len(), count, "{lines:?}");
+        for line in lines {
+            let Some(output) = pasted(&format!("{read}\n{line}"), issued.key.expose()).await else {
+                eprintln!("not tried: there is no curl here");
+                return;
+            };
+            assert!(
+                output.starts_with("HTTP/1.1 200") && output.ends_with("org_42"),
+                "{line}: {output}"
+            );
+        }
     }
-    for line in lines {
-        let mut shell = Command::new("bash")
-            .args(["-c", &format!("{read}\n{line}")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        writeln!(shell.stdin.take().unwrap(), "{key}").unwrap();
-        let output = tokio::task::spawn_blocking(|| shell.wait_with_output());
-        let output = String::from_utf8(output.await.unwrap().unwrap().stdout).unwrap();
-        assert!(
-            output.starts_with("HTTP/1.1 200") && output.ends_with("org_42"),
-            "{line}: {output}"
-        );
+}
+
+/// What `lines` print in a shell that reads `input`, if there is curl.
+async fn pasted(lines: &str, input: &str) -> Option<String> {
+    Command::new("curl").arg("--version").output().ok()?;
+    let mut shell = Command::new("bash")
+        .args(["-c", lines])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    writeln!(shell.stdin.take().unwrap(), "{input}").unwrap();
+    let output = tokio::task::spawn_blocking(|| shell.wait_with_output());
+    Some(String::from_utf8(output.await.unwrap().unwrap().stdout).unwrap())
+}
+
+/// What `ps` would show: the arguments after the shell has put the key into them.
+#[tokio::test]
+async fn one_line_keeps_the_key_out_of_the_arguments_of_curl() {
+    let no_header: [&str; 0] = [];
+    let basic = Credentials::new().without_bearer().headers(no_header);
+    for credentials in [Credentials::new(), basic.accept_basic()] {
+        let markdown = page_of(|builder| builder.credentials(credentials))
+            .await
+            .markdown();
+        let (_, after) = markdown.split_once("not in this one:").unwrap();
+        let line = after.split("```").nth(1).unwrap();
+        let (arguments, input) = line.split_once("<<<").unwrap();
+        assert!(arguments.contains("curl") && !arguments.contains("$KEY"));
+        assert!(input.contains("$KEY"));
     }
 }
 
@@ -322,7 +398,13 @@ async fn names_of_the_host_cannot_break_the_page() {
     let world = World::with(|builder| builder.realm("<i>`|realm").scopes(SCOPES)).await;
     let page = world.keys.callers_page();
     let unnamed = page.clone();
-    let named = page.title(hostile).contact(hostile).example_url(hostile);
+    let named = page
+        .title(hostile)
+        .contact(hostile)
+        .example_url(hostile)
+        .rotate_url(hostile)
+        .openapi_url(hostile)
+        .grpc();
     for page in [unnamed, named] {
         let html = page.html();
         assert!(html.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));

@@ -5,6 +5,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// An example that prints nothing for longer has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running example.
 struct Example(Child);
@@ -32,16 +38,23 @@ fn start(name: &str, last: &str) -> (Example, Vec<String>) {
         .stderr(Stdio::null())
         .spawn();
     let mut example = Example(child.unwrap());
-    let lines = BufReader::new(example.0.stdout.take().unwrap()).lines();
+    let stdout = BufReader::new(example.0.stdout.take().unwrap());
+    let (lines, printing) = mpsc::channel();
+    thread::spawn(move || {
+        stdout
+            .lines()
+            .map_while(Result::ok)
+            .try_for_each(|line| lines.send(line))
+    });
     let mut printed = Vec::new();
-    for line in lines.map(Result::unwrap) {
+    while let Ok(line) = printing.recv_timeout(PATIENCE) {
         let is_last = line.contains(last);
         printed.push(line);
         if is_last {
             return (example, printed);
         }
     }
-    panic!("{name} ended: {printed:?}");
+    panic!("{name} ended, or prints something else: {printed:?}");
 }
 
 /// Runs the assignments and the `curl` lines in a shell; the status of each answer.

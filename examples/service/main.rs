@@ -6,6 +6,7 @@
 //! | variable | default | |
 //! |---|---|---|
 //! | `KEYGATE_BIND` | `127.0.0.1:8080` | where to listen; port 0 picks a free one |
+//! | `KEYGATE_URL` | `http://` and the address | what callers call, if it is something else |
 //! | `KEYGATE_DB` | `keygate.db` | the SQLite file with the keys |
 //! | `KEYGATE_PEPPER` | made on the first start | at least 32 random bytes in base64 |
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
@@ -58,6 +59,7 @@ async fn run() -> Result<(), Failure> {
     let bind: SocketAddr = bind.parse().map_err(|_| {
         format!("KEYGATE_BIND={bind:?} is no address to listen on: write it like 127.0.0.1:8080")
     })?;
+    let url = variable("KEYGATE_URL")?;
     let db = PathBuf::from(variable("KEYGATE_DB")?.unwrap_or_else(|| "keygate.db".into()));
 
     check_place(&db)?;
@@ -72,7 +74,7 @@ async fn run() -> Result<(), Failure> {
     let keys = Keygate::builder("acme_live")
         .decline_prefix("acme_test")
         .scopes(routes::SCOPES)
-        .callers_page(routes::PAGE)
+        .callers_page_url(routes::PAGE)
         .pepper(pepper)
         .store(Arc::clone(&store))
         .build()
@@ -89,19 +91,21 @@ async fn run() -> Result<(), Failure> {
 
     let address = listener.local_addr()?;
     say(&format!("listening on http://{address}"))?;
+    let url = url.unwrap_or_else(|| format!("http://{address}"));
+    let url = url.trim_end_matches('/');
     say(&format!(
         r#"try:
   KEY=...   # the text behind "key:", which the first start printed
-  curl -H "Authorization: Bearer $KEY" http://{address}/v1/whoami
-  curl -H "X-API-Key: $KEY" http://{address}/v1/orders
-  curl -H "X-API-Key: $KEY" http://{address}/v1/keys -d '{{"owner":"org_42","scopes":["orders:read"]}}'
-  curl -H "X-API-Key: $KEY" "http://{address}/v1/keys?owner=org_42"
+  curl -H "Authorization: Bearer $KEY" {url}/v1/whoami
+  curl -H "X-API-Key: $KEY" {url}/v1/orders
+  curl -H "X-API-Key: $KEY" {url}/v1/keys -d '{{"owner":"org_42","scopes":["orders:read"]}}'
+  curl -H "X-API-Key: $KEY" "{url}/v1/keys?owner=org_42"
   ID=...    # a key_id of the list
-  curl -H "X-API-Key: $KEY" -X POST http://{address}/v1/keys/$ID/rotate
-  curl -H "X-API-Key: $KEY" -X DELETE http://{address}/v1/keys/$ID
-for whoever gets a key: http://{address}/docs/keys"#
+  curl -H "X-API-Key: $KEY" -X POST {url}/v1/keys/$ID/rotate
+  curl -H "X-API-Key: $KEY" -X DELETE {url}/v1/keys/$ID
+for whoever gets a key: {url}/docs/keys"#
     ))?;
-    serve(listener, routes::app(&keys).0).await
+    serve(listener, routes::app(&keys, url).0).await
 }
 
 /// Serves until Ctrl-C or SIGTERM; requests under way may finish, for ten seconds.

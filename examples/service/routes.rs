@@ -47,8 +47,8 @@ struct Description;
 /// Where callers read how to use their keys.
 pub(crate) const PAGE: &str = "/docs/keys";
 
-/// The routes, and the document that describes them.
-pub(crate) fn app(keys: &Keygate) -> (Router, utoipa::openapi::OpenApi) {
+/// The routes, and the document that describes them. `base` is the URL that callers see.
+pub(crate) fn app(keys: &Keygate, base: &str) -> (Router, utoipa::openapi::OpenApi) {
     let (routes, mut document) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(whoami).guarded_by(keys.authenticate()))
         .routes(routes!(list_orders).guarded_by(keys.require(ORDERS_READ)))
@@ -62,7 +62,13 @@ pub(crate) fn app(keys: &Keygate) -> (Router, utoipa::openapi::OpenApi) {
         .split_for_parts();
     keys.modify(&mut document);
     let described = Json(document.clone());
-    let page = keys.callers_page().title("The service example of keygate");
+    let page = keys
+        .callers_page()
+        .title("The service example of keygate")
+        .contact("keys@acme.example")
+        .example_url(format!("{base}/v1/whoami"))
+        .rotate_url(format!("{base}/v1/keys/self/rotate"))
+        .openapi_url("/openapi.json");
     let (html, markdown) = (Html(page.html()), page.markdown());
     let markdown = ([(CONTENT_TYPE, "text/markdown; charset=utf-8")], markdown);
     let app = routes

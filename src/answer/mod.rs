@@ -23,9 +23,7 @@ use crate::gate::Gate;
 use crate::manage::ManageError;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::principal::Principal;
-#[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::refusal::Error;
-use crate::refusal::{Refusal, Rejection};
+use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::Catalogue;
 
 /// How a gate asks for keys and refuses requests. Cloning it is cheap.
@@ -110,7 +108,6 @@ impl Answers {
     }
 }
 
-#[cfg(any(feature = "tower", feature = "actix-web"))]
 impl Answer {
     /// The answer of a handler that asks who is calling behind no guard.
     pub(crate) fn unguarded() -> Self {

@@ -76,7 +76,7 @@ macro_rules! failures {
             $retry:expr, $meaning:expr, [$($step:expr),+ $(,)?]
         );
     )+) => {
-        /// A failure of each code, in the order of the page.
+        /// A failure of each code that the service answers, in the order of the page.
         pub(super) fn failures($facts: &Facts) -> Vec<Failure> {
             let advice = |refusal: &Refusal| match refusal {
                 $($refusal => Advice {
@@ -87,7 +87,8 @@ macro_rules! failures {
             };
             let samples: Vec<Refusal> = vec![$($sample.into()),+];
             let with_advice = |refusal| Failure { advice: advice(&refusal), refusal };
-            samples.into_iter().map(with_advice).collect()
+            let answered = samples.into_iter().filter(|refusal| is_answered($facts, refusal));
+            answered.map(with_advice).collect()
         }
     };
 }
@@ -136,19 +137,13 @@ failures! { facts:
             "Check that the key was copied whole, with its first and its last character.",
             Text::from("Check that it begins as the keys of this service do: ")
                 .and(facts.served()).and("."),
-            Text::from("If the text is lost, ask for a new secret: ")
-                .and(facts.contact.clone()).and("."),
+            "If the text is lost, ask for a rotation.",
         ]
     );
     Rejected(Rejection::WrongEnvironment), as Rejection::WrongEnvironment => (
         Retry::Never,
-        match facts.declined() {
-            Some(declined) => Text::from("The key belongs to another environment. Here these do: ")
-                .and(declined)
-                .and("."),
-            None => "The key belongs to another environment. This service knows of no other now, \
-                and does not give this answer.".into(),
-        },
+        Text::from("The key belongs to another environment. Here these do: ")
+            .and(facts.declined().unwrap_or_default()).and("."),
         [
             Text::from("Call with a key that begins with ").and(facts.served()).and("."),
             "Or call the environment that the key belongs to.",
@@ -159,8 +154,7 @@ failures! { facts:
         "The key is past its end, or it was rotated, and the overlap of this old text is over.",
         [
             "If it was rotated, use the newer text.",
-            Text::from("If not, ask for a new key: ").and(facts.contact.clone())
-                .and(". A key that has ended is not brought back."),
+            "If not, ask for a new key. A key that has ended is not brought back.",
         ]
     );
     Rejected(Rejection::KeyRevoked), as Rejection::KeyRevoked => (
@@ -168,14 +162,13 @@ failures! { facts:
         "The key was ended for good. Nothing brings it back.",
         [
             "Remove it wherever it is configured.",
-            Text::from("It may have leaked: ask why it was revoked, and for a new one: ")
-                .and(facts.contact.clone()).and("."),
+            "It may have leaked. Ask why it was revoked, and for a new one.",
         ]
     );
     Rejected(Rejection::KeyDisabled), as Rejection::KeyDisabled => (
         Retry::Enabled,
         "The key is paused. It can be enabled again, with the same text.",
-        [Text::from("Ask for it to be enabled: ").and(facts.contact.clone()).and(".")]
+        ["Ask for it to be enabled."]
     );
     Rejected(Rejection::ScopeInsufficient(_)), as Rejection::ScopeInsufficient(missing(facts)) => (
         Retry::Granted,
@@ -183,8 +176,7 @@ failures! { facts:
         [
             "Read `missing_scopes` of the body: what the key lacks. `required_scopes`, and `scope` \
              of the challenge, name scopes that would do.",
-            Text::from("Ask for what is missing: ").and(facts.contact.clone())
-                .and(". The text of the key stays the same."),
+            "Ask for what is missing. The text of the key stays the same.",
         ]
     );
     Rejected(Rejection::IpDenied), as Rejection::IpDenied => (
@@ -192,8 +184,7 @@ failures! { facts:
         "The key works from certain networks alone, and the request came from elsewhere.",
         [
             "Find out the address that your requests come from: that of a gateway, perhaps.",
-            Text::from("Call from a network on the key's list, or ask for yours to be added: ")
-                .and(facts.contact.clone()).and("."),
+            "Call from a network on the key's list, or ask for yours to be added.",
         ]
     );
     Rejected(Rejection::MethodDenied), as Rejection::MethodDenied => (
@@ -203,10 +194,10 @@ failures! { facts:
     );
     Rejected(Rejection::RateLimited { .. }), as OVER_LIMIT => (
         Retry::Backoff,
-        "The key is used more often than it may be.",
+        "If the key has a limit, it is used more often than that allows.",
         [
             "Wait as long as `Retry-After` says, in seconds. The number here is an example.",
-            "Spread your calls. All processes that use one key share its limit.",
+            "Spread your calls over time. Those of all processes with one key count together.",
         ]
     );
     Failed(Error::Overloaded | Error::Store { .. } | Error::Timeout { .. }
@@ -222,9 +213,17 @@ failures! { facts:
     Failed(Error::Unguarded | Error::Undeclared(_)), as Error::Unguarded => (
         Retry::Never,
         "The service made a mistake.",
-        [Text::from("Report it with the time and the route, and never with the key: ")
-            .and(facts.contact.clone()).and(".")]
+        ["Report it, with the time and the route."]
     );
+}
+
+/// Whether the service gives this answer, as it is configured.
+fn is_answered(facts: &Facts, refusal: &Refusal) -> bool {
+    match refusal {
+        Rejected(Rejection::MethodDenied) => facts.grpc,
+        Rejected(Rejection::WrongEnvironment) => facts.declined().is_some(),
+        _ => true,
+    }
 }
 
 const OVER_LIMIT: Rejection = Rejection::RateLimited {

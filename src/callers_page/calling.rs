@@ -19,9 +19,9 @@ fn first_call(document: &mut Document, facts: &Facts) {
     document.code("sh", "read -rs KEY");
     document.say("Then call:");
     let first = facts.credentials().ways().next();
-    first
-        .iter()
-        .for_each(|way| document.code("sh", facts.curl(*way)));
+    if let Some(way) = first {
+        document.code("sh", facts.curl(way));
+    }
     if facts.example_url.is_none() {
         let replace = Text::from("Put the URL that you want to call in the place of ");
         document.say(replace.and_code(PLACEHOLDER).and("."));
@@ -31,6 +31,13 @@ fn first_call(document: &mut Document, facts: &Facts) {
             .and(Text::link("#failures", "When a call fails"))
             .and("."),
     );
+    if let Some(way) = first {
+        document.say(
+            "Where others use the machine too, `ps` shows them the key in that line, and not in \
+             this one:",
+        );
+        document.code("sh", facts.curl_from_input(way));
+    }
 }
 
 fn sending(document: &mut Document, facts: &Facts) {
@@ -52,7 +59,7 @@ fn sending(document: &mut Document, facts: &Facts) {
         });
         document.code("sh", facts.curl(way));
     }
-    document.list(vec![
+    let mut rules = vec![
         Text::from("Send exactly one, once. Two are refused as ")
             .and(failure("key_duplicated"))
             .and(", also if they are equal."),
@@ -63,8 +70,11 @@ fn sending(document: &mut Document, facts: &Facts) {
         .and(", and has then leaked. Keys are not read from bodies either."),
         "Send it over HTTPS alone.".into(),
         "Keep it on servers. A key in a web page, an app or a repository is public.".into(),
-        "Over gRPC, the same names are keys of the metadata, in lower case.".into(),
-    ]);
+    ];
+    if facts.grpc {
+        rules.push("Over gRPC, the same names are keys of the metadata, in lower case.".into());
+    }
+    document.list(rules);
 }
 
 fn format(document: &mut Document, facts: &Facts) {
@@ -88,19 +98,13 @@ fn format(document: &mut Document, facts: &Facts) {
                 "id".into(),
                 Text::code(ID),
                 Text::plain(format!(
-                    "{ID_LEN} characters. It stays the same for the life of the key. Not secret: \
-                     name it when you ask for help."
+                    "{ID_LEN} characters. It stays the same for the life of the key. Not secret."
                 )),
             ],
             [
                 "secret".into(),
                 Text::plain(format!("{SECRET_LEN} characters")),
                 "What proves that you hold the key. A rotation replaces it.".into(),
-            ],
-            [
-                "checksum".into(),
-                Text::plain(format!("{CHECKSUM_LEN} characters")),
-                "It tells a mistyped or cut key from a wrong one.".into(),
             ],
         ],
     );

@@ -12,9 +12,11 @@ use crate::scope::Catalogue;
 /// What the page is made of.
 pub(super) struct Facts<'a> {
     pub(super) title: &'a str,
-    /// Whom to ask, as the end of a sentence.
-    pub(super) contact: Text,
+    contact: Text,
     pub(super) example_url: Option<&'a str>,
+    rotate_url: Option<&'a str>,
+    pub(super) openapi: Option<Text>,
+    pub(super) grpc: bool,
     pub(super) answers: &'a Answers,
     pub(super) environments: &'a Environments,
     pub(super) policy: &'a Policy,
@@ -32,11 +34,23 @@ impl<'a> Facts<'a> {
                 None => "whoever gave you the key".into(),
             },
             example_url: page.example_url.as_deref(),
+            rotate_url: page.rotate_url.as_deref(),
+            openapi: page.openapi_url.as_deref().map(linked),
+            grpc: page.grpc,
             answers: &keys.answers,
             environments: keys.manager.environments(),
             policy: keys.manager.policy(),
             catalogue: keys.catalogue(),
         }
+    }
+
+    /// What the other parts of the page mean when they say "ask".
+    pub(super) fn whom_to_ask(&self) -> Text {
+        Text::from("Questions and requests about keys go to ")
+            .and(self.contact.clone())
+            .and(". Name a key by its ")
+            .and(Text::link("#key-format", "id"))
+            .and(": nobody who helps you needs its text.")
     }
 
     pub(super) fn credentials(&self) -> &Credentials {
@@ -56,13 +70,43 @@ impl<'a> Facts<'a> {
 
     /// The line for a shell that makes a call with the key in `$KEY`.
     pub(super) fn curl(&self, way: Way) -> String {
-        let how = match way {
-            Way::Basic => r#"-u "$KEY:""#.to_owned(),
-            Way::Bearer => r#"-H "Authorization: Bearer $KEY""#.to_owned(),
-            Way::Header(name) => format!(r#"-H "{name}: $KEY""#),
+        format!("curl -i {} {}", option(way), self.example())
+    }
+
+    /// As [`curl`](Self::curl), with the key in no argument.
+    pub(super) fn curl_from_input(&self, way: Way) -> String {
+        let (option, input) = match header(way) {
+            Some(header) => ("-H @-", header),
+            None => ("-K -", r#"user = \"$KEY:\""#.to_owned()),
         };
-        let url = self.example_url.unwrap_or(PLACEHOLDER);
-        format!("curl -i {how} {}", quoted(url))
+        format!(r#"curl -i {option} {} <<< "{input}""#, self.example())
+    }
+
+    /// The line for a shell that rotates the key in `$KEY`, where callers can.
+    pub(super) fn curl_to_rotate(&self) -> Option<String> {
+        let (url, way) = (self.rotate_url?, self.credentials().ways().next()?);
+        Some(format!("curl -i -X POST {} {}", option(way), quoted(url)))
+    }
+
+    fn example(&self) -> String {
+        quoted(self.example_url.unwrap_or(PLACEHOLDER))
+    }
+}
+
+/// The option of curl that sends the key in `$KEY`.
+fn option(way: Way) -> String {
+    match header(way) {
+        Some(header) => format!(r#"-H "{header}""#),
+        None => r#"-u "$KEY:""#.to_owned(),
+    }
+}
+
+/// The header with the key in `$KEY`. That of HTTP Basic is made by curl.
+fn header(way: Way) -> Option<String> {
+    match way {
+        Way::Basic => None,
+        Way::Bearer => Some("Authorization: Bearer $KEY".to_owned()),
+        Way::Header(name) => Some(format!("{name}: $KEY")),
     }
 }
 
@@ -73,10 +117,10 @@ fn beginning(prefix: &Prefix) -> String {
     format!("{prefix}_")
 }
 
-/// An e-mail address or a URL as a link, and anything else as it is.
+/// An e-mail address, a URL or a path as a link, and anything else as it is.
 fn linked(contact: &str) -> Text {
     let of_uri = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$()*+,;=%&".contains(c);
-    let is_url = ["https://", "http://"]
+    let is_url = ["https://", "http://", "/"]
         .iter()
         .any(|scheme| contact.starts_with(scheme));
     let is_address = contact.contains('@') && !contact.contains([':', '/', '?', '&', '#']);
@@ -141,6 +185,7 @@ mod tests {
                 "https://acme.example/help",
                 Some("https://acme.example/help"),
             ),
+            ("/openapi.json", Some("/openapi.json")),
             ("javascript:alert(1)", None),
             ("javascript:alert@1", None),
             ("https://acme.example/\"onclick=x", None),

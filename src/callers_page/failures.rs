@@ -1,7 +1,8 @@
-use super::advice::{self, Failure};
+use super::advice::{Failure, failures};
 use super::document::{Document, Text};
 use super::facts::Facts;
-use crate::answer::{grpc_name, phrase, title};
+use crate::answer::{Answer, grpc_name, phrase, title};
+use crate::refusal::{Error, Refusal};
 
 /// How to read a failure, and the table of all.
 pub(super) fn write_table(document: &mut Document, facts: &Facts) {
@@ -16,7 +17,7 @@ pub(super) fn write_table(document: &mut Document, facts: &Facts) {
             failure.advice.retry.in_short(),
         ]
     };
-    let failures = advice::failures(facts);
+    let failures = failures(facts);
     document.table(["Code", "Status", "Retry?"], failures.iter().map(row));
 }
 
@@ -43,10 +44,6 @@ fn reading(document: &mut Document, facts: &Facts) {
                 "What went wrong, for people. The words may change: never parse them.".into(),
             ],
             [
-                Text::code("status"),
-                "The status of the answer again.".into(),
-            ],
-            [
                 "`required_scopes`, `missing_scopes`".into(),
                 Text::from("Only with ")
                     .and(super::calling::failure("scope_insufficient"))
@@ -59,6 +56,12 @@ fn reading(document: &mut Document, facts: &Facts) {
          by its status. An answer without a `code` is not from the check of keys, but from what \
          stands before or behind it.",
     );
+    if facts.grpc {
+        reading_grpc(document, facts);
+    }
+}
+
+fn reading_grpc(document: &mut Document, facts: &Facts) {
     document.say(
         Text::from(
             "Over gRPC the same code, in capitals, is the `reason` of a `google.rpc.ErrorInfo`, \
@@ -88,34 +91,41 @@ fn retrying(document: &mut Document) {
 /// A section for each failure, whose anchor is its code.
 pub(super) fn write_each(document: &mut Document, facts: &Facts) {
     document.section("each-failure", "Each failure");
-    for Failure { refusal, advice } in advice::failures(facts) {
+    for Failure { refusal, advice } in failures(facts) {
         let code = refusal.code();
         document.heading(3, code, Text::from(title(code)).and(": ").and_code(code));
         document.say(advice.meaning);
         document.code("http", as_sent(facts, &refusal));
         document.list(advice.steps);
         document.say(advice.retry.rule());
-        let grpc = facts.answers.refuse_grpc(&refusal);
-        document.say(
-            Text::from("Over gRPC: status ")
-                .and_plain(grpc.code.to_string())
-                .and(" ")
-                .and_code(grpc_name(grpc.code))
-                .and(", reason ")
-                .and_code(grpc.reason)
-                .and("."),
-        );
+        if facts.grpc {
+            document.say(as_sent_by_grpc(facts, &refusal));
+        }
     }
 }
 
 /// The answer as it is on the wire.
-fn as_sent(facts: &Facts, refusal: &crate::refusal::Refusal) -> String {
-    let answer = facts.answers.refuse(refusal);
+fn as_sent(facts: &Facts, refusal: &Refusal) -> String {
+    let answer = match refusal {
+        Refusal::Failed(Error::Unguarded) => Answer::unguarded(),
+        _ => facts.answers.refuse(refusal),
+    };
     let mut text = format!("HTTP/1.1 {} {}\n", answer.status, phrase(answer.status));
     for (name, value) in &answer.headers {
         text += &format!("{name}: {value}\n");
     }
     text + "\n" + &String::from_utf8_lossy(&answer.body)
+}
+
+fn as_sent_by_grpc(facts: &Facts, refusal: &Refusal) -> Text {
+    let answer = facts.answers.refuse_grpc(refusal);
+    Text::from("Over gRPC: status ")
+        .and_plain(answer.code.to_string())
+        .and(" ")
+        .and_code(grpc_name(answer.code))
+        .and(", reason ")
+        .and_code(answer.reason)
+        .and(".")
 }
 
 #[cfg(test)]
@@ -126,12 +136,17 @@ mod tests {
     use crate::callers_page::document::Block;
     use crate::{CallersPage, Keygate, MemoryStore, Pepper};
 
+    /// Of a service that gives every answer.
     async fn page() -> CallersPage {
-        let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
-        let builder = Keygate::builder("acme_live").pepper(pepper);
+        let builder = Keygate::builder("acme_live").pepper(pepper());
+        let builder = builder.decline_prefix("acme_test");
         let builder = builder.store(MemoryStore::new());
-        let keys = builder.callers_page("/docs/keys").build().await;
-        keys.unwrap().callers_page()
+        let keys = builder.callers_page_url("/docs/keys").build().await;
+        keys.unwrap().callers_page().grpc()
+    }
+
+    fn pepper() -> Pepper {
+        Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap()
     }
 
     /// The match in `advice` covers every refusal, with an arm for each code. So as many different
@@ -139,8 +154,9 @@ mod tests {
     #[tokio::test]
     async fn every_code_of_the_catalogue_has_one_sample_and_a_title_of_its_own() {
         let page = page().await;
-        let failures = advice::failures(&Facts::of(&page));
+        let failures = failures(&Facts::of(&page));
         let codes: Vec<&str> = failures.iter().map(|f| f.refusal.code()).collect();
+        assert_eq!(codes.len(), 15);
         let different: HashSet<&str> = codes.iter().copied().collect();
         assert_eq!(different.len(), codes.len(), "{codes:?}");
         let titles: HashSet<&str> = codes.iter().map(|code| title(code)).collect();
@@ -149,26 +165,31 @@ mod tests {
 
     #[tokio::test]
     async fn no_anchor_stands_twice_and_every_link_within_the_page_leads_somewhere() {
-        let page = page().await;
-        let mut anchors = HashSet::new();
-        for block in &page.document().blocks {
-            if let Block::Heading { anchor, .. } = block {
-                assert!(anchors.insert(*anchor), "{anchor}");
+        let full = page().await;
+        let builder = Keygate::builder("acme_live").pepper(pepper());
+        let keys = builder.store(MemoryStore::new()).build().await;
+        for page in [full, keys.unwrap().callers_page()] {
+            let mut anchors = HashSet::new();
+            for block in &page.document().blocks {
+                if let Block::Heading { anchor, .. } = block {
+                    assert!(anchors.insert(*anchor), "{anchor}");
+                }
+            }
+            let html = page.html();
+            let links: Vec<&str> = html.split("href=\"#").skip(1).collect();
+            assert!(links.len() > 20);
+            for link in links {
+                let anchor = link.split('"').next().unwrap_or_default();
+                assert!(anchors.contains(anchor), "#{anchor}");
             }
         }
-        let html = page.html();
-        let links: Vec<&str> = html.split("href=\"#").skip(1).collect();
-        assert!(links.len() > 20);
-        for link in links {
-            let anchor = link.split('"').next().unwrap_or_default();
-            assert!(anchors.contains(anchor), "#{anchor}");
-        }
     }
+
     #[tokio::test]
     async fn the_type_of_every_problem_leads_to_its_section() {
         let page = page().await;
         let (html, markdown) = (page.html(), page.markdown());
-        for Failure { refusal, .. } in advice::failures(&Facts::of(&page)) {
+        for Failure { refusal, .. } in failures(&Facts::of(&page)) {
             let body = page.keys.answers.refuse(&refusal).body;
             let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let kind = problem["type"].as_str().unwrap();

@@ -16,10 +16,7 @@ pub(super) fn write(document: &mut Document, facts: &Facts) {
 
 fn scopes(document: &mut Document, facts: &Facts) {
     document.section("scopes", "Scopes");
-    document.say(
-        "A key may do what its scopes allow, and without any only what every key may. \
-         Upper and lower case matter.",
-    );
+    document.say("A key may do what its scopes allow, and without any only what every key may.");
     if let Some(catalogue) = facts.catalogue {
         let row =
             |scope: &DeclaredScope| [Text::code(scope.name()), Text::plain(scope.description())];
@@ -33,9 +30,7 @@ fn scopes(document: &mut Document, facts: &Facts) {
     document.say(
         Text::from("A route that asks for more answers ")
             .and(failure("scope_insufficient"))
-            .and(", and names what is missing in `missing_scopes`. Ask for that alone: ")
-            .and(facts.contact.clone())
-            .and("."),
+            .and(", and names what is missing in `missing_scopes`. Ask for that alone."),
     );
 }
 
@@ -132,6 +127,10 @@ fn rotation(document: &mut Document, facts: &Facts) {
              without an outage, ask for a second key, put it in the place of the first one \
              everywhere, and then have the first one revoked.",
         );
+        if let Some(line) = facts.curl_to_rotate() {
+            document.say("To rotate without a second key, send this, with the old text in `$KEY`:");
+            document.code("sh", line);
+        }
         return;
     }
     document.say("For a while, the overlap, the old text and the new one both work:");
@@ -145,15 +144,24 @@ fn rotation(document: &mut Document, facts: &Facts) {
             ["at most".into(), Text::plain(spelt(policy.max_overlap))],
         ],
     );
-    let ask = Text::from("Ask for a rotation: ").and(facts.contact.clone());
+    let line = facts.curl_to_rotate();
+    document.say(match (&line, policy.default_overlap.is_zero()) {
+        (None, false) => "Ask for a rotation.",
+        (None, true) => {
+            "Ask for a rotation, and say how long the overlap is to be: without that, the old \
+             text ends at once."
+        }
+        (Some(_), false) => "Send this, with the old text in `$KEY`:",
+        (Some(_), true) => {
+            "Send this, with the old text in `$KEY`. Unless it asks for an overlap, the old text \
+             ends at once:"
+        }
+    });
+    if let Some(line) = line {
+        document.code("sh", line);
+    }
+    document.say("Then:");
     document.steps(vec![
-        match policy.default_overlap.is_zero() {
-            true => ask.and(
-                ". Say how long the overlap is to be: without that, the old text \
-                 ends at once.",
-            ),
-            false => ask.and(". If the overlap is too short for you, ask for a longer one."),
-        },
         "You get a new text, which is shown once. Store it where you store secrets.".into(),
         "Put it in the place of the old one everywhere, and call once with it.".into(),
         Text::from(
@@ -177,13 +185,10 @@ fn leaks(document: &mut Document, facts: &Facts) {
     );
     let pattern = pattern(facts);
     document.steps(vec![
-        Text::from("Have it revoked at once, and ask for another: ")
-            .and(facts.contact.clone())
-            .and(
-                ". Name its id, never its text. If you cannot be without it that long, have it \
-                 rotated with no overlap instead: with one, the leaked text works on until the \
-                 overlap ends.",
-            ),
+        "Ask for it to be revoked at once, and for another. If you cannot be without it that \
+         long, ask for a rotation with no overlap instead: with one, the leaked text works on \
+         until the overlap ends."
+            .into(),
         "Put the new text in its place.".into(),
         Text::from("Call with the leaked one. It must be refused, as ")
             .and(failure("key_revoked"))
@@ -226,6 +231,5 @@ fn operators(document: &mut Document) {
         "So a lost text cannot be shown again. Ask for a rotation: it gives the same key a new \
          one."
             .into(),
-        "Nobody who helps you needs the text. Do not give it to anybody who asks for it.".into(),
     ]);
 }

@@ -30,7 +30,7 @@ use crate::telemetry;
 
 /// Lets only authenticated and authorised requests through to what it is put around.
 ///
-/// It is a [layer](crate::tower) for tower, axum and tonic, and a transform for `wrap` of actix-web.
+/// It is a layer of tower, for axum and tonic too, and a transform for `wrap` of actix-web.
 #[derive(Clone, Debug)]
 pub struct Guard {
     shared: Arc<Shared>,

@@ -46,7 +46,12 @@ async fn a_handler_without_a_guard_fails_and_says_so_once_in_the_log() {
 #[actix_web::test]
 async fn an_authorized_caller_has_the_scopes_and_others_get_the_gates_own_answer() {
     let log = Log::new();
-    let world = World::with(|builder| builder.scopes(SCOPES).realm("orders").callers_page("/keys"));
+    let world = World::with(|builder| {
+        builder
+            .scopes(SCOPES)
+            .realm("orders")
+            .callers_page_url("/keys")
+    });
     let keys = world.await.keys;
     let full = key(&keys, &["orders:read,write"]).await;
     let reader = key(&keys, &["orders:read"]).await;

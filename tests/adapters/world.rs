@@ -79,7 +79,7 @@ impl Stage {
             };
             let builder = common::builder(world.store.clone(), &world.clock)
                 .scopes(SCOPES)
-                .callers_page(PAGE)
+                .callers_page_url(PAGE)
                 .credentials(credentials);
             gates.push((setup, configure(builder).build().await.unwrap()));
         }

@@ -143,7 +143,7 @@ async fn a_guard_for_any_of_several_is_held_against_the_catalogue_too() {
 
 #[tokio::test]
 async fn the_type_of_a_problem_leads_to_the_page_for_callers() {
-    let keys = gate_with(|builder| builder.callers_page("https://api.example/keys")).await;
+    let keys = gate_with(|builder| builder.callers_page_url("https://api.example/keys")).await;
     let app = Router::new().route("/", get(|| async {}).layer(keys.authenticate()));
     let answer = call(&app, with_key("/", "junk")).await;
     let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
@@ -167,10 +167,10 @@ async fn a_place_that_cannot_stand_in_a_uri_is_refused_when_the_gate_is_built() 
         let builder = Keygate::builder("acme_live").pepper(pepper);
         let builder = builder
             .store(keygate::MemoryStore::new())
-            .callers_page(page);
+            .callers_page_url(page);
         let error = builder.build().await.unwrap_err();
         assert!(
-            matches!(error, keygate::BuildError::CallersPage(_)),
+            matches!(error, keygate::BuildError::CallersPageUrl(_)),
             "{page:?}"
         );
     }

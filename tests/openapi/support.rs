@@ -21,7 +21,7 @@ pub(crate) async fn gate(configure: impl FnOnce(Builder) -> Builder) -> Keygate 
 /// The gate of the service example, and what it serves.
 pub(crate) async fn service() -> (Keygate, Router, utoipa::openapi::OpenApi) {
     let keys = gate(|builder| builder.scopes(SCOPES)).await;
-    let (app, document) = crate::routes::app(&keys);
+    let (app, document) = crate::routes::app(&keys, "https://api.acme.example");
     (keys, app, document)
 }
 

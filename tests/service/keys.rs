@@ -292,47 +292,6 @@ fn a_bundle_grants_its_scopes() {
 }
 
 #[test]
-fn everybody_can_read_what_the_routes_ask_for() {
-    let (_directory, service, _) = started();
-    let answer = service.get("/openapi.json", "");
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.headers["content-type"], "application/json");
-    let asked = &answer.body["paths"]["/v1/orders"]["get"]["security"][0]["bearer_key"];
-    assert_eq!(asked, &json!(["orders:read"]));
-}
-
-#[test]
-fn a_refusal_leads_to_its_section_of_the_page_for_callers() {
-    let (_directory, service, _) = started();
-    for (path, kind) in [
-        ("/docs/keys", "text/html"),
-        ("/docs/keys.md", "text/markdown"),
-    ] {
-        let page = service.get(path, "");
-        let served = page.headers["content-type"].to_str().unwrap();
-        assert_eq!(
-            (page.status, served.starts_with(kind)),
-            (200, true),
-            "{served}"
-        );
-        assert!(page.body.as_str().unwrap().contains("orders:admin"));
-    }
-    let refusal = service.get("/v1/orders", "junk");
-    let (page, section) = refusal.body["type"]
-        .as_str()
-        .unwrap()
-        .split_once('#')
-        .unwrap();
-    assert_eq!((page, section), ("/docs/keys", "key_invalid"));
-    let html = service.get(page, "").body;
-    assert!(
-        html.as_str()
-            .unwrap()
-            .contains(&format!("id=\"{section}\""))
-    );
-}
-
-#[test]
 fn a_wrong_request_is_told_what_is_wrong() {
     let (_directory, service, admin) = started();
     let raw = |text: &str| Value::String(text.into());

@@ -6,3 +6,4 @@ mod faults;
 mod keys;
 mod starting;
 mod support;
+mod told;
