@@ -1,20 +1,34 @@
 //! A request through axum in process: the handler alone, behind the least middleware one would
-//! write by hand, and behind the guard.
+//! write by hand, behind the same as axum's documentation shows how to write it, and behind the guard.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode, header::AUTHORIZATION};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header::AUTHORIZATION};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use criterion::{BatchSize, Criterion};
 use keygate::Principal;
 use tower::ServiceExt;
 
-use crate::by_hand::{ByHand, Owner};
+use crate::by_hand::{self, ByHand, Owner};
 use crate::floor::Floor;
 use crate::keys::{self, Shuffled};
+
+async fn as_shown(State(floor): State<Arc<Floor>>, mut request: Request, next: Next) -> Response {
+    let value = request.headers().get(AUTHORIZATION);
+    match by_hand::owner(&floor, value.and_then(|value| value.to_str().ok())) {
+        None => StatusCode::UNAUTHORIZED.into_response(),
+        Some(owner) => {
+            request.extensions_mut().insert(owner);
+            next.run(request).await
+        }
+    }
+}
 
 pub(crate) fn bench(criterion: &mut Criterion) -> Vec<String> {
     let (store, texts) = keys::store(10_000);
@@ -28,6 +42,12 @@ pub(crate) fn bench(criterion: &mut Criterion) -> Vec<String> {
     let hand = Router::new()
         .route("/", hand)
         .layer(ByHand(Arc::new(Floor::new(&texts))));
+    let shown = get(|Extension(owner): Extension<Owner>| async move {
+        black_box(owner.0.len()).to_string()
+    });
+    let shown = Router::new()
+        .route("/", shown)
+        .layer(from_fn_with_state(Arc::new(Floor::new(&texts)), as_shown));
     let guarded =
         get(|caller: Principal| async move { black_box(caller.owner().len()).to_string() });
     let guarded = Router::new()
@@ -38,7 +58,13 @@ pub(crate) fn bench(criterion: &mut Criterion) -> Vec<String> {
         .build()
         .unwrap();
     let mut group = criterion.benchmark_group("axum in process");
-    for (name, app) in [("bare", bare), ("by hand", hand), ("keygate", guarded)] {
+    let apps = [
+        ("bare", bare),
+        ("by hand", hand),
+        ("from_fn", shown),
+        ("keygate", guarded),
+    ];
+    for (name, app) in apps {
         // As `axum::serve` does, so that layers are not applied for each request.
         let app = app.with_state::<()>(());
         let mut shuffled = Shuffled::new(&texts);
