@@ -15,7 +15,8 @@ use crate::telemetry;
 /// [declared scope](crate::scopes), or a tuple of such types.
 ///
 /// It works behind a guard that verifies the key, such as
-/// [`authenticate`](crate::Keygate::authenticate), and answers 403 to a caller that lacks a scope.
+/// [`authenticate`](crate::Keygate::authenticate), and answers 403 to a caller that lacks a scope. A
+/// scope that is not in the gate's catalogue, if it has one, opens to nobody.
 ///
 /// ```
 /// # use keygate::{Authorized, Keygate};
@@ -45,7 +46,8 @@ impl<R: Requirement> Authorized<R> {
     /// The caller of a request with these extensions, for handlers outside of a framework.
     ///
     /// # Errors
-    /// The answer to a caller that lacks a scope, or 500 where no guard has verified a key.
+    /// The answer to a caller that lacks a scope (403), or that an optional guard let through without
+    /// a key (401); where no guard stands before it, 500.
     #[cfg(feature = "tower")]
     pub fn of(extensions: &::http::Extensions) -> Result<Self, Answer> {
         Ok(Self::judge(extensions.get(), extensions.get())?)

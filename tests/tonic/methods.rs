@@ -160,7 +160,11 @@ async fn health_and_reflection_are_open_by_name_and_need_no_key_nor_the_store() 
         let checked = health
             .check(with_key(HealthCheckRequest::default(), key))
             .await;
-        assert_eq!(checked.unwrap().into_inner().status, 1, "{key:?}");
+        let checked = checked.unwrap();
+        assert_eq!(checked.get_ref().status, 1, "{key:?}");
+        // It is the same for everybody.
+        assert!(checked.metadata().get("vary").is_none());
+        assert!(checked.metadata().get("cache-control").is_none());
 
         let mut reflection = ServerReflectionClient::new(channel.clone());
         let question = ServerReflectionRequest {
