@@ -264,3 +264,24 @@ async fn a_key_that_is_bound_to_a_network_works_only_where_the_client_address_is
         }
     }
 }
+
+#[actix_web::test]
+async fn a_response_to_a_caller_whom_the_host_has_verified_by_itself_is_private_too() {
+    let keys = World::new().await.keys;
+    let good = key(&keys, &["a"]).await;
+    let attempt = keygate::Attempt::new(&good);
+    let caller = keys.authenticator().authenticate(attempt).await.unwrap();
+    let resource = web::resource("/x").route(web::get().to(owner));
+    let app = App::new()
+        .service(resource.wrap(keys.require("a")))
+        .wrap_fn(move |request, inner| {
+            request.extensions_mut().insert(caller.clone());
+            inner.call(request)
+        });
+    let answer = run(app).await(get("/x")).await;
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (StatusCode::OK, "org_42")
+    );
+    answer.assert_private();
+}
