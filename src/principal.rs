@@ -176,7 +176,7 @@ impl Principal {
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) fn authorize_for<R: Requirement>(&self) -> Result<(), Refusal> {
         if let Some(catalogue) = self.gate().catalogue {
-            let unknown = |scope: &&DeclaredScope| !catalogue.scopes().contains(scope);
+            let unknown = |scope: &&DeclaredScope| !catalogue.declares(scope.name());
             if let Some(scope) = R::SCOPES.iter().find(unknown) {
                 return Err(Error::Undeclared(scope.name()).into());
             }

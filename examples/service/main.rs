@@ -60,6 +60,12 @@ async fn run() -> Result<(), Failure> {
         format!("KEYGATE_BIND={bind:?} is no address to listen on: write it like 127.0.0.1:8080")
     })?;
     let url = variable("KEYGATE_URL")?;
+    if let Some(url) = url.as_deref().filter(|url| !is_url(url)) {
+        return Err(format!(
+            "KEYGATE_URL={url:?} is not what callers call: write it like https://api.example.com"
+        )
+        .into());
+    }
     let db = PathBuf::from(variable("KEYGATE_DB")?.unwrap_or_else(|| "keygate.db".into()));
 
     check_place(&db)?;
@@ -106,6 +112,14 @@ async fn run() -> Result<(), Failure> {
 for whoever gets a key: {url}/docs/keys"#
     ))?;
     serve(listener, routes::app(&keys, url).0).await
+}
+
+/// Whether it begins a URL that can be pasted into a shell.
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://");
+    let rest = rest.or_else(|| text.strip_prefix("http://"));
+    let of_url = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]@%".contains(c);
+    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(of_url))
 }
 
 /// Serves until Ctrl-C or SIGTERM; requests under way may finish, for ten seconds.

@@ -35,8 +35,8 @@ impl<R: Requirement + 'static> FromRequest for Authorized<R> {
     }
 }
 
-/// Why a handler has no caller to work for: no guard has verified a key (500), or the caller lacks
-/// a scope (403). It is logged when it becomes the response, and not when the handler asks for an
+/// Why a handler has no caller to work for: no guard has looked for a key (500), an optional one let
+/// the caller through without (401), or the caller lacks a scope (403). It is logged when it becomes the response, and not when the handler asks for an
 /// `Option`.
 #[derive(Debug)]
 pub struct ExtractError(Denied);

@@ -49,7 +49,7 @@ const fn error(error: &'static str) -> Challenge {
 pub(super) fn of_refusal(refusal: &Refusal, how_to_send: &str) -> Row {
     let row = match refusal {
         Refusal::Rejected(rejection) => of_rejection(rejection, how_to_send),
-        Refusal::Failed(Error::Unguarded) => {
+        Refusal::Failed(Error::Unguarded | Error::Undeclared(_)) => {
             Row::new(500, grpc::INTERNAL, Challenge::None, INTERNAL)
         }
         Refusal::Failed(_) => unavailable(UNAVAILABLE),
@@ -481,6 +481,7 @@ mod tests {
             ),
             (unknown.into(), "store_unavailable", 503, None, Some("1")),
             (Error::Unguarded.into(), "internal", 500, None, None),
+            (Error::Undeclared("a:x").into(), "internal", 500, None, None),
         ];
         for (refusal, code, status, challenge, retry_after) in cases {
             let answer = of_refusal(&refusal, "H: KEY").into_answer(Some(&answers()));

@@ -33,9 +33,9 @@ impl<'a> Facts<'a> {
                 Some(contact) => linked(&contact),
                 None => "whoever gave you the key".into(),
             },
-            example_url: page.example_url.as_deref(),
-            rotate_url: page.rotate_url.as_deref(),
-            openapi: page.openapi_url.as_deref().map(linked),
+            example_url: given(page.example_url.as_deref()),
+            rotate_url: given(page.rotate_url.as_deref()),
+            openapi: given(page.openapi_url.as_deref()).map(linked),
             grpc: page.grpc,
             answers: &keys.answers,
             environments: keys.manager.environments(),
@@ -117,6 +117,11 @@ fn beginning(prefix: &Prefix) -> String {
     format!("{prefix}_")
 }
 
+/// A setting that says something.
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
 /// An e-mail address, a URL or a path as a link, and anything else as it is.
 fn linked(contact: &str) -> Text {
     let of_uri = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$()*+,;=%&".contains(c);
@@ -161,6 +166,12 @@ pub(super) fn spelt(duration: Duration) -> String {
 mod tests {
     use super::*;
     use crate::callers_page::document::Span;
+
+    #[test]
+    fn what_is_set_to_nothing_is_not_set() {
+        assert_eq!(given(Some(" ")), None);
+        assert_eq!(given(Some("https://a.example")), Some("https://a.example"));
+    }
 
     #[test]
     fn durations_are_spelt_in_the_units_that_people_use() {

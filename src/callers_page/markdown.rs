@@ -70,7 +70,10 @@ fn of_span(span: &Span) -> String {
     match span {
         Span::Plain(text) => escaped(text),
         Span::Code(text) => code(text),
-        Span::Link { to, text } => format!("[{}](<{to}>)", escaped(text)),
+        Span::Link { to, text } => {
+            // An entity in it would be read as the character that it stands for.
+            format!("[{}](<{}>)", escaped(text), to.replace('&', "&amp;"))
+        }
     }
 }
 
@@ -114,6 +117,12 @@ mod tests {
         assert!(markdown.starts_with(&format!("# {safe}\n")));
         assert!(markdown.contains(&format!("| {safe} |\n")));
         assert!(markdown.contains(&format!("- [{safe}](<#x>)\n")));
+    }
+
+    #[test]
+    fn a_link_leads_where_it_says() {
+        let link = Text::link("https://a.example/?b&lt;=1", "x");
+        assert_eq!(inline(&link), "[x](<https://a.example/?b&amp;lt;=1>)");
     }
 
     #[test]

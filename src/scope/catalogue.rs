@@ -135,6 +135,22 @@ pub trait Requirement: sealed::Sealed {
 /// }
 /// ```
 ///
+/// Nor does a bundle of scopes that are declared elsewhere:
+///
+/// ```compile_fail,E0080
+/// # const USERS_READ: keygate::DeclaredScope = keygate::DeclaredScope::new("users:read", "");
+/// keygate::scopes! {
+///     pub SCOPES {
+///         /// See orders.
+///         ORDERS_READ = "orders:read",
+///     }
+///     bundles {
+///         /// See everything.
+///         ALL_READ = "all:read" => [ORDERS_READ, USERS_READ],
+///     }
+/// }
+/// ```
+///
 /// ```compile_fail,E0080
 /// keygate::scopes! {
 ///     pub SCOPES {
@@ -259,7 +275,8 @@ impl Catalogue {
     /// A catalogue of these scopes and bundles.
     ///
     /// # Panics
-    /// Without any scope, or when two have one name; in a constant, that does not compile.
+    /// Without any scope, when two have one name, and for a bundle of other scopes; in a constant, that
+    /// does not compile.
     #[expect(clippy::panic, reason = "it is meant for constants")]
     #[doc(hidden)]
     pub const fn new(scopes: &'static [DeclaredScope], bundles: &'static [Bundle]) -> Self {
@@ -278,6 +295,18 @@ impl Catalogue {
             }
             n += 1;
         }
+        let mut bundle = 0;
+        while bundle < bundles.len() {
+            let parts = bundles[bundle].scopes;
+            let mut part = 0;
+            while part < parts.len() {
+                if !catalogue.declares(parts[part].name) {
+                    panic!("a bundle stands for a scope that its catalogue does not declare");
+                }
+                part += 1;
+            }
+            bundle += 1;
+        }
         catalogue
     }
 
@@ -289,6 +318,18 @@ impl Catalogue {
     /// The bundles, in the order of their declaration.
     pub const fn bundles(self) -> &'static [Bundle] {
         self.bundles
+    }
+
+    /// Whether a scope of this name is declared. A bundle is none.
+    pub(crate) const fn declares(&self, name: &str) -> bool {
+        let mut n = 0;
+        while n < self.scopes.len() {
+            if are_equal(self.scopes[n].name, name) {
+                return true;
+            }
+            n += 1;
+        }
+        false
     }
 
     /// The name of the scope or bundle at this place.
@@ -325,9 +366,9 @@ impl Catalogue {
     /// # Errors
     /// A scope of the rule that is not declared. A bundle is none: keys hold the scopes of it.
     pub fn check(&self, rule: &Rule) -> Result<(), UndeclaredScope> {
-        let is_declared = |scope: &Scope| self.scopes.iter().any(|own| own.name == scope.as_str());
-        match rule.scopes().iter().find(|scope| !is_declared(scope)) {
-            Some(scope) => Err(self.undeclared(scope.as_str())),
+        let mut scopes = rule.scopes().iter().map(Scope::as_str);
+        match scopes.find(|scope| !self.declares(scope)) {
+            Some(scope) => Err(self.undeclared(scope)),
             None => Ok(()),
         }
     }

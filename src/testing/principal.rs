@@ -111,7 +111,8 @@ impl PrincipalBuilder {
         }
     }
 
-    /// The principal, as an extractor that asks for `R` hands it to a handler.
+    /// The principal, as an extractor that asks for `R` hands it to a handler. Which scopes the service
+    /// declares is not looked at.
     ///
     /// # Panics
     /// When it lacks a scope of `R`, and as [`build`](Self::build).

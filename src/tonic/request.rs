@@ -31,7 +31,8 @@ pub trait RequestExt: sealed::Sealed {
     /// The caller, verified by a guard. It outlives the request, and is cheap to clone.
     ///
     /// # Errors
-    /// `INTERNAL` where no guard has verified a key: it is logged, and nobody is answered.
+    /// `UNAUTHENTICATED` to whom an optional guard let through without a key. `INTERNAL` where no guard
+    /// has looked for one: it is logged, and nobody is answered.
     fn principal(&self) -> Result<Principal, Status>;
 
     /// The caller, if it has all scopes of `R`: the type of a [declared scope](crate::scopes), or a

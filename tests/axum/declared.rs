@@ -89,7 +89,11 @@ async fn an_extractor_for_a_scope_that_the_gate_does_not_declare_opens_to_nobody
     let app = Router::new()
         .route("/", get(handler))
         .layer(keys.authenticate());
-    assert_eq!(call(&app, with_key("/", &wide)).await.code(), "internal");
+    let answer = call(&app, with_key("/", &wide)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (500, "internal")
+    );
 
     let undeclaring = gate().await;
     let wide = key(&undeclaring, &["orders:*"]).await;
@@ -101,6 +105,29 @@ async fn an_extractor_for_a_scope_that_the_gate_does_not_declare_opens_to_nobody
         StatusCode::OK
     );
     assert_eq!(elsewhere::SCOPES.scopes(), [elsewhere::ORDERS_PURGE]);
+}
+
+mod with_other_words {
+    keygate::scopes! {
+        pub(super) SCOPES {
+            /// Look at orders.
+            ORDERS_READ = "orders:read",
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scope_is_known_by_its_name_alone() {
+    async fn handler(_: Authorized<with_other_words::ORDERS_READ>) {}
+    let keys = declaring_gate().await;
+    let reader = key(&keys, &["orders:read"]).await;
+    let guarded = get(handler).layer(keys.require(with_other_words::ORDERS_READ));
+    let app = Router::new().route("/", guarded);
+    assert_eq!(
+        call(&app, with_key("/", &reader)).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(with_other_words::SCOPES.scopes().len(), 1);
 }
 
 #[tokio::test]

@@ -142,6 +142,8 @@ fn a_wrong_configuration_ends_the_start_with_one_clear_line() {
         (&[("KEYGATE_BIND", "127.0.0.1:99999")], "KEYGATE_BIND"),
         (&[("KEYGATE_BIND", "192.0.2.1:0")], "KEYGATE_BIND"),
         (&[("KEYGATE_URL", "")], "KEYGATE_URL"),
+        (&[("KEYGATE_URL", "api.acme.example")], "KEYGATE_URL"),
+        (&[("KEYGATE_URL", "https://a;b")], "KEYGATE_URL"),
         (&[("KEYGATE_DB", "")], "KEYGATE_DB"),
         (
             &[("KEYGATE_DB", "missing/keys.db")],
