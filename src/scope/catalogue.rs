@@ -1,15 +1,4 @@
-use std::fmt;
-
-use super::{IntoRule, Rule, Scope, ScopeError, ScopeSet, covers, fault_of, has_wildcard};
-
-/// A scope that the service declares in its source, with what it allows.
-///
-/// It is made by [`scopes!`](crate::scopes), as a constant: text that is no scope does not compile.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DeclaredScope {
-    name: &'static str,
-    description: &'static str,
-}
+use super::{DeclaredScope, Rule, Scope, ScopeError, ScopeSet, covers};
 
 /// A name for several scopes, for whoever issues keys: a key that is issued with a bundle is
 /// granted the scopes of it, as they are then.
@@ -45,197 +34,6 @@ pub(crate) enum GrantError {
     Undeclared(#[from] UndeclaredScope),
 }
 
-/// A scope as a type, for extractors. [`scopes!`](crate::scopes) makes one with each constant, of
-/// the same name.
-pub trait ScopeType {
-    /// The scope.
-    const SCOPE: DeclaredScope;
-}
-
-/// What an extractor asks of the caller: the type of a scope, or a tuple of them, which asks for
-/// all.
-pub trait Requirement: sealed::Sealed {
-    /// The scopes that the caller must have been granted.
-    const SCOPES: &'static [DeclaredScope];
-}
-
-/// Declares the scopes of a service, once: as constants that guards, extractors, the catalogue and
-/// documentation share. A misspelt one does not compile.
-///
-/// Each scope is a constant, for guards and for issuing keys, and a type of the same name, for
-/// extractors. The comments are shown to callers, as what a scope allows.
-///
-/// ```
-/// keygate::scopes! {
-///     pub SCOPES {
-///         /// See orders.
-///         ORDERS_READ = "orders:read",
-///         /// Create orders.
-///         ORDERS_WRITE = "orders:write",
-///     }
-///     bundles {
-///         /// Everything about orders.
-///         ORDERS_ADMIN = "orders:admin" => [ORDERS_READ, ORDERS_WRITE],
-///     }
-/// }
-///
-/// # fn run(builder: keygate::Builder) {
-/// let builder = builder.scopes(SCOPES);
-/// let new = keygate::NewKey::for_owner("org_42").scopes([ORDERS_ADMIN]);
-/// # }
-/// assert_eq!(ORDERS_READ.name(), "orders:read");
-/// ```
-///
-/// A misspelt constant does not compile, and neither does text that is no scope:
-///
-/// ```compile_fail,E0425
-/// # keygate::scopes! { SCOPES {
-/// #     /// See orders.
-/// #     ORDERS_READ = "orders:read",
-/// # } }
-/// let rule = keygate::Rule::all([ORDERS_RAED]);
-/// ```
-///
-/// ```compile_fail,E0080
-/// keygate::scopes! {
-///     pub SCOPES {
-///         /// See orders.
-///         ORDERS_READ = "orders read",
-///     }
-/// }
-/// ```
-///
-/// Nor do wildcards, which only keys are granted, an empty catalogue, and two of one name:
-///
-/// ```compile_fail,E0080
-/// keygate::scopes! {
-///     pub SCOPES {
-///         /// Everything about orders.
-///         ORDERS = "orders:*",
-///     }
-/// }
-/// ```
-///
-/// ```compile_fail,E0080
-/// keygate::scopes! {
-///     pub SCOPES {}
-/// }
-/// ```
-///
-/// ```compile_fail,E0080
-/// keygate::scopes! {
-///     pub SCOPES {
-///         /// See orders.
-///         ORDERS_READ = "orders:read",
-///     }
-///     bundles {
-///         /// See orders too.
-///         ORDERS_SEE = "orders:read" => [ORDERS_READ],
-///     }
-/// }
-/// ```
-///
-/// Nor does a bundle of scopes that are declared elsewhere:
-///
-/// ```compile_fail,E0080
-/// # const USERS_READ: keygate::DeclaredScope = keygate::DeclaredScope::new("users:read", "");
-/// keygate::scopes! {
-///     pub SCOPES {
-///         /// See orders.
-///         ORDERS_READ = "orders:read",
-///     }
-///     bundles {
-///         /// See everything.
-///         ALL_READ = "all:read" => [ORDERS_READ, USERS_READ],
-///     }
-/// }
-/// ```
-///
-/// ```compile_fail,E0080
-/// keygate::scopes! {
-///     pub SCOPES {
-///         /// See orders.
-///         ORDERS_READ = "orders:read",
-///         /// See orders too.
-///         ORDERS_SEE = "orders:read",
-///     }
-/// }
-/// ```
-#[macro_export]
-macro_rules! scopes {
-    (
-        $visibility:vis $catalogue:ident {
-            $($(#[doc = $allows:literal])+ $scope:ident = $name:literal),* $(,)?
-        }
-        $(bundles {
-            $(
-                $(#[doc = $bundle_allows:literal])+
-                $bundle:ident = $bundle_name:literal => [$($part:ident),+ $(,)?]
-            ),* $(,)?
-        })?
-    ) => {
-        $(
-            $(#[doc = $allows])+
-            $visibility const $scope: $crate::DeclaredScope =
-                $crate::DeclaredScope::new($name, ::core::concat!($($allows),+));
-
-            $(#[doc = $allows])+
-            #[allow(dead_code, non_camel_case_types)]
-            #[derive(Debug)]
-            $visibility enum $scope {}
-
-            impl $crate::ScopeType for $scope {
-                const SCOPE: $crate::DeclaredScope = $scope;
-            }
-        )*
-        $($(
-            $(#[doc = $bundle_allows])+
-            $visibility const $bundle: $crate::Bundle = $crate::Bundle::new(
-                $bundle_name,
-                ::core::concat!($($bundle_allows),+),
-                &[$($part),+],
-            );
-        )*)?
-        /// All scopes of this service.
-        $visibility const $catalogue: $crate::Catalogue =
-            $crate::Catalogue::new(&[$($scope),*], &[$($($bundle),*)?]);
-    };
-    ($($other:tt)*) => {
-        ::core::compile_error!(
-            "write it like `pub SCOPES { /// See orders.\n ORDERS_READ = \"orders:read\", }`: \
-             each scope says in a comment of three slashes what it allows"
-        );
-    };
-}
-
-impl DeclaredScope {
-    /// A scope of this name.
-    ///
-    /// # Panics
-    /// For a name that is not a concrete scope; in a constant, that does not compile.
-    #[expect(clippy::panic, reason = "it is meant for constants")]
-    #[doc(hidden)]
-    pub const fn new(name: &'static str, description: &'static str) -> Self {
-        if fault_of(name).is_some() || has_wildcard(name) {
-            panic!("a declared scope is concrete, like orders:read: see keygate::Scope");
-        }
-        Self {
-            name,
-            description: description.trim_ascii(),
-        }
-    }
-
-    /// The scope as text.
-    pub const fn name(self) -> &'static str {
-        self.name
-    }
-
-    /// What it allows, for people.
-    pub const fn description(self) -> &'static str {
-        self.description
-    }
-}
-
 impl Bundle {
     /// A bundle of these scopes.
     ///
@@ -247,10 +45,11 @@ impl Bundle {
         description: &'static str,
         scopes: &'static [DeclaredScope],
     ) -> Self {
-        let DeclaredScope { name, description } = DeclaredScope::new(name, description);
+        // A name like that of a scope.
+        let named = DeclaredScope::new(name, description);
         Self {
-            name,
-            description,
+            name: named.name(),
+            description: named.description(),
             scopes,
         }
     }
@@ -300,7 +99,7 @@ impl Catalogue {
             let parts = bundles[bundle].scopes;
             let mut part = 0;
             while part < parts.len() {
-                if !catalogue.declares(parts[part].name) {
+                if !catalogue.declares(parts[part].name()) {
                     panic!("a bundle stands for a scope that its catalogue does not declare");
                 }
                 part += 1;
@@ -324,7 +123,7 @@ impl Catalogue {
     pub(crate) const fn declares(&self, name: &str) -> bool {
         let mut n = 0;
         while n < self.scopes.len() {
-            if are_equal(self.scopes[n].name, name) {
+            if are_equal(self.scopes[n].name(), name) {
                 return true;
             }
             n += 1;
@@ -335,7 +134,7 @@ impl Catalogue {
     /// The name of the scope or bundle at this place.
     const fn name(&self, place: usize) -> &'static str {
         if place < self.scopes.len() {
-            self.scopes[place].name
+            self.scopes[place].name()
         } else {
             self.bundles[place - self.scopes.len()].name
         }
@@ -353,8 +152,10 @@ impl Catalogue {
         let named = ScopeSet::parse(texts)?;
         for name in named.iter() {
             match self.bundles.iter().find(|bundle| bundle.name == name) {
-                Some(bundle) => granted.extend(bundle.scopes.iter().map(|scope| scope.name)),
-                None if self.scopes.iter().any(|own| covers(name, own.name)) => granted.push(name),
+                Some(bundle) => granted.extend(bundle.scopes.iter().map(|scope| scope.name())),
+                None if self.scopes.iter().any(|own| covers(name, own.name())) => {
+                    granted.push(name)
+                }
                 None => return Err(self.undeclared(name).into()),
             }
         }
@@ -410,74 +211,16 @@ fn distance(from: &str, to: &str) -> usize {
     row[to.len()]
 }
 
-impl AsRef<str> for DeclaredScope {
-    fn as_ref(&self) -> &str {
-        self.name
-    }
-}
-
-impl From<DeclaredScope> for String {
-    fn from(scope: DeclaredScope) -> Self {
-        scope.name.into()
-    }
-}
-
 impl From<Bundle> for String {
     fn from(bundle: Bundle) -> Self {
         bundle.name.into()
     }
 }
 
-impl fmt::Display for DeclaredScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-impl IntoRule for DeclaredScope {
-    fn into_rule(self) -> Rule {
-        [self].into_rule()
-    }
-}
-
-/// All of them.
-impl<const N: usize> IntoRule for [DeclaredScope; N] {
-    #[track_caller]
-    fn into_rule(self) -> Rule {
-        Rule::all(self).into_rule()
-    }
-}
-
-macro_rules! requirements {
-    ($($scope:ident),+) => {
-        impl<$($scope: ScopeType),+> sealed::Sealed for ($($scope,)+) {}
-
-        /// All of them.
-        impl<$($scope: ScopeType),+> Requirement for ($($scope,)+) {
-            const SCOPES: &'static [DeclaredScope] = &[$($scope::SCOPE),+];
-        }
-    };
-}
-
-mod sealed {
-    /// So that no requirement is empty.
-    pub trait Sealed {}
-}
-
-impl<S: ScopeType> sealed::Sealed for S {}
-
-impl<S: ScopeType> Requirement for S {
-    const SCOPES: &'static [DeclaredScope] = &[S::SCOPE];
-}
-
-requirements!(A);
-requirements!(A, B);
-requirements!(A, B, C);
-requirements!(A, B, C, D);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scope::{IntoRule, Requirement};
 
     crate::scopes! {
         pub(super) SCOPES {

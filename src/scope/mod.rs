@@ -1,11 +1,13 @@
 //! Scopes: named permissions that keys are granted, and the rules of routes that ask for them.
 
 mod catalogue;
+mod declared;
 mod rule;
 mod set;
 
 pub(crate) use catalogue::GrantError;
-pub use catalogue::{Bundle, Catalogue, DeclaredScope, Requirement, ScopeType, UndeclaredScope};
+pub use catalogue::{Bundle, Catalogue, UndeclaredScope};
+pub use declared::{DeclaredScope, Requirement, ScopeType};
 pub use rule::{IntoRule, MissingScopes, Rule};
 pub use set::ScopeSet;
 
