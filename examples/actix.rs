@@ -110,6 +110,7 @@ and see what is refused:
   curl -i -H "X-API-Key: ${{KEY}}x" {url}/v1/orders
   curl -i -H "X-API-Key: $READER" -X POST {url}/v1/orders
   curl -i -H "X-API-Key: $KEY" {url}/v1/keys -H "Content-Type: application/json" -d '["orders:void"]'
+or with any of these:
 {refused_keys}
   curl -i -H "X-API-Key: $REVOKED" {url}/v1/orders"#,
         key = full.key.expose(),

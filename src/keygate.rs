@@ -74,7 +74,11 @@ impl Keygate {
     /// # fn app(keys: keygate::Keygate) -> axum::Router {
     /// # use axum::{Router, routing::get};
     /// # async fn list() {}
-    /// Router::new().route("/orders", get(list).layer(keys.require("orders:read")))
+    /// # use keygate::Rule;
+    /// # async fn void() {}
+    /// Router::new()
+    ///     .route("/orders", get(list).layer(keys.require("orders:read")))
+    ///     .route("/void", get(void).layer(keys.require(Rule::any(["orders:void", "orders:admin"]))))
     /// # }
     /// ```
     ///
@@ -94,6 +98,17 @@ impl Keygate {
 
     /// A guard that also lets requests without a key through: they have no principal. A request
     /// with a key that does not open is refused all the same.
+    ///
+    /// ```
+    /// # use keygate::Principal;
+    /// # fn app(keys: keygate::Keygate) -> axum::Router {
+    /// # use axum::{Router, routing::get};
+    /// async fn greet(caller: Option<Principal>) -> String {
+    ///     caller.map_or("hello".into(), |caller| format!("hello {}", caller.owner()))
+    /// }
+    /// Router::new().route("/", get(greet).layer(keys.authenticate_optional()))
+    /// # }
+    /// ```
     pub fn authenticate_optional(&self) -> Guard {
         self.guard(Demand::Always(Access::KeyIfAny))
     }

@@ -19,7 +19,8 @@ use crate::{
 
 /// Who is calling. It is cheap to clone and holds nothing secret, not even a MAC.
 ///
-/// Only a [`Keygate`](crate::Keygate) makes one, so where there is a principal, a key was verified.
+/// Outside of tests only a [`Keygate`](crate::Keygate) makes one, so where there is a principal, a key
+/// was verified.
 #[derive(Clone)]
 pub struct Principal {
     identity: Arc<Identity>,

@@ -6,28 +6,31 @@ use crate::key::KeyId;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
 
+/// What hosts filter by.
+const TARGET: &str = "keygate";
+
 pub(crate) fn accepted(principal: &Principal) {
-    tracing::debug!(key_id = %principal.key_id(), owner = principal.owner(), "key accepted");
+    tracing::debug!(target: TARGET, key_id = %principal.key_id(), owner = principal.owner(), "key accepted");
 }
 
 /// The id is the one that the request claims, which need not be proved.
 pub(crate) fn refused(refusal: &Refusal, key_id: Option<&KeyId>) {
     match refusal {
         Refusal::Rejected(Rejection::KeyInUrl) => {
-            tracing::warn!(
+            tracing::warn!(target: TARGET,
                 "request refused: it carries a key in its URL, which has leaked by that"
             );
         }
         Refusal::Rejected(_) => {
             let key_id = key_id.map(KeyId::as_str);
-            tracing::debug!(code = refusal.code(), key_id, "request refused");
+            tracing::debug!(target: TARGET, code = refusal.code(), key_id, "request refused");
         }
         Refusal::Failed(error) => failed("request not decided", error),
     }
 }
 
 pub(crate) fn failed(what: &str, error: &(dyn StdError + 'static)) {
-    tracing::error!(error = chain(error), "{what}");
+    tracing::error!(target: TARGET, error = chain(error), "{what}");
 }
 
 /// An error with all its causes.

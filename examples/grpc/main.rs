@@ -119,10 +119,11 @@ fn print_help(address: SocketAddr, key: &str, refused_keys: &str) {
   curl -H "Authorization: Bearer $KEY" http://{address}/orders
 and see what is refused:
   curl -i http://{address}/orders
+or with any of these:
 {refused_keys}
   curl -i -H "X-API-Key: $REVOKED" http://{address}/orders
   grpcurl -plaintext -H "x-api-key: $REVOKED" {address} orders.v1.Orders/Watch
-in Python, after: pip install grpcio-tools && python -m grpc_tools.protoc -I examples/grpc --python_out=. --grpc_python_out=. orders.proto
+in Python, beside this README.md, after: pip install grpcio-tools && python -m grpc_tools.protoc -I examples/grpc --python_out=. --grpc_python_out=. orders.proto
   import grpc, orders_pb2, orders_pb2_grpc
   orders = orders_pb2_grpc.OrdersStub(grpc.insecure_channel("{address}"))
   print(orders.Create(orders_pb2.Order(item="tea"), metadata=[("authorization", "Bearer {key}")]))"#

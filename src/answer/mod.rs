@@ -2,6 +2,20 @@
 //!
 //! The middleware of this crate is built on this, and so can be a middleware for any other
 //! framework: [`Answers::extract`] finds the one credential, [`Answers::refuse`] says no.
+//!
+//! ```
+//! # use keygate::answer::Answer;
+//! # use keygate::{Attempt, Keygate, Principal};
+//! async fn admit(keys: &Keygate, headers: &[(&str, &[u8])]) -> Result<Principal, Answer> {
+//!     let (answers, authenticator) = (keys.answers(), keys.authenticator());
+//!     let is_key = |text: &str| authenticator.recognises(text);
+//!     let credential = answers.extract(headers.iter().copied(), None, is_key);
+//!     let credential = credential.map_err(|rejection| answers.refuse(&rejection.into()))?;
+//!     let attempt = Attempt::new(credential.text());
+//!     let caller = authenticator.authenticate(attempt).await;
+//!     caller.map_err(|refusal| answers.refuse(&refusal))
+//! }
+//! ```
 
 mod extract;
 mod grpc;

@@ -1,15 +1,4 @@
-//! Deciding requests: is this key one of ours, and may it do this, now?
-//!
-//! 1. The text is parsed; what is too long, malformed or mistyped never reaches the store.
-//! 2. Its prefix must be one that is accepted.
-//! 3. The record comes from the cache, or from the store: one read for all who wait for it.
-//! 4. The MAC proves the secret. Whatever is wrong so far is answered alike.
-//! 5. Only then: disabled, revoked, expired; the address; the rate limit; the route's rule.
-//!
-//! A cached record is used for less than a second from the start of its read, and not at all
-//! after a change in this process: so a revocation anywhere is honoured within a second. A store
-//! that fails or is slow refuses with our error, and is neither an "accepted" nor a "not valid".
-//! A refusal is believed for a tenth of a second: then the store is asked again.
+//! Deciding requests: is this key one of ours, and may it do this, now? See [`Authenticator`].
 
 mod attempt;
 mod cache;
@@ -45,6 +34,17 @@ pub(crate) struct Bounds {
 }
 
 /// Verifies keys. Cloning it is cheap, and clones share their cache.
+///
+/// 1. The text is parsed; what is too long, malformed or mistyped never reaches the store.
+/// 2. Its prefix must be one that is accepted. One that was declared to belong elsewhere is named.
+/// 3. The record comes from the cache, or from the store: one read for all who wait for it.
+/// 4. The MAC proves the secret. Whatever else is wrong so far is answered alike.
+/// 5. Only then: disabled, revoked, expired; the address; the rate limit; the route's rule.
+///
+/// A cached record is used for less than a second from the start of its read, and not at all after a
+/// change in this process: so a revocation anywhere is honoured within a second. A store that fails
+/// or is slow refuses with our error, and is neither an "accepted" nor a "not valid". A refusal is
+/// believed for a tenth of a second: then the store is asked again.
 ///
 /// ```
 /// # use keygate::*;

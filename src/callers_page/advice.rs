@@ -101,6 +101,7 @@ failures! { facts:
         "The request has no key. Another scheme in `Authorization` than those above is none.",
         [
             Text::from("Send the key as in ").and(Text::link("#sending", "Sending a key")).and("."),
+            "Check that the variable with the key is set: `curl` leaves out a header that is empty.",
             "Look for what drops the header on the way: a proxy, or a redirect to another host.",
         ]
     );

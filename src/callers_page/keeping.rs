@@ -172,7 +172,7 @@ fn rotation(document: &mut Document, facts: &Facts) {
         .and("."),
     ]);
     document.say(
-        "While two texts work, the key cannot be rotated once more. If the new text is lost, ask \
+        "While two texts work, the key cannot be rotated once more (`409`). If the new text is lost, ask \
          for it to be superseded: the old one works on until its end.",
     );
 }

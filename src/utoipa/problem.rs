@@ -121,7 +121,8 @@ pub(super) fn schema() -> RefOr<Schema> {
         .property("status", status)
         .property(
             "code",
-            text("Which problem it is, for programs.").enum_values(Some(codes)),
+            text("Which problem it is, for programs. Routes have codes of their own.")
+                .examples(codes),
         )
         .property("detail", text("What to do about it."))
         .property(
