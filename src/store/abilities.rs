@@ -88,15 +88,33 @@ impl std::fmt::Debug for Abilities<'_> {
     }
 }
 
+/// How often a [`ChangeFeed`] begins a heartbeat, at least.
+pub const HEARTBEAT: Duration = Duration::from_millis(250);
+
 /// Tells of changes made by any process, as they happen.
+///
+/// # Order
+/// A heartbeat proves that nothing was missed: it takes a [`Beat`] from the listener, sends
+/// something along the path that changes travel, and hands the beat back when that arrives. Before
+/// it does, it has reported every change that was acknowledged to anybody before the beat was
+/// begun.
+///
+/// # Reads
+/// After a change was reported, [`KeyStore::get`](super::KeyStore::get) sees it: what it reads from
+/// is what the feed listens to.
+///
+/// # Cancellation
+/// [`follow`](Self::follow) may be dropped at any point, and called again.
 #[async_trait]
 pub trait ChangeFeed: Send + Sync {
     /// Follows the feed and reports to `listener` until the feed breaks; returns why it broke.
     ///
-    /// It reports every change that is committed after its first [`ChangeListener::alive`], and
-    /// proves by heartbeats that travel the feed's own path that it would have: it takes a
-    /// [`Beat`] from the listener, sends something along the path, and hands the beat back when that
-    /// arrives.
+    /// It connects, and begins a heartbeat at once and then every [`HEARTBEAT`]. Changes from before
+    /// its first [`ChangeListener::alive`] need not be reported: the listener takes that for "any
+    /// record may have been changed".
+    ///
+    /// It neither connects again nor waits before it returns. Whoever follows does both, and drops a
+    /// feed whose heartbeats stay away.
     async fn follow(&self, listener: &dyn ChangeListener) -> StoreError;
 }
 
@@ -105,7 +123,7 @@ pub trait ChangeListener: Send + Sync {
     /// The record of `id` was changed, added or removed.
     fn changed(&self, id: &KeyId);
 
-    /// Any record may have been changed: the feed was not listening for a while.
+    /// Any record may have been changed: the feed cannot say which.
     fn all_changed(&self);
 
     /// Begins a heartbeat: to be called before it is sent.

@@ -8,7 +8,7 @@ mod memory;
 mod sqlite;
 mod usage;
 
-pub use abilities::{Abilities, Beat, ChangeFeed, ChangeListener, Settings, UsageStore};
+pub use abilities::{Abilities, Beat, ChangeFeed, ChangeListener, HEARTBEAT, Settings, UsageStore};
 pub use audit_log::{AuditLog, AuditPage, AuditQuery};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;

@@ -1,0 +1,60 @@
+//! Throwaway servers for tests: each in a directory of its own, on a free port of the loopback
+//! interface, started from the programs that are installed, and ended with the test. They can be
+//! killed, frozen, thawed and started again.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test binary uses its own part of it"
+)]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper that fails fails its test"
+)]
+
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Set to 1 where a test that finds no server to start is to fail.
+const REQUIRED: &str = "KEYGATE_REQUIRE_SERVERS";
+
+/// Where a program lies: on the path, or in one of the directories that `elsewhere` lists. Without
+/// it, says what is skipped.
+pub fn program(name: &str, elsewhere: &[&Path]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain(elsewhere.iter().map(|directory| directory.to_path_buf()))
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        assert!(
+            std::env::var_os(REQUIRED).is_none_or(|required| required != "1"),
+            "{name} is not installed, and {REQUIRED}=1 asks for it"
+        );
+        eprintln!("SKIPPED: {name} is not installed");
+    }
+    found
+}
+
+/// A port of the loopback interface that nobody listened on a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Sends a signal such as `STOP`, `CONT` or `KILL`; whether somebody was there to take it.
+pub fn signal(pid: u32, signal: &str) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args([&format!("-{signal}"), &pid.to_string()]);
+    kill.stderr(std::process::Stdio::null())
+        .status()
+        .unwrap()
+        .success()
+}
