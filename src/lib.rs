@@ -9,6 +9,8 @@ pub mod audit;
 mod authenticate;
 #[cfg(feature = "axum")]
 pub mod axum;
+mod background;
+mod bound;
 mod builder;
 mod callers_page;
 mod changes;
@@ -37,7 +39,6 @@ mod record;
 mod refusal;
 mod scope;
 pub mod store;
-#[cfg(any(feature = "tower", feature = "actix-web"))]
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -47,10 +48,12 @@ pub mod tonic;
 pub mod tower;
 #[cfg(feature = "utoipa")]
 pub mod utoipa;
+mod waiters;
 
 pub use authenticate::{Attempt, Authenticator, Verified};
 pub use builder::{BuildError, Builder};
 pub use callers_page::CallersPage;
+pub use changes::ChangeFeedStatus;
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
 pub use credentials::{Credentials, CredentialsError};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
