@@ -131,7 +131,7 @@ struct Running<'a>(&'a Shared);
 impl<'a> Running<'a> {
     fn begin(shared: &'a Shared) -> Option<Self> {
         let was_running = shared.is_running.swap(true, Ordering::SeqCst);
-        (!was_running).then_some(Self(shared))
+        (!was_running).then(|| Self(shared))
     }
 }
 
