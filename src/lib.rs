@@ -65,8 +65,8 @@ pub use key::{
 pub use keygate::Keygate;
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
-    Change, Conflict, Excess, Filter, Found, FoundSecret, Issued, KeyList, KeyManager, ManageError,
-    NewKey, OwnerRevocation, Policy, RevokeFailure, Revoked,
+    Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyList, KeyManager,
+    ManageError, NewKey, OwnerRevocation, Policy, RevokeFailure, Revoked,
 };
 pub use principal::Principal;
 pub use record::{

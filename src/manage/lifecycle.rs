@@ -167,7 +167,7 @@ impl KeyManager {
         })
     }
 
-    async fn end(&self, id: &KeyId, reason: &str) -> Result<Updated, ManageError> {
+    pub(super) async fn end(&self, id: &KeyId, reason: &str) -> Result<Updated, ManageError> {
         self.update(id, Demand::Weaken, |record| {
             if record.revocation.is_some() {
                 return Ok(None);

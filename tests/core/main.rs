@@ -12,6 +12,7 @@ mod common;
 mod authenticate;
 mod ceiling;
 mod ceiling_histories;
+mod drafts;
 mod ended_callers;
 mod feed;
 mod finding;
