@@ -10,6 +10,7 @@
 
 #[cfg(feature = "conformance")]
 mod contract;
+mod feed;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod support;
