@@ -15,7 +15,7 @@ use crate::support::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Heard {
+pub(crate) enum Heard {
     Changed(KeyId),
     AllChanged,
     /// The beat of that number, the first being 1.
@@ -24,7 +24,7 @@ enum Heard {
 
 /// Writes down what it is told. Beats are told apart by a clock that goes on a second with each.
 #[derive(Default)]
-struct Ear {
+pub(crate) struct Ear {
     clock: ManualClock,
     log: Mutex<(usize, Vec<Heard>)>,
 }
@@ -48,7 +48,7 @@ impl Ear {
     }
 
     /// Waits for a beat that begins from now on to come through. What was heard before it.
-    async fn next_beat(&self) -> Vec<Heard> {
+    pub(crate) async fn next_beat(&self) -> Vec<Heard> {
         let begun = self.begun();
         let is_later = |heard: &Heard| matches!(heard, Heard::Alive(beat) if *beat > begun);
         eventually("a beat comes through", || self.heard().iter().any(is_later)).await;
@@ -85,7 +85,7 @@ impl ChangeListener for Ear {
 }
 
 /// A follower, of which a first beat has come through.
-async fn follow(store: &RedisStore) -> (Arc<Ear>, JoinHandle<StoreError>) {
+pub(crate) async fn follow(store: &RedisStore) -> (Arc<Ear>, JoinHandle<StoreError>) {
     let ear = Arc::new(Ear::default());
     let (store, listener) = (store.clone(), Arc::clone(&ear));
     let following = tokio::spawn(async move {

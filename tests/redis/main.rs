@@ -11,6 +11,7 @@
 #[cfg(feature = "conformance")]
 mod contract;
 mod feed;
+mod opening;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod support;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use keygate::audit::{Actor, AuditAction, AuditEvent};
-use keygate::store::{AuditQuery, Expect, Write};
+use keygate::store::{AuditQuery, Expect, Listed, Page, Write};
 use keygate::{
     KeyId, KeyRecord, KeyStore, Mac, PepperId, RedisStore, Revocation, ScopeSet, SecretSlot,
     Secrets, StoreError, StoreErrorKind, Timestamp,
@@ -175,4 +175,13 @@ pub(crate) async fn eventually_ok<T>(
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+pub(crate) async fn listed(store: &RedisStore, owner: Option<&str>) -> Listed {
+    let page = Page {
+        owner,
+        after: None,
+        limit: 100,
+    };
+    store.list(&page).await.unwrap()
 }
