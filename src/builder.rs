@@ -1,13 +1,16 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::answer::Answers;
 use crate::authenticate::{Authenticator, Bounds};
+use crate::background::Background;
+use crate::bound::{BoundError, check_bound};
 use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::environment::Environments;
-use crate::gate::{Gate, default_realm, is_page, is_realm};
+use crate::gate::{Gate, StandingSource, default_realm, is_page, is_realm};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::guard::{ClientAddress, ClientAddresses};
 use crate::key::{KeyId, Prefix, PrefixError, RandomError, Secret};
@@ -29,6 +32,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     policy: Policy,
     bounds: Bounds,
+    outage_grace: Duration,
     realm: Option<String>,
     page: Option<String>,
     credentials: Credentials,
@@ -50,8 +54,10 @@ impl Builder {
             bounds: Bounds {
                 known: 100_000,
                 unknown: 10_000,
+                reads: 64,
                 lookups: 4_096,
             },
+            outage_grace: Duration::ZERO,
             realm: None,
             page: None,
             credentials: Credentials::new(),
@@ -133,10 +139,30 @@ impl Builder {
         self
     }
 
-    /// How many different keys may be looked up in the store at once, 4096 unless set. Requests
-    /// beyond are told to come back. Half of the places are kept for keys that were seen before.
+    /// How many different keys may be looked up in the store or wait for that, 4096 unless set.
+    /// Requests beyond are told to come back. Half of the places are kept for keys that were seen
+    /// before. Of the others, the addresses that requests come from get equal shares.
     pub fn max_lookups(mut self, lookups: usize) -> Self {
         self.bounds.lookups = lookups;
+        self
+    }
+
+    /// How many keys are looked up in the store at one moment, 64 unless set. The others wait for
+    /// their turn, for up to a second. Stores with a pool of connections have a bound of their own.
+    pub fn max_store_reads(mut self, reads: usize) -> Self {
+        self.bounds.reads = reads;
+        self
+    }
+
+    /// While the store does not answer, keys that were verified before go on for so much longer.
+    /// Without it, which is how it is unless set, they are answered as an outage after a second.
+    ///
+    /// That is also by how much longer a revocation may take to be honoured, on every instance: the
+    /// bound that [`revoke`](KeyManager::revoke) returns is kept beside the keys, and an instance
+    /// that goes beyond it refuses to start. It is raised by
+    /// [`set_revocation_bound`](KeyManager::set_revocation_bound).
+    pub fn outage_grace(mut self, grace: Duration) -> Self {
+        self.outage_grace = grace;
         self
     }
 
@@ -188,7 +214,10 @@ impl Builder {
         self
     }
 
-    /// Checks everything, the peppers against the store too.
+    /// Checks everything, the peppers and the bound of revocations against the store too.
+    ///
+    /// With the feature `tokio`, and on its runtime, this also spawns the background work of a store
+    /// that has any; otherwise, poll [`Keygate::run`].
     ///
     /// # Errors
     /// Says what is wrong and what to do about it. A store that does not answer is an error: a
@@ -211,17 +240,38 @@ impl Builder {
         if self.bounds.lookups < 2 {
             return Err(BuildError::TooFewLookups);
         }
+        if self.bounds.reads == 0 {
+            return Err(BuildError::NoStoreReads);
+        }
         let store = self.store.ok_or(BuildError::NoStore)?;
         let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
         check_peppers(&*store, &peppers).await?;
+        let changes = Arc::new(Changes::new(Arc::clone(&self.clock), self.outage_grace));
+        check_bound(&*store, changes.bound())
+            .await
+            .map_err(|error| match error {
+                BoundError::Store(error) => BuildError::Store(error),
+                BoundError::Beyond { kept } => BuildError::BeyondRevocationBound {
+                    own: changes.bound(),
+                    kept,
+                },
+            })?;
 
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
             page: self.page,
             catalogue: self.catalogue,
+            standing: StandingSource::default(),
         });
-        let changes = Arc::new(Changes::new());
+        let background = Background::new(
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+            &changes,
+            &gate.realm,
+        );
+        #[cfg(feature = "tokio")]
+        background.spawn(&changes);
         Ok(Keygate {
             authenticator: Authenticator::new(
                 Arc::clone(&gate),
@@ -238,11 +288,13 @@ impl Builder {
                 peppers,
                 store,
                 self.clock,
-                changes,
+                Arc::clone(&changes),
                 self.policy,
                 self.catalogue,
             ),
             answers: Answers::new(gate),
+            changes,
+            background,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             addresses: self.addresses,
         })
@@ -311,6 +363,18 @@ impl fmt::Debug for Builder {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// This instance would honour a revocation later than those who revoke are told.
+    #[error(
+        "with this outage_grace a revocation is honoured within {}, and all instances on this store promise {}: lower it, or raise the promise by KeyManager::set_revocation_bound on an instance that runs",
+        humantime::format_duration(*own),
+        humantime::format_duration(*kept)
+    )]
+    BeyondRevocationBound {
+        /// Within which time this instance would honour it.
+        own: Duration,
+        /// What is promised for all of them.
+        kept: Duration,
+    },
     /// The page for callers cannot stand in a URI.
     #[error(
         "{0:?} is not where a page can stand: give a URL without a fragment, or a path like /docs/keys"
@@ -327,6 +391,9 @@ pub enum BuildError {
         "no pepper was given: call pepper(Pepper::from_file(..)?), and keep that file apart from the database"
     )]
     NoPepper,
+    /// No lookup would ever be made.
+    #[error("max_store_reads must be at least 1")]
+    NoStoreReads,
     /// No store was given.
     #[error("no store was given: call store(..)")]
     NoStore,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -154,6 +155,16 @@ impl Now {
         }
     }
 
+    /// Whether it is later than `other`, by the monotonic clock.
+    pub(crate) fn is_after(self, other: Self) -> bool {
+        self.monotonic > other.monotonic
+    }
+
+    /// How long it is until `limit` has passed since `earlier`, by the monotonic clock.
+    pub(crate) fn until(self, limit: Duration, earlier: Self) -> Duration {
+        limit.saturating_sub(self.monotonic.saturating_duration_since(earlier.monotonic))
+    }
+
     /// Whether less than `limit` has passed since `earlier`, by both clocks.
     ///
     /// The wall clock may step, and the monotonic one may stand still while the machine is
@@ -165,9 +176,80 @@ impl Now {
     }
 }
 
+/// A moment that one task moves forward, and all others read without a lock.
+#[derive(Debug)]
+pub(crate) struct LatestMoment {
+    base: Instant,
+    /// Nanoseconds since `base`, and one. Zero: none yet, or it is being written.
+    monotonic: AtomicU64,
+    wall: AtomicI64,
+}
+
+impl LatestMoment {
+    /// None yet; every moment to come is later than `base`.
+    pub(crate) fn none_since(base: Now) -> Self {
+        Self {
+            base: base.monotonic,
+            monotonic: AtomicU64::new(0),
+            wall: AtomicI64::new(0),
+        }
+    }
+
+    /// The moment, if there is one. While it is being written there is none.
+    pub(crate) fn get(&self) -> Option<Now> {
+        let monotonic = self.monotonic.load(Ordering::SeqCst);
+        let wall = self.wall.load(Ordering::SeqCst);
+        if monotonic == 0 || self.monotonic.load(Ordering::SeqCst) != monotonic {
+            return None;
+        }
+        let since = Duration::from_nanos(monotonic - 1);
+        Some(Now {
+            wall: Timestamp(wall),
+            monotonic: self.base.checked_add(since)?,
+        })
+    }
+
+    /// Moves on to `now`. Only one task at a time may.
+    pub(crate) fn set(&self, now: Now) {
+        let since = now.monotonic.saturating_duration_since(self.base);
+        let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX - 1);
+        self.monotonic.store(0, Ordering::SeqCst);
+        self.wall.store(now.wall.0, Ordering::SeqCst);
+        self.monotonic.store(nanos + 1, Ordering::SeqCst);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_that_is_read_is_one_that_was_written() {
+        let start = Now {
+            wall: Timestamp(0),
+            monotonic: Instant::now(),
+        };
+        let latest = LatestMoment::none_since(start);
+        assert!(latest.get().is_none());
+        let at = |n: u64| Now {
+            wall: Timestamp(n as i64 * 1_000),
+            monotonic: start.monotonic + Duration::from_secs(n),
+        };
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (1..200_000).for_each(|n| latest.set(at(n)));
+                is_done.store(true, Ordering::SeqCst);
+            });
+            while !is_done.load(Ordering::SeqCst) {
+                if let Some(read) = latest.get() {
+                    let since = read.monotonic - start.monotonic;
+                    assert_eq!(since.as_millis(), read.wall.0 as u128, "a mixture of two");
+                }
+            }
+        });
+        assert_eq!(latest.get().map(|now| now.wall), Some(at(199_999).wall));
+    }
 
     #[test]
     fn text_and_millis_round_trip_at_the_ends_of_the_range() {

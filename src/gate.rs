@@ -1,7 +1,13 @@
 //! What a gate is known by: to its principals, and to those whom it answers.
 
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock, Weak};
+
 use crate::credentials::Credentials;
 use crate::key::Prefix;
+use crate::principal::Principal;
+use crate::refusal::Refusal;
 use crate::scope::Catalogue;
 
 /// One for each gate that was built. Its principals hold it too, and by that it knows them.
@@ -13,6 +19,37 @@ pub(crate) struct Gate {
     pub(crate) page: Option<String>,
     /// The scopes that the service declares, if it does.
     pub(crate) catalogue: Option<Catalogue>,
+    pub(crate) standing: StandingSource,
+}
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Knows whether callers that were let in still stand.
+pub(crate) trait Standing: Send + Sync {
+    /// Returns once `caller` does not stand any more, or nobody can say so any more.
+    fn ended(self: Arc<Self>, caller: Principal) -> BoxFuture<Refusal>;
+}
+
+/// Where the principals of a gate learn whether they still stand: its authenticator, which holds the
+/// gate itself.
+#[derive(Default)]
+pub(crate) struct StandingSource(OnceLock<Weak<dyn Standing>>);
+
+impl StandingSource {
+    pub(crate) fn set(&self, source: Weak<dyn Standing>) {
+        let _ = self.0.set(source);
+    }
+
+    /// `None` where the gate is gone, or there never was one.
+    pub(crate) fn get(&self) -> Option<Arc<dyn Standing>> {
+        self.0.get()?.upgrade()
+    }
+}
+
+impl fmt::Debug for StandingSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StandingSource")
+    }
 }
 
 /// Whether `page` can stand before a fragment in a URI, and in HTML and JSON as it is.

@@ -1,8 +1,11 @@
 use std::fmt;
+use std::sync::Arc;
 
 use crate::answer::Answers;
 use crate::authenticate::Authenticator;
+use crate::background::Background;
 use crate::builder::Builder;
+use crate::changes::{ChangeFeedStatus, Changes};
 use crate::manage::KeyManager;
 use crate::scope::Catalogue;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -35,6 +38,8 @@ pub struct Keygate {
     pub(crate) authenticator: Authenticator,
     pub(crate) manager: KeyManager,
     pub(crate) answers: Answers,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) background: Background,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) addresses: ClientAddresses,
 }
@@ -58,6 +63,31 @@ impl Keygate {
     /// Finds keys in requests and says no, as plain values: for handlers and middleware of your own.
     pub fn answers(&self) -> &Answers {
         &self.answers
+    }
+
+    /// What a gate does beside the requests: it follows the store's change feed, and connects it
+    /// again. Without it nothing opens that should not, and the store is asked more often.
+    ///
+    /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
+    /// called on. Elsewhere, give this future to the executor. It ends with
+    /// [`shutdown`](Self::shutdown), or when the gate and all that was made by it is dropped. Where
+    /// it is running already, a second one only waits for the same end.
+    pub fn run(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.background.run(&self.changes)
+    }
+
+    /// Ends the background work, and returns when it has ended: within five seconds also where its
+    /// future is not polled any more.
+    pub async fn shutdown(&self) {
+        self.background.shutdown().await;
+    }
+
+    /// Whether the store tells of changes as they happen.
+    ///
+    /// The feature `metrics` shows the same as the gauge `keygate_change_feed_up` and the counter
+    /// `keygate_change_feed_breaks_total`, by realm.
+    pub fn change_feed(&self) -> ChangeFeedStatus {
+        self.background.status(&self.changes)
     }
 
     /// The scopes that the service declares, if it does.

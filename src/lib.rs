@@ -9,6 +9,8 @@ pub mod audit;
 mod authenticate;
 #[cfg(feature = "axum")]
 pub mod axum;
+mod background;
+mod bound;
 mod builder;
 mod callers_page;
 mod changes;
@@ -22,6 +24,8 @@ pub mod docs {
     pub mod design {}
     #[doc = include_str!("docs/keys_or_oauth.md")]
     pub mod keys_or_oauth {}
+    #[doc = include_str!("docs/many_instances.md")]
+    pub mod many_instances {}
 }
 mod environment;
 mod gate;
@@ -37,7 +41,6 @@ mod record;
 mod refusal;
 mod scope;
 pub mod store;
-#[cfg(any(feature = "tower", feature = "actix-web"))]
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -47,10 +50,12 @@ pub mod tonic;
 pub mod tower;
 #[cfg(feature = "utoipa")]
 pub mod utoipa;
+mod waiters;
 
 pub use authenticate::{Attempt, Authenticator, Verified};
 pub use builder::{BuildError, Builder};
 pub use callers_page::CallersPage;
+pub use changes::ChangeFeedStatus;
 pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
 pub use credentials::{Credentials, CredentialsError};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -62,8 +67,8 @@ pub use key::{
 pub use keygate::Keygate;
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
-    Change, Conflict, Excess, Filter, Found, FoundSecret, Issued, KeyList, KeyManager, ManageError,
-    NewKey, OwnerRevocation, Policy, RevokeFailure, Revoked,
+    Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyList, KeyManager,
+    ManageError, NewKey, OwnerRevocation, Policy, RevokeFailure, Revoked,
 };
 pub use principal::Principal;
 pub use record::{

@@ -9,11 +9,11 @@ use crate::clock::Timestamp;
 use crate::gate::Gate;
 use crate::key::{KeyId, Prefix};
 use crate::record::{KeyRecord, RateLimit};
-use crate::refusal::Rejection;
+use crate::refusal::{Refusal, Rejection};
 use crate::scope::{Rule, ScopeSet};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::{
-    refusal::{Error, Refusal},
+    refusal::Error,
     scope::{DeclaredScope, IntoRule, Requirement},
 };
 
@@ -157,6 +157,34 @@ impl Principal {
     /// the caller still uses during a rotation, whichever comes first.
     pub fn ends_at(&self) -> Option<Timestamp> {
         self.secret.ends_at
+    }
+
+    /// Returns once the key, or the secret of it that was presented, opens no more: it was revoked,
+    /// disabled or expired, or does not work from the caller's address any more. For connections
+    /// that stay open: a request is judged when it comes in.
+    ///
+    /// It says why, as a refusal. [`Refusal::Failed`] means that nobody could say for the time within
+    /// which a revocation is honoured, as during an outage: then the connection is to be closed too,
+    /// or whoever was revoked meanwhile would stay. Scopes that were taken from the key since do not
+    /// end it.
+    ///
+    /// ```
+    /// # use keygate::{Principal, Refusal};
+    /// # async fn run(caller: Principal, events: impl Future<Output = ()>) {
+    /// tokio::select! {
+    ///     () = events => {}
+    ///     why = caller.ended() => println!("closing: {why}"),
+    /// }
+    /// # }
+    /// ```
+    pub fn ended(&self) -> impl Future<Output = Refusal> + Send + 'static {
+        let caller = self.clone();
+        async move {
+            match caller.gate().standing.get() {
+                Some(standing) => standing.ended(caller).await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Where the request came from, if an address source is configured.

@@ -1,20 +1,12 @@
 use std::sync::Arc;
 
-use crate::changes::Generation;
-use crate::clock::Now;
+use crate::changes::Stamp;
 use crate::environment::EnvironmentIndex;
 use crate::gate::Gate;
 use crate::key::Prefix;
 use crate::mac::Proofs;
 use crate::principal::Identity;
 use crate::record::KeyRecord;
-
-/// As of when something was read: both parts are taken before the store is asked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stamp {
-    pub(super) generation: Generation,
-    pub(super) read_at: Now,
-}
 
 /// What the cache keeps of a record. Its times are judged anew on every hit.
 #[derive(Clone)]

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
 
 use crate::key::KeyId;
+use crate::waiters::{Waiters, lock};
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -25,13 +26,8 @@ impl<T> Flights<T> {
         })
     }
 
-    /// Waits for the read of `id` that is under way, or starts one. `None`: `limit` are under way.
-    pub(super) fn join<F>(
-        self: &Arc<Self>,
-        id: KeyId,
-        limit: usize,
-        start: impl FnOnce() -> F,
-    ) -> Option<Waiting<T>>
+    /// Waits for the read of `id` that is under way, or starts one.
+    pub(super) fn join<F>(self: &Arc<Self>, id: KeyId, start: impl FnOnce() -> F) -> Waiting<T>
     where
         F: Future<Output = T> + Send + 'static,
     {
@@ -39,7 +35,6 @@ impl<T> Flights<T> {
         let under_way = by_id.get(&id).and_then(Weak::upgrade);
         let flight = match under_way {
             Some(flight) => flight,
-            None if by_id.len() >= limit => return None,
             None => {
                 let flight = Arc::new(Flight {
                     id,
@@ -51,8 +46,8 @@ impl<T> Flights<T> {
                 flight
             }
         };
-        let seat = lock(&flight.waiters.seats).take_seat();
-        Some(Waiting { flight, seat })
+        let seat = flight.waiters.take_seat();
+        Waiting { flight, seat }
     }
 }
 
@@ -60,6 +55,7 @@ struct Flight<T> {
     id: KeyId,
     flights: Arc<Flights<T>>,
     state: Mutex<State<T>>,
+    /// It does not own the read, which may own it.
     waiters: Arc<Waiters>,
 }
 
@@ -97,10 +93,7 @@ impl<T: Clone> Future for Waiting<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         let flight = &self.flight;
         // Before the read is driven: what wakes it from here on wakes this one too.
-        let waker = context.waker().clone();
-        let replaced = lock(&flight.waiters.seats).wakers.insert(self.seat, waker);
-        // Not under the lock: a waker may own one who waits.
-        drop(replaced);
+        flight.waiters.wait(self.seat, context);
         let mut state = lock(&flight.state);
         let read = match &mut *state {
             State::Landed(output) => return Poll::Ready(output.clone()),
@@ -114,57 +107,22 @@ impl<T: Clone> Future for Waiting<T> {
         drop(state);
         drop(read);
         flight.leave();
-        flight.waiters.wake_by_ref();
+        flight.waiters.wake_all();
         Poll::Ready(output)
     }
 }
 
 impl<T> Drop for Waiting<T> {
     fn drop(&mut self) {
-        let waker = lock(&self.flight.waiters.seats).wakers.remove(&self.seat);
-        drop(waker);
+        self.flight.waiters.leave(self.seat);
     }
-}
-
-/// Everyone to be woken when the read can go on. It does not own the read, which may own it.
-#[derive(Default)]
-struct Waiters {
-    seats: Mutex<Seats>,
-}
-
-#[derive(Default)]
-struct Seats {
-    next: u64,
-    wakers: HashMap<u64, Waker>,
-}
-
-impl Seats {
-    fn take_seat(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-}
-
-impl Wake for Waiters {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let wakers = mem::take(&mut lock(&self.seats).wakers);
-        wakers.into_values().for_each(Waker::wake);
-    }
-}
-
-/// What the locks protect is whole between any two statements, so a panic elsewhere spoils nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::task::Wake;
 
     use super::*;
 
@@ -196,9 +154,7 @@ mod tests {
                 false => Poll::Pending,
             })
         };
-        let mut waiting: Vec<_> = (0..3)
-            .map(|_| flights.join(id, 1, start).unwrap())
-            .collect();
+        let mut waiting: Vec<_> = (0..3).map(|_| flights.join(id, start)).collect();
         let woken: Vec<_> = (0..3).map(|_| Arc::<Woken>::default()).collect();
         for (waiting, woken) in waiting.iter_mut().zip(&woken) {
             assert_eq!(poll(waiting, woken), Poll::Pending);
@@ -224,8 +180,8 @@ mod tests {
             })
         };
         let id = KeyId::generate().unwrap();
-        let mut stays = flights.join(id, 1, || read).unwrap();
-        let mut leaves = flights.join(id, 1, std::future::pending).unwrap();
+        let mut stays = flights.join(id, || read);
+        let mut leaves = flights.join(id, std::future::pending);
         let (of_stays, of_leaves) = (Arc::default(), Arc::<Woken>::default());
         assert_eq!(poll(&mut leaves, &of_leaves), Poll::Pending);
         drop(leaves);
@@ -240,13 +196,11 @@ mod tests {
     fn a_read_that_landed_takes_no_place_from_the_next_of_its_id() {
         let flights = Flights::new();
         let id = KeyId::generate().unwrap();
-        let mut first = flights.join(id, 1, || std::future::ready(1)).unwrap();
+        let mut first = flights.join(id, || std::future::ready(1));
         assert_eq!(poll(&mut first, &Arc::default()), Poll::Ready(1));
-        let _next = flights.join(id, 1, std::future::pending).unwrap();
+        let _next = flights.join(id, std::future::pending);
         drop(first);
-        let other = KeyId::generate().unwrap();
-        assert!(flights.join(other, 1, std::future::pending).is_none());
-        let mut joins = flights.join(id, 1, || std::future::ready(2)).unwrap();
+        let mut joins = flights.join(id, || std::future::ready(2));
         assert_eq!(poll(&mut joins, &Arc::default()), Poll::Pending);
     }
 }

@@ -4,32 +4,43 @@ mod attempt;
 mod cache;
 mod entry;
 mod flight;
+mod lookup;
+mod outage;
+mod standing;
+mod turnstile;
 mod within;
 
 pub use attempt::{Attempt, Verified};
 pub(crate) use within::{Lost, within};
 
 use std::fmt;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
 
-use crate::changes::{Changes, FRESH_FOR, RECENT};
+use crate::changes::{Changes, FRESH_FOR, RECENT, Stamp};
 use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
 use crate::gate::Gate;
 use crate::key::{KeyId, PresentedKey};
-use crate::mac::{Match, PepperRing, Proofs};
+use crate::mac::{Match, PepperRing, Proof, Proofs};
 use crate::principal::{Principal, Secret};
 use crate::refusal::{Error, Refusal, Rejection};
-use crate::store::{KeyStore, StoreError, StoreErrorKind, get_checked};
+use crate::store::{KeyStore, StoreErrorKind};
 use cache::Cache;
-use entry::{Entry, Stamp};
-use flight::{Flights, Waiting};
+use entry::Entry;
+use flight::Flights;
+use lookup::Lookup;
+use outage::Outage;
+use turnstile::Turnstile;
 
 /// How much an authenticator keeps and lets wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) known: usize,
     pub(crate) unknown: usize,
+    /// With the store at once.
+    pub(crate) reads: usize,
+    /// With the store, or waiting for their turn.
     pub(crate) lookups: usize,
 }
 
@@ -41,10 +52,12 @@ pub(crate) struct Bounds {
 /// 4. The MAC proves the secret. Whatever else is wrong so far is answered alike.
 /// 5. Only then: disabled, revoked, expired; the address; the rate limit; the route's rule.
 ///
-/// A cached record is used for less than a second from the start of its read, and not at all after a
-/// change in this process: so a revocation anywhere is honoured within a second. A store that fails
-/// or is slow refuses with our error, and is neither an "accepted" nor a "not valid". A refusal is
-/// believed for a tenth of a second: then the store is asked again.
+/// A cached record is used for less than a second from the start of its read, or, where the store
+/// has a [change feed](crate::store::ChangeFeed), for as long as that has proved within the last
+/// second that nothing was changed; and not at all after a change in this process. So a revocation
+/// anywhere is honoured within a second. A store that fails or is slow refuses with our error, and is
+/// neither an "accepted" nor a "not valid". A refusal is believed for a tenth of a second: then the
+/// store is asked again.
 ///
 /// ```
 /// # use keygate::*;
@@ -74,30 +87,8 @@ struct Shared {
     known: Cache<Entry>,
     unknown: Cache<Stamp>,
     flights: Arc<Flights<Result<Lookup, Error>>>,
-    lookups: usize,
-}
-
-/// What the store says of an id, and as of when.
-#[derive(Clone)]
-enum Lookup {
-    Known(Entry),
-    Unknown(Stamp),
-}
-
-impl Lookup {
-    fn stamp(&self) -> Stamp {
-        match self {
-            Self::Known(entry) => entry.stamp,
-            Self::Unknown(stamp) => *stamp,
-        }
-    }
-
-    fn entry(&self) -> Option<&Entry> {
-        match self {
-            Self::Known(entry) => Some(entry),
-            Self::Unknown(_) => None,
-        }
-    }
+    turnstile: Arc<Turnstile>,
+    outage: Outage,
 }
 
 impl Authenticator {
@@ -115,21 +106,23 @@ impl Authenticator {
         changes: Arc<Changes>,
         bounds: Bounds,
     ) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                gate,
-                environments,
-                peppers,
-                decoy,
-                store,
-                clock,
-                changes,
-                known: Cache::new(bounds.known),
-                unknown: Cache::new(bounds.unknown),
-                flights: Flights::new(),
-                lookups: bounds.lookups,
-            }),
-        }
+        let shared = Arc::new(Shared {
+            gate,
+            environments,
+            peppers,
+            decoy,
+            store,
+            clock,
+            changes,
+            known: Cache::new(bounds.known),
+            unknown: Cache::new(bounds.unknown),
+            flights: Flights::new(),
+            turnstile: Turnstile::new(bounds.reads, bounds.lookups),
+            outage: Outage::default(),
+        });
+        let standing: Weak<Shared> = Arc::downgrade(&shared);
+        shared.gate.standing.set(standing);
+        Self { shared }
     }
 
     /// Whether `principal` was verified by this authenticator or a clone of it.
@@ -169,7 +162,7 @@ impl Authenticator {
         };
         let id = presented.key.id();
         let now = Now::of(&*shared.clock);
-        let fresh = |stamp: &Stamp| shared.is_fresh(id, stamp, now);
+        let fresh = |stamp: &Stamp| shared.changes.is_fresh(id, stamp, now);
         let known = shared.known.read(id, |entry| {
             fresh(&entry.stamp).then(|| {
                 let decision = shared.decide(&presented, Some(entry), attempt, now);
@@ -194,15 +187,25 @@ impl Authenticator {
     ) -> Result<Principal, Refusal> {
         let shared = &self.shared;
         let presented = shared.admit(attempt.text)?;
+        if let Some(principal) = shared.admit_during_outage(&presented, attempt) {
+            return Ok(principal);
+        }
         let id = *presented.key.id();
         let mut outcome: Result<Principal, Refusal> = Err(timeout(id).into());
         for _ in 0..Self::LOOKUPS {
-            let lookup = shared.join_look_up(id)?.await?;
+            let lookup = match shared.join_look_up(id, attempt.address).await {
+                Ok(lookup) => lookup,
+                Err(error) => {
+                    let admitted = shared.admit_despite(&error, &presented, attempt);
+                    return admitted.ok_or(error.into());
+                }
+            };
             let (stamp, now) = (lookup.stamp(), Now::of(&*shared.clock));
-            if !shared.is_fresh(&id, &stamp, now) {
+            if !shared.changes.is_fresh(&id, &stamp, now) {
                 outcome = Err(timeout(id).into());
                 continue;
             }
+            shared.outage.end();
             let decision = shared.decide(&presented, lookup.entry(), attempt, now);
             let stands = shared.stands(&decision, &stamp, now);
             outcome = decision.map(|caller| caller.to_principal());
@@ -265,23 +268,7 @@ impl Shared {
                 return Err(Error::UnknownPepper { key_id, pepper }.into());
             }
         };
-        if entry.disabled {
-            return Err(Rejection::KeyDisabled.into());
-        }
-        if entry.revoked {
-            return Err(Rejection::KeyRevoked.into());
-        }
-        if proof.has_ended(now.wall) {
-            return Err(Rejection::KeyExpired.into());
-        }
-        if let Some(restrictions) = &identity.restrictions {
-            if !restrictions.allow(attempt.address) {
-                return Err(Rejection::IpDenied.into());
-            }
-            if restrictions.rate_limit.is_some() {
-                return Err(Error::Unenforceable(identity.key_id).into());
-            }
-        }
+        entry.opens(proof, attempt.address, now)?;
         if let Some(rule) = attempt.rule {
             rule.check(&identity.scopes)
                 .map_err(Rejection::ScopeInsufficient)?;
@@ -296,10 +283,6 @@ impl Shared {
         })
     }
 
-    fn is_fresh(&self, id: &KeyId, stamp: &Stamp, now: Now) -> bool {
-        stamp.generation == self.changes.generation(id) && now.is_within(FRESH_FOR, stamp.read_at)
-    }
-
     /// Whether a decision stands that was taken on a record as of `stamp`.
     ///
     /// A refusal stands on a recent record alone. Another process may just have made a new secret,
@@ -307,68 +290,28 @@ impl Shared {
     fn stands<T>(&self, decision: &Result<T, Refusal>, stamp: &Stamp, now: Now) -> bool {
         !matches!(decision, Err(Refusal::Rejected(_))) || now.is_within(RECENT, stamp.read_at)
     }
+}
 
-    /// Waits for the lookup of `id` that is under way, or begins one. Half of those that may be
-    /// under way are kept for keys that were seen before: strangers cannot use them up.
-    fn join_look_up(self: &Arc<Self>, id: KeyId) -> Result<Waiting<Result<Lookup, Error>>, Error> {
-        let limit = match self.known.read(&id, |_| ()) {
-            Some(()) => self.lookups,
-            None => self.lookups / 2,
-        };
-        let start = || Arc::clone(self).look_up(id);
-        self.flights.join(id, limit, start).ok_or(Error::Overloaded)
-    }
-
-    /// What another lookup brought since the cache was read.
-    fn landed(&self, id: &KeyId) -> Option<Lookup> {
-        let now = Now::of(&*self.clock);
-        let is_new =
-            |stamp: &Stamp| self.is_fresh(id, stamp, now) && now.is_within(RECENT, stamp.read_at);
-        let known = |entry: &Entry| is_new(&entry.stamp).then(|| Lookup::Known(entry.clone()));
-        let unknown = |stamp: &Stamp| is_new(stamp).then_some(Lookup::Unknown(*stamp));
-        let landed = self.known.read(id, known).flatten();
-        landed.or_else(|| self.unknown.read(id, unknown).flatten())
-    }
-
-    /// Asks the store and caches its answer. What is stamped is the moment before the question.
-    async fn look_up(self: Arc<Self>, id: KeyId) -> Result<Lookup, Error> {
-        if let Some(landed) = self.landed(&id) {
-            return Ok(landed);
+impl Entry {
+    /// What is asked of a key after the MAC of one of its secrets, of which `proof` is kept, matched.
+    fn opens(&self, proof: &Proof, address: Option<IpAddr>, now: Now) -> Result<(), Refusal> {
+        if self.disabled {
+            return Err(Rejection::KeyDisabled.into());
         }
-        let stamp = Stamp {
-            generation: self.changes.generation(&id),
-            read_at: Now::of(&*self.clock),
-        };
-        let read = Box::pin(get_checked(&*self.store, &id));
-        let record = match within(FRESH_FOR, read).await {
-            Ok(Ok(record)) => record,
-            Ok(Err(source)) => return Err(Error::Store { key_id: id, source }),
-            Err(Lost::TooSlow) => return Err(timeout(id)),
-            Err(Lost::Panicked) => {
-                let source = StoreError::new(StoreErrorKind::Unavailable, "it panicked");
-                return Err(Error::Store { key_id: id, source });
+        if self.revoked {
+            return Err(Rejection::KeyRevoked.into());
+        }
+        if proof.has_ended(now.wall) {
+            return Err(Rejection::KeyExpired.into());
+        }
+        if let Some(restrictions) = &self.identity.restrictions {
+            if !restrictions.allow(address) {
+                return Err(Rejection::IpDenied.into());
             }
-        };
-        let entry = record.and_then(|record| {
-            let environment = self.environments.index_of(&record.prefix)?;
-            let prefix = self.environments.prefix(environment).clone();
-            Some(Entry::new(
-                stamp,
-                Arc::clone(&self.gate),
-                environment,
-                prefix,
-                record,
-            ))
-        });
-        Ok(match entry {
-            Some(entry) => {
-                self.known.insert(id, entry.clone());
-                Lookup::Known(entry)
+            if restrictions.rate_limit.is_some() {
+                return Err(Error::Unenforceable(self.identity.key_id).into());
             }
-            None => {
-                self.unknown.insert(id, stamp);
-                Lookup::Unknown(stamp)
-            }
-        })
+        }
+        Ok(())
     }
 }

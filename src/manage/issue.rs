@@ -47,7 +47,27 @@ impl KeyManager {
 
     async fn issue_once(&self, new: &NewKey) -> Result<Issued, ManageError> {
         let ceiling = self.ceiling().await?;
-        let prefix = self.prefix_for(new, ceiling.as_ref())?;
+        let (key, record) = self.make(new, ceiling.as_ref())?;
+        self.commit(Expect::Absent, None, &record, AuditAction::Issued)
+            .await?;
+        if let Err(error) = self.confirm(&record).await {
+            // Nobody has its text. It is ended for good measure, and told is what failed before.
+            let _ = self.as_host().end(&record.id, "handed to nobody").await;
+            return Err(error);
+        }
+        Ok(Issued {
+            key,
+            info: self.info(&record),
+        })
+    }
+
+    /// A key as `new` asks for it, which is nowhere stored yet.
+    pub(super) fn make(
+        &self,
+        new: &NewKey,
+        ceiling: Option<&Ceiling>,
+    ) -> Result<(KeyText, KeyRecord), ManageError> {
+        let prefix = self.prefix_for(new, ceiling)?;
         let now = self.now();
         let id = KeyId::generate()?;
         let (key, current) = SecretSlot::generate(&self.shared.peppers, &prefix, &id, now)?;
@@ -95,17 +115,7 @@ impl KeyManager {
                 return Err(ManageError::BeyondCeiling(excesses));
             }
         }
-        self.commit(Expect::Absent, None, &record, AuditAction::Issued)
-            .await?;
-        if let Err(error) = self.confirm(&record).await {
-            // Nobody has its text. It is ended for good measure, and told is what failed before.
-            let _ = self.as_host().revoke(&id, "handed to nobody").await;
-            return Err(error);
-        }
-        Ok(Issued {
-            key,
-            info: self.info(&record),
-        })
+        Ok((key, record))
     }
 
     fn prefix_for(&self, new: &NewKey, ceiling: Option<&Ceiling>) -> Result<Prefix, ManageError> {

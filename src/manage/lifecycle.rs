@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use super::ceiling::Ceiling;
 use super::list::{check_owner_in_sight, listed_past};
-use super::write::Demand;
+use super::write::{Demand, Updated};
 use super::{Change, Conflict, KeyManager, ManageError, sees};
 use crate::audit::AuditAction;
-use crate::changes::FRESH_FOR;
+use crate::bound::{keep_bound, kept_bound};
 use crate::key::KeyId;
 use crate::record::{KeyInfo, Revocation, check_reason};
-use crate::store::Page;
+use crate::store::{Page, StoreError, StoreErrorKind};
 
 /// The outcome of revoking a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,7 +18,9 @@ pub struct Revoked {
     pub info: KeyInfo,
     /// `false`: it was revoked before, and nothing was changed.
     pub changed: bool,
-    /// From now on every process on the store refuses the key after this time at the latest.
+    /// From now on every process on the store refuses the key after this time at the latest: the
+    /// bound that is kept beside the keys, a second unless an
+    /// [outage grace](crate::Builder::outage_grace) was set.
     pub effective_within: Duration,
 }
 
@@ -115,7 +117,8 @@ impl KeyManager {
     ///
     /// # Errors
     /// [`ManageError::BeyondCeiling`], [`Conflict::Busy`] when others changed the key a thousand
-    /// times meanwhile, and as [`inspect`](Self::inspect).
+    /// times meanwhile, and as [`inspect`](Self::inspect). After `OutcomeUnknown`, revoke it again:
+    /// the key may be revoked, and not known within which time that is honoured.
     pub async fn revoke(
         &self,
         id: &KeyId,
@@ -123,25 +126,61 @@ impl KeyManager {
     ) -> Result<Revoked, ManageError> {
         let reason = reason.into();
         check_reason(&reason)?;
-        let updated = self
-            .update(id, Demand::Weaken, |record| {
-                if record.revocation.is_some() {
-                    return Ok(None);
-                }
-                record.revocation = Some(Revocation {
-                    at: self.now(),
-                    reason: reason.clone(),
-                });
-                // So that its bearer is told that it is gone, and not to ask for it to be enabled.
-                record.disabled_at = None;
-                Ok(Some(AuditAction::Revoked))
-            })
-            .await?;
+        let updated = self.end(id, &reason).await?;
         Ok(Revoked {
             info: self.info(&updated.record),
             changed: updated.changed,
-            effective_within: FRESH_FOR,
+            effective_within: self.revocation_bound().await?,
         })
+    }
+
+    /// Sets within which time all instances promise to honour a revocation, which
+    /// [`revoke`](Self::revoke) returns: a second and the longest
+    /// [outage grace](crate::Builder::outage_grace) of any instance.
+    ///
+    /// Raise it before an instance with a longer grace starts. Lower it when none is left.
+    ///
+    /// # Errors
+    /// [`ManageError::Invalid`] below what this instance itself needs, and on behalf of a caller;
+    /// [`ManageError::Store`], also for a store without settings.
+    pub async fn set_revocation_bound(&self, bound: Duration) -> Result<(), ManageError> {
+        if self.caller().is_some() {
+            let problem = "the bound of revocations is the host's to set, and no caller's";
+            return Err(ManageError::Invalid(problem.into()));
+        }
+        let own = self.shared.changes.bound();
+        if bound < own {
+            let own = humantime::format_duration(own);
+            let problem = format!("this instance needs {own}: lower its outage_grace first");
+            return Err(ManageError::Invalid(problem));
+        }
+        Ok(keep_bound(&*self.shared.store, bound).await?)
+    }
+
+    /// The bound of all instances, read after what it is to bound: whoever raised it since serves
+    /// only with what is read from now on.
+    async fn revocation_bound(&self) -> Result<Duration, ManageError> {
+        let shared = &self.shared;
+        let bound = kept_bound(&*shared.store, shared.changes.bound()).await;
+        bound.map_err(|cause| {
+            ManageError::Store(StoreError::new(StoreErrorKind::OutcomeUnknown, cause))
+        })
+    }
+
+    pub(super) async fn end(&self, id: &KeyId, reason: &str) -> Result<Updated, ManageError> {
+        self.update(id, Demand::Weaken, |record| {
+            if record.revocation.is_some() {
+                return Ok(None);
+            }
+            record.revocation = Some(Revocation {
+                at: self.now(),
+                reason: reason.to_owned(),
+            });
+            // So that its bearer is told that it is gone, and not to ask for it to be enabled.
+            record.disabled_at = None;
+            Ok(Some(AuditAction::Revoked))
+        })
+        .await
     }
 
     /// Ends all keys of `owner` for good, also those that are issued while it runs. A key that
@@ -149,7 +188,8 @@ impl KeyManager {
     ///
     /// # Errors
     /// [`ManageError::OwnerNotFound`] out of the caller's sight; [`ManageError::Store`] when the
-    /// keys cannot be listed to the end: then some may be revoked, and it is to be done again.
+    /// keys cannot be listed to the end, or it is not known within which time that is honoured: then
+    /// some may be revoked, and it is to be done again.
     pub async fn revoke_owner(
         &self,
         owner: &str,
@@ -162,7 +202,7 @@ impl KeyManager {
         let mut outcome = OwnerRevocation {
             revoked: 0,
             failed: Vec::new(),
-            effective_within: FRESH_FOR,
+            effective_within: self.shared.changes.bound(),
         };
         let own = self
             .revoke_passes(owner, &reason, ceiling.as_ref(), &mut outcome)
@@ -175,6 +215,7 @@ impl KeyManager {
                 .revoke_passes(owner, &reason, ceiling.as_ref(), &mut outcome)
                 .await?;
         }
+        outcome.effective_within = self.revocation_bound().await?;
         Ok(outcome)
     }
 
@@ -197,8 +238,8 @@ impl KeyManager {
     }
 
     async fn revoke_listed(&self, id: &KeyId, reason: &str, outcome: &mut OwnerRevocation) {
-        match self.revoke(id, reason).await {
-            Ok(revoked) => outcome.revoked += usize::from(revoked.changed),
+        match self.end(id, reason).await {
+            Ok(ended) => outcome.revoked += usize::from(ended.changed),
             Err(error) => outcome.failed.push(RevokeFailure {
                 id: id.to_string(),
                 error,

@@ -5,6 +5,7 @@
 //! then nothing it yields or strengthens goes beyond what that caller can do.
 
 mod ceiling;
+mod draft;
 mod error;
 mod find;
 mod issue;
@@ -16,6 +17,7 @@ mod rotate;
 mod write;
 
 pub use ceiling::Excess;
+pub use draft::Draft;
 pub use error::{Conflict, ManageError};
 pub use find::{Found, FoundSecret};
 pub use issue::Issued;

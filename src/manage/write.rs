@@ -109,15 +109,7 @@ impl KeyManager {
         record: &KeyRecord,
         action: AuditAction,
     ) -> Result<(), ManageError> {
-        let event = AuditEvent {
-            at: self.now(),
-            action,
-            key_id: record.id,
-            owner: record.owner.clone(),
-            actor: self.actor(),
-            address: self.caller().and_then(|caller| caller.address),
-            changes: differences(before, record),
-        };
+        let event = self.event(before, record, action);
         let _invalidate = self.shared.changes.invalidate_on_drop(&record.id);
         let change = Write {
             expect,
@@ -133,6 +125,24 @@ impl KeyManager {
                 }
             }
             outcome => Ok(outcome?),
+        }
+    }
+
+    /// What the audit log is to say of a change that is made now.
+    pub(super) fn event(
+        &self,
+        before: Option<&KeyRecord>,
+        record: &KeyRecord,
+        action: AuditAction,
+    ) -> AuditEvent {
+        AuditEvent {
+            at: self.now(),
+            action,
+            key_id: record.id,
+            owner: record.owner.clone(),
+            actor: self.actor(),
+            address: self.caller().and_then(|caller| caller.address),
+            changes: differences(before, record),
         }
     }
 }

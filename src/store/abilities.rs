@@ -143,6 +143,10 @@ impl Beat {
         Self(Now::of(clock))
     }
 
+    pub(crate) fn begun(self) -> Now {
+        self.0
+    }
+
     /// Whether it was begun less than `limit` ago.
     pub fn is_within(self, limit: Duration, clock: &dyn Clock) -> bool {
         Now::of(clock).is_within(limit, self.0)

@@ -1,10 +1,9 @@
-//! What is logged: outages in detail, refusals by their code, and never a key.
-
 use std::error::Error as StdError;
 
 use crate::key::KeyId;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
+use crate::store::StoreError;
 
 /// What hosts filter by.
 const TARGET: &str = "keygate";
@@ -31,6 +30,16 @@ pub(crate) fn refused(refusal: &Refusal, key_id: Option<&KeyId>) {
 
 pub(crate) fn failed(what: &str, error: &(dyn StdError + 'static)) {
     tracing::error!(target: TARGET, error = chain(error), "{what}");
+}
+
+pub(super) fn feed_came_alive(realm: &str) {
+    tracing::info!(target: TARGET, realm, "the change feed is live");
+}
+
+pub(super) fn feed_broke(realm: &str, error: &StoreError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "the change feed is down: records are used for a second until it is back"
+    );
 }
 
 /// An error with all its causes.

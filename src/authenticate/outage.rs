@@ -1,0 +1,89 @@
+//! While the store is away, keys that were verified before may go on for a while.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::attempt::Attempt;
+use super::entry::Entry;
+use super::{Shared, StoreErrorKind};
+use crate::clock::Now;
+use crate::environment::Presented;
+use crate::principal::Principal;
+use crate::refusal::Error;
+use crate::waiters::lock;
+
+/// So often the store is tried again while it is away.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Whether the store is away, so that those who have a grace need not wait to be told so again.
+#[derive(Default)]
+pub(super) struct Outage {
+    /// When the store failed last, or somebody last went to see.
+    noticed: Mutex<Option<Now>>,
+}
+
+impl Outage {
+    pub(super) fn begin(&self, now: Now) {
+        *lock(&self.noticed) = Some(now);
+    }
+
+    pub(super) fn end(&self) {
+        *lock(&self.noticed) = None;
+    }
+
+    /// Whether it lasts. Now and then it does not for one who asks: that one is to go and see.
+    fn lasts(&self, now: Now) -> bool {
+        let mut noticed = lock(&self.noticed);
+        let Some(last) = *noticed else { return false };
+        if !now.is_within(PROBE_EVERY, last) {
+            *noticed = Some(now);
+            return false;
+        }
+        true
+    }
+}
+
+impl Shared {
+    /// The caller, if the store is known to be away and its key was verified before.
+    pub(super) fn admit_during_outage(
+        &self,
+        presented: &Presented<'_>,
+        attempt: Attempt<'_>,
+    ) -> Option<Principal> {
+        if !self.changes.has_grace() || !self.outage.lasts(Now::of(&*self.clock)) {
+            return None;
+        }
+        self.admit_by_grace(presented, attempt)
+    }
+
+    /// The caller after `error`, if that is an outage, there is a grace, and its key was verified
+    /// before.
+    pub(super) fn admit_despite(
+        &self,
+        error: &Error,
+        presented: &Presented<'_>,
+        attempt: Attempt<'_>,
+    ) -> Option<Principal> {
+        match error {
+            Error::Store { source, .. } if source.kind() == StoreErrorKind::Unavailable => {
+                self.outage.begin(Now::of(&*self.clock));
+            }
+            Error::Timeout { .. } => self.outage.begin(Now::of(&*self.clock)),
+            // Others may well be answered.
+            Error::Overloaded => {}
+            _ => return None,
+        }
+        self.admit_by_grace(presented, attempt)
+    }
+
+    fn admit_by_grace(&self, presented: &Presented<'_>, attempt: Attempt<'_>) -> Option<Principal> {
+        let id = presented.key.id();
+        let now = Now::of(&*self.clock);
+        let judge = |entry: &Entry| {
+            let may_be_used = self.changes.is_in_grace(id, &entry.stamp, now);
+            let decision = may_be_used.then(|| self.decide(presented, Some(entry), attempt, now));
+            Some(decision?.ok()?.to_principal())
+        };
+        self.known.read(id, judge).flatten()
+    }
+}

@@ -1,0 +1,208 @@
+//! What a gate does beside the requests: it follows the store's change feed.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_timer::Delay;
+
+use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
+use crate::clock::Clock;
+use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
+use crate::waiters::{Waiters, first};
+
+/// A feed whose heartbeats stay away for this long is given up and connected anew: there may be
+/// nobody at the other end of its connection.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// How long to wait before a broken feed is connected again: doubled from the first to the second
+/// with each failure, and drawn between half and all of that, so that many instances do not come
+/// back in one moment.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// How long a shutdown waits for work that may have been left unpolled.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The work of one gate. It keeps the store alive while it runs, and nothing else of the gate.
+#[derive(Clone)]
+pub(crate) struct Background {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn KeyStore>,
+    clock: Arc<dyn Clock>,
+    health: Arc<FeedHealth>,
+    /// Raised with the last who needs to know of changes, too.
+    stop: Stop,
+    is_running: AtomicBool,
+    ended: Waiters,
+}
+
+impl Background {
+    pub(crate) fn new(
+        store: Arc<dyn KeyStore>,
+        clock: Arc<dyn Clock>,
+        changes: &Changes,
+        realm: &str,
+    ) -> Self {
+        let health = FeedHealth::new(clock.wall(), realm);
+        Self {
+            shared: Arc::new(Shared {
+                store,
+                clock,
+                health: Arc::new(health),
+                stop: changes.stop().clone(),
+                is_running: AtomicBool::new(false),
+                ended: Waiters::default(),
+            }),
+        }
+    }
+
+    /// Works on the runtime that this is called on, if there is one, and anything to do.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn spawn(&self, changes: &Arc<Changes>) {
+        let has_work = self.shared.store.abilities().change_feed.is_some();
+        if let Some(runtime) = tokio::runtime::Handle::try_current()
+            .ok()
+            .filter(|_| has_work)
+        {
+            runtime.spawn(self.run(changes));
+        }
+    }
+
+    pub(crate) fn status(&self, changes: &Changes) -> ChangeFeedStatus {
+        let shared = &self.shared;
+        if shared.store.abilities().change_feed.is_none() {
+            ChangeFeedStatus::Absent
+        } else if changes.is_feed_live() {
+            ChangeFeedStatus::Live
+        } else if shared.is_running.load(Ordering::SeqCst) {
+            shared.health.down()
+        } else {
+            ChangeFeedStatus::NotFollowed
+        }
+    }
+
+    /// Works until it is stopped. Where it is running already, this only waits for the same end.
+    pub(crate) fn run(&self, changes: &Arc<Changes>) -> impl Future<Output = ()> + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        let changes = Arc::downgrade(changes);
+        async move {
+            let stopped = pin!(shared.stop.raised());
+            let Some(_running) = Running::begin(&shared) else {
+                return stopped.await;
+            };
+            let work = pin!(async {
+                let Some(feed) = shared.store.abilities().change_feed else {
+                    return std::future::pending().await;
+                };
+                let mut failures = 0;
+                loop {
+                    let (clock, health) = (Arc::clone(&shared.clock), Arc::clone(&shared.health));
+                    let listener = Listener::new(changes.clone(), clock, health);
+                    let beats = shared.health.beats();
+                    let error = follow(feed, &listener, &shared.health).await;
+                    failures = match shared.health.beats() == beats {
+                        true => failures + 1,
+                        false => 1,
+                    };
+                    shared.health.broke(error, shared.clock.wall());
+                    Delay::new(backoff(failures)).await;
+                }
+            });
+            first(stopped, work).await;
+        }
+    }
+
+    /// Ends the work, and returns when it has ended, or is not polled any more.
+    pub(crate) async fn shutdown(&self) {
+        let shared = &self.shared;
+        shared.stop.raise();
+        let has_ended = || !shared.is_running.load(Ordering::SeqCst);
+        first(pin!(shared.ended.until(has_ended)), Delay::new(PATIENCE)).await;
+    }
+}
+
+/// Held by the one future that does the work.
+struct Running<'a>(&'a Shared);
+
+impl<'a> Running<'a> {
+    fn begin(shared: &'a Shared) -> Option<Self> {
+        let was_running = shared.is_running.swap(true, Ordering::SeqCst);
+        (!was_running).then(|| Self(shared))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.is_running.store(false, Ordering::SeqCst);
+        self.0.ended.wake_all();
+    }
+}
+
+/// Follows `feed` until it breaks, panics, or is silent for too long.
+async fn follow(feed: &dyn ChangeFeed, listener: &Listener, health: &FeedHealth) -> StoreError {
+    let mut following = feed.follow(listener);
+    let mut silence = Delay::new(SILENCE);
+    let mut heard = health.beats();
+    poll_fn(move |context| {
+        // What panicked is not used again.
+        match catch_unwind(AssertUnwindSafe(|| following.as_mut().poll(context))) {
+            Err(_) => return Poll::Ready(unavailable("the change feed panicked")),
+            Ok(Poll::Ready(error)) => return Poll::Ready(error),
+            Ok(Poll::Pending) => {}
+        }
+        while Pin::new(&mut silence).poll(context).is_ready() {
+            let beats = health.beats();
+            if beats == heard {
+                return Poll::Ready(unavailable("no heartbeat came through"));
+            }
+            heard = beats;
+            silence.reset(SILENCE);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn unavailable(cause: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, cause)
+}
+
+/// How long to wait after so many failures in a row, at least one.
+fn backoff(failures: u32) -> Duration {
+    let (shortest, longest) = BACKOFF;
+    let doubled = shortest.saturating_mul(1 << (failures - 1).min(16));
+    let most = doubled.min(longest);
+    let mut draw = [0; 1];
+    // Without random bytes instances come back at once, which is no reason not to come back.
+    let _ = getrandom::fill(&mut draw);
+    most / 2 + most.mul_f64(f64::from(draw[0]) / 512.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_before_the_next_attempt_doubles_up_to_two_seconds() {
+        for (failures, most) in [
+            (1, 100),
+            (2, 200),
+            (5, 1_600),
+            (6, 2_000),
+            (u32::MAX, 2_000),
+        ] {
+            let most = Duration::from_millis(most);
+            for _ in 0..100 {
+                let wait = backoff(failures);
+                assert!((most / 2..=most).contains(&wait), "{failures}: {wait:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+use metrics::{counter, gauge};
+
+/// 1 while changes are told as they happen, 0 while records are used for a second alone.
+const UP: &str = "keygate_change_feed_up";
+
+/// How often the feed broke, or could not be connected.
+const BREAKS: &str = "keygate_change_feed_breaks_total";
+
+pub(super) fn feed_came_alive(realm: &str) {
+    gauge!(UP, "realm" => realm.to_owned()).set(1.0);
+}
+
+pub(super) fn feed_broke(realm: &str) {
+    gauge!(UP, "realm" => realm.to_owned()).set(0.0);
+    counter!(BREAKS, "realm" => realm.to_owned()).increment(1);
+}

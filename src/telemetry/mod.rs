@@ -1,0 +1,29 @@
+//! What operators see: outages in detail, refusals by their code, and never a key.
+
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+mod log;
+#[cfg(feature = "metrics")]
+mod metrics;
+
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) use log::{accepted, failed, refused};
+
+use crate::store::StoreError;
+
+/// The change feed of the gate named `realm` is heard of.
+pub(crate) fn feed_came_alive(realm: &str) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::feed_came_alive(realm);
+    #[cfg(feature = "metrics")]
+    metrics::feed_came_alive(realm);
+    let _ = realm;
+}
+
+/// It broke, or could not be connected.
+pub(crate) fn feed_broke(realm: &str, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::feed_broke(realm, error);
+    #[cfg(feature = "metrics")]
+    metrics::feed_broke(realm);
+    let _ = (realm, error);
+}
