@@ -45,6 +45,7 @@ pub(super) async fn follow(link: &Link, listener: &dyn ChangeListener) -> StoreE
         Ok(Err(error)) => return error,
         Err(_) => return unavailable(NO_ANSWER),
     };
+    link.try_again();
     let mut heard = pin!(hear(pushes, &records, &beats, listener));
     let mut sent = pin!(beats.send(link, listener));
     poll_fn(|context| match heard.as_mut().poll(context) {
