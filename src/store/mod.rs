@@ -4,6 +4,10 @@ mod abilities;
 mod audit_log;
 mod error;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod usage;
@@ -12,6 +16,10 @@ pub use abilities::{Abilities, Beat, ChangeFeed, ChangeListener, HEARTBEAT, Sett
 pub use audit_log::{AuditLog, AuditPage, AuditQuery};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresBuilder, PostgresOpenError, PostgresStore};
+#[cfg(feature = "redis")]
+pub use redis::{RedisOpenError, RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOpenError, SqliteStore};
 pub use usage::{KeyUsage, ScopeUsage, SecretUsage, UsageBatch, UsageEntry};
