@@ -1,0 +1,25 @@
+//! The Redis store, on servers that the tests start.
+
+#![cfg(feature = "redis")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "these are tests"
+)]
+
+mod by_hand;
+#[cfg(feature = "conformance")]
+mod contract;
+mod damage;
+mod faults;
+mod feed;
+mod opening;
+mod propagation;
+mod proxy;
+mod records;
+#[path = "../common/servers/mod.rs"]
+mod servers;
+mod support;
+#[cfg(feature = "redis-tls")]
+mod tls;
