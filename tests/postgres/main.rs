@@ -7,5 +7,6 @@ mod servers;
 
 mod by_hand;
 mod contract;
+mod faults;
 mod feed;
 mod support;
