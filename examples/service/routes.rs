@@ -17,7 +17,7 @@ use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::requests::{Body, Id, PROBLEM, Problem};
+use super::requests::{Body, Id, PROBLEM, Problem};
 
 keygate::scopes! {
     pub(crate) SCOPES {
