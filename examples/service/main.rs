@@ -17,6 +17,7 @@
 //! Either way a revoked key is refused by all of them within a second.
 
 mod first_key;
+mod live;
 mod requests;
 mod routes;
 mod sqlite_file;
