@@ -79,6 +79,8 @@ pub use scope::{
     ScopeError, ScopeSet, ScopeType, UndeclaredScope,
 };
 pub use store::{KeyStore, MemoryStore, StoreError, StoreErrorKind};
+#[cfg(feature = "redis")]
+pub use store::{RedisOpenError, RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use store::{SqliteOpenError, SqliteStore};
 

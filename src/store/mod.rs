@@ -4,6 +4,8 @@ mod abilities;
 mod audit_log;
 mod error;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod usage;
@@ -12,6 +14,8 @@ pub use abilities::{Abilities, Beat, ChangeFeed, ChangeListener, HEARTBEAT, Sett
 pub use audit_log::{AuditLog, AuditPage, AuditQuery};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use redis::{RedisOpenError, RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOpenError, SqliteStore};
 pub use usage::{KeyUsage, ScopeUsage, SecretUsage, UsageBatch, UsageEntry};

@@ -1,0 +1,117 @@
+//! The names of the keys that a namespace has in Redis.
+
+use super::error::RedisOpenError;
+
+const MAX_NAMESPACE_CHARS: usize = 64;
+
+/// The keys of one namespace. All carry the hash tag `{namespace}`, so a cluster keeps them on one
+/// node, where one script can reach them all.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    namespace: String,
+}
+
+impl Layout {
+    pub(super) fn new(namespace: &str) -> Result<Self, RedisOpenError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if namespace.is_empty()
+            || namespace.len() > MAX_NAMESPACE_CHARS
+            || !namespace.chars().all(allowed)
+        {
+            return Err(RedisOpenError::InvalidNamespace {
+                namespace: namespace.into(),
+            });
+        }
+        Ok(Self {
+            namespace: namespace.into(),
+        })
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A HASH for each record, named by its id.
+    pub(super) fn record(&self, id: &str) -> String {
+        format!("{}{id}", self.records())
+    }
+
+    /// What the key of every record begins with.
+    pub(super) fn records(&self) -> String {
+        self.key("key:")
+    }
+
+    /// A ZSET of all ids, with equal scores.
+    pub(super) fn ids(&self) -> String {
+        self.key("ids")
+    }
+
+    /// A ZSET of `owner NUL id`, with equal scores.
+    pub(super) fn owners(&self) -> String {
+        self.key("owners")
+    }
+
+    /// A HASH of settings.
+    pub(super) fn settings(&self) -> String {
+        self.key("settings")
+    }
+
+    /// A STREAM of audit events.
+    pub(super) fn audit(&self) -> String {
+        self.key("audit")
+    }
+
+    /// A ZSET of `k`, `o` or `a` with key id, owner or action, NUL, and the sequence of the event.
+    pub(super) fn audit_index(&self) -> String {
+        self.key("audit:index")
+    }
+
+    /// What the beats of one follower begin with. Redis tells of the prefixes that a connection
+    /// tracks in byte order, and the tilde is greater than every letter: when a beat comes in, the
+    /// changes of the same moment have come before it.
+    pub(super) fn beats(&self, follower: &str) -> String {
+        self.key(&format!("~beat:{follower}:"))
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{{{}}}:{name}", self.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_the_hash_tag_of_its_namespace() {
+        let layout = Layout::new("team-7.keys").unwrap();
+        for key in [
+            layout.record("4KX9vQ2mB7tZ"),
+            layout.ids(),
+            layout.owners(),
+            layout.settings(),
+            layout.audit(),
+            layout.audit_index(),
+            layout.beats("4KX9vQ2mB7tZ"),
+        ] {
+            assert!(key.starts_with("{team-7.keys}:"), "{key}");
+        }
+        assert_eq!(
+            layout.record("4KX9vQ2mB7tZ"),
+            "{team-7.keys}:key:4KX9vQ2mB7tZ"
+        );
+    }
+
+    #[test]
+    fn a_beat_sorts_after_every_record() {
+        let layout = Layout::new("keygate").unwrap();
+        assert!(layout.beats("0") > layout.record("zzzzzzzzzzzz"));
+    }
+
+    #[test]
+    fn a_namespace_that_would_break_the_hash_tag_is_refused() {
+        for namespace in ["", "a}b", "{a", "a b", "a:b", "é", &"a".repeat(65)] {
+            assert!(Layout::new(namespace).is_err(), "{namespace}");
+        }
+    }
+}
