@@ -24,6 +24,9 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// back in one moment.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
+/// How long a shutdown waits for work that may have been left unpolled.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The work of one gate. It keeps the store alive while it runs, and nothing else of the gate.
 #[derive(Clone)]
 pub(crate) struct Background {
@@ -116,12 +119,12 @@ impl Background {
         }
     }
 
-    /// Ends the work, and returns when it has ended.
+    /// Ends the work, and returns when it has ended, or is not polled any more.
     pub(crate) async fn shutdown(&self) {
         let shared = &self.shared;
         shared.stop.raise();
         let has_ended = || !shared.is_running.load(Ordering::SeqCst);
-        shared.ended.until(has_ended).await;
+        first(pin!(shared.ended.until(has_ended)), Delay::new(PATIENCE)).await;
     }
 }
 

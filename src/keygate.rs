@@ -68,14 +68,16 @@ impl Keygate {
     /// What a gate does beside the requests: it follows the store's change feed, and connects it
     /// again. Without it nothing opens that should not, and the store is asked more often.
     ///
-    /// The feature `tokio` spawns it. Elsewhere, give this future to the executor. It ends with
+    /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
+    /// called on. Elsewhere, give this future to the executor. It ends with
     /// [`shutdown`](Self::shutdown), or when the gate and all that was made by it is dropped. Where
     /// it is running already, a second one only waits for the same end.
     pub fn run(&self) -> impl Future<Output = ()> + Send + 'static {
         self.background.run(&self.changes)
     }
 
-    /// Ends the background work, and returns when it has ended.
+    /// Ends the background work, and returns when it has ended: within five seconds also where its
+    /// future is not polled any more.
     pub async fn shutdown(&self) {
         self.background.shutdown().await;
     }

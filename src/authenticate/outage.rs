@@ -64,15 +64,18 @@ impl Shared {
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
     ) -> Option<Principal> {
-        let is_outage = match error {
-            Error::Store { source, .. } => source.kind() == StoreErrorKind::Unavailable,
-            Error::Timeout { .. } | Error::Overloaded => true,
-            _ => false,
-        };
-        if !self.changes.has_grace() || !is_outage {
+        if !self.changes.has_grace() {
             return None;
         }
-        self.outage.begin(Now::of(&*self.clock));
+        match error {
+            Error::Store { source, .. } if source.kind() == StoreErrorKind::Unavailable => {
+                self.outage.begin(Now::of(&*self.clock));
+            }
+            Error::Timeout { .. } => self.outage.begin(Now::of(&*self.clock)),
+            // Others may well be answered.
+            Error::Overloaded => {}
+            _ => return None,
+        }
         self.admit_by_grace(presented, attempt)
     }
 
