@@ -64,9 +64,6 @@ impl Shared {
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
     ) -> Option<Principal> {
-        if !self.changes.has_grace() {
-            return None;
-        }
         match error {
             Error::Store { source, .. } if source.kind() == StoreErrorKind::Unavailable => {
                 self.outage.begin(Now::of(&*self.clock));

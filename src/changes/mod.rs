@@ -203,6 +203,26 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
+    #[tokio::test]
+    async fn who_waits_for_a_change_is_woken_by_it() {
+        let changes = Changes::new(Arc::new(SystemClock), Duration::ZERO);
+        let id = KeyId::generate().unwrap();
+        for change in [Changes::invalidate, |changes: &Changes, _: &KeyId| {
+            changes.invalidate_all();
+        }] {
+            let seen = changes.generation(&id);
+            let happens = async {
+                tokio::task::yield_now().await;
+                change(&changes, &id);
+            };
+            let waits = async { tokio::join!(changes.changed_since(&id, seen), happens) };
+            let patience = Duration::from_secs(30);
+            tokio::time::timeout(patience, waits).await.unwrap();
+            // Who comes late does not wait.
+            changes.changed_since(&id, seen).await;
+        }
+    }
+
     #[test]
     fn a_change_ends_the_generation_of_its_key_and_spares_nearly_all_others() {
         let changes = Changes::new(Arc::new(SystemClock), Duration::ZERO);

@@ -9,7 +9,7 @@ use keygate::{
 
 use crate::common::*;
 use crate::feed::FedWorld;
-use crate::lookups::issue;
+use crate::lookups::{issue, spawn};
 
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -50,6 +50,20 @@ async fn with_a_feed_the_grace_counts_from_its_last_heartbeat() {
     world.clock.advance(millis(30_999));
     assert!(present(&world.keys, issued.key.expose()).await.is_ok());
     world.clock.advance(millis(1));
+    failure(present(&world.keys, issued.key.expose()).await);
+}
+
+#[tokio::test]
+async fn a_record_goes_on_for_a_minute_and_the_grace_at_most_however_well_the_feed_does() {
+    let world = FedWorld::with(|builder| builder.outage_grace(GRACE)).await;
+    let issued = issue(&world.keys).await;
+    world.beat().await;
+    present(&world.keys, issued.key.expose()).await.unwrap();
+    let gone = Fault::Fail(StoreErrorKind::Unavailable);
+    world.store.gets.always(gone);
+    world.beat_for(millis(89_500)).await;
+    assert!(present(&world.keys, issued.key.expose()).await.is_ok());
+    world.beat_for(millis(500)).await;
     failure(present(&world.keys, issued.key.expose()).await);
 }
 
@@ -123,25 +137,31 @@ async fn a_change_in_this_process_ends_the_grace_of_its_key() {
 #[tokio::test]
 async fn while_the_store_hangs_one_request_a_second_waits_for_it_and_no_other() {
     let world = world_with_grace().await;
-    let issued = issue(&world.keys).await;
-    present(&world.keys, issued.key.expose()).await.unwrap();
-    world.clock.advance(SECOND);
-    world.store.gets.always(Fault::Hang);
-    for _ in 0..2 {
+    let mut issued = Vec::new();
+    for _ in 0..20 {
+        issued.push(issue(&world.keys).await);
+    }
+    let all_go_on = async || {
         let calls = world.store.gets.count();
-        for _ in 0..20 {
-            assert!(present(&world.keys, issued.key.expose()).await.is_ok());
+        let requests: Vec<_> = issued
+            .iter()
+            .map(|issued| spawn(&world.keys, issued))
+            .collect();
+        for request in requests {
+            assert!(request.await.unwrap().is_ok());
         }
-        assert_eq!(world.store.gets.count(), calls + 1);
-        world.clock.advance(SECOND);
-    }
+        world.store.gets.count() - calls
+    };
+    assert_eq!(all_go_on().await, 20);
+    world.store.gets.always(Fault::Hang);
+    world.clock.advance(SECOND);
+    assert_eq!(all_go_on().await, 20, "nobody knows of the outage yet");
+    assert_eq!(all_go_on().await, 0);
+    world.clock.advance(SECOND);
+    assert_eq!(all_go_on().await, 1);
+    world.clock.advance(SECOND);
     world.store.gets.heal();
-    let calls = world.store.gets.count();
-    for _ in 0..2 {
-        assert!(present(&world.keys, issued.key.expose()).await.is_ok());
-        world.clock.advance(SECOND);
-    }
-    assert_eq!(world.store.gets.count(), calls + 2, "the outage is over");
+    assert_eq!(all_go_on().await, 20, "the first finds it back");
 }
 
 #[tokio::test]
