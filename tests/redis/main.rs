@@ -10,6 +10,8 @@
 
 #[cfg(feature = "conformance")]
 mod contract;
+mod feed;
+mod opening;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod support;

@@ -1,13 +1,16 @@
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use keygate::audit::{Actor, AuditAction, AuditEvent};
-use keygate::store::{AuditQuery, Expect, Write};
+use keygate::store::{AuditQuery, Expect, Listed, Page, Write};
 use keygate::{
     KeyId, KeyRecord, KeyStore, Mac, PepperId, RedisStore, Revocation, ScopeSet, SecretSlot,
     Secrets, StoreError, StoreErrorKind, Timestamp,
 };
 
 pub(crate) use crate::servers::redis::RedisServer;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server for a test, or the end of the test where none is installed.
 macro_rules! server {
@@ -144,4 +147,41 @@ pub(crate) fn explain(error: &(dyn std::error::Error + 'static)) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
+}
+
+/// Waits until it is so, for as long as a slow machine may take.
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Waits until it succeeds.
+pub(crate) async fn eventually_ok<T>(
+    what: &str,
+    attempt: impl AsyncFn() -> Result<T, StoreError>,
+) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => assert!(
+                Instant::now() < deadline,
+                "not within {PATIENCE:?}: {what}: {}",
+                explain(&error)
+            ),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub(crate) async fn listed(store: &RedisStore, owner: Option<&str>) -> Listed {
+    let page = Page {
+        owner,
+        after: None,
+        limit: 100,
+    };
+    store.list(&page).await.unwrap()
 }
