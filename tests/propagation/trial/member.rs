@@ -8,7 +8,9 @@ use super::process::say;
 use super::{MEMBER, Moment, Place};
 
 /// The same in every process.
-const PEPPER: [u8; 33] = *b"a pepper of trials, never of use!";
+pub(crate) fn pepper() -> Pepper {
+    Pepper::from_bytes(*b"a pepper of trials, never of use").unwrap()
+}
 
 /// Serves a trial until the input ends.
 pub(crate) fn run() {
@@ -22,7 +24,7 @@ pub(crate) fn run() {
 
 async fn serve(place: &Place) {
     let keys = Keygate::builder("acme_live")
-        .pepper(Pepper::from_bytes(PEPPER).unwrap())
+        .pepper(pepper())
         .store(place.open().await)
         .build()
         .await

@@ -23,7 +23,7 @@ mod stalls;
 
 pub(crate) use distribution::{Distribution, show};
 pub(crate) use feed::Feed;
-pub(crate) use member::run as member;
+pub(crate) use member::{pepper, run as member};
 pub(crate) use moment::Moment;
 pub(crate) use place::Place;
 pub(crate) use stalls::Stalls;
