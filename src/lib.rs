@@ -24,6 +24,8 @@ pub mod docs {
     pub mod design {}
     #[doc = include_str!("docs/keys_or_oauth.md")]
     pub mod keys_or_oauth {}
+    #[doc = include_str!("docs/many_instances.md")]
+    pub mod many_instances {}
 }
 mod environment;
 mod gate;
