@@ -8,10 +8,15 @@
     reason = "these are tests"
 )]
 
+mod by_hand;
 #[cfg(feature = "conformance")]
 mod contract;
+mod damage;
+mod faults;
 mod feed;
 mod opening;
+mod proxy;
+mod records;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod support;

@@ -134,11 +134,27 @@ pub(super) fn refused_read(error: &ServerError) -> StoreError {
 
 /// What an error reply means to a change.
 pub(super) fn refused_change(error: &ServerError) -> StoreError {
-    let kind = match comes_before_any_change(error.code()) {
+    let kind = match comes_before_any_change(code(error)) {
         true => StoreErrorKind::Unavailable,
         false => StoreErrorKind::OutcomeUnknown,
     };
     StoreError::new(kind, shown(error))
+}
+
+/// The code of an error reply. Redis 6 wraps that of a script's command into one of its own.
+pub(super) fn code(error: &ServerError) -> &str {
+    let wrapped = error
+        .details()
+        .unwrap_or_default()
+        .rsplit_once("@user_script");
+    match wrapped {
+        Some((_, inner)) if error.code() == "ERR" => inner
+            .trim_start_matches(|c: char| !c.is_ascii_alphabetic())
+            .split(' ')
+            .next()
+            .unwrap_or_default(),
+        _ => error.code(),
+    }
 }
 
 /// A script is not rolled back: after another error than these, a part of it may have happened.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use super::error::{
-    RedisOpenError, broken, refused_change, refused_read, unavailable, unexpected_reply,
+    RedisOpenError, broken, code, refused_change, refused_read, unavailable, unexpected_reply,
 };
 use super::server::{Role, Server};
 use super::wire::{Request, Wire};
@@ -110,7 +110,7 @@ impl Link {
         let wire = wire.map_err(|_| unavailable("Redis cannot be reached"))??;
         match timeout_at(deadline, wire.ask(&request, false)).await {
             Ok(Ok((Value::ServerError(error), _))) => {
-                if tells_of_another_master(error.code()) {
+                if tells_of_another_master(code(&error)) {
                     self.retire(&wire);
                 }
                 Err(refused_change(&error))
@@ -136,8 +136,8 @@ impl Link {
     ) -> Result<Value, StoreError> {
         let role = role.as_ref().map_or(Role::Master, Role::of);
         match (reply, role) {
-            (Value::ServerError(error), _) if error.code() != "WRONGTYPE" => {
-                if tells_of_another_master(error.code()) {
+            (Value::ServerError(error), _) if code(&error) != "WRONGTYPE" => {
+                if tells_of_another_master(code(&error)) {
                     self.retire(wire);
                 }
                 Err(refused_read(&error))

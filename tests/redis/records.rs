@@ -1,0 +1,158 @@
+//! What is written and read, past the clauses of the contract.
+
+use keygate::store::{AuditQuery, Expect, Page};
+use keygate::{KeyRecord, KeyStore, StoreErrorKind};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_key_of_another_type_in_the_way_stops_a_change_before_it_begins() {
+    let names = ["ids", "owners", "audit", "audit:index"];
+    for name in names {
+        let server = server!();
+        let store = open(&server).await;
+        type_in(&server, &format!("SET {{keygate}}:{name} text")).await;
+        let refused = insert(&store, &record()).await;
+        assert_eq!(kind(refused), StoreErrorKind::Unavailable, "{name}");
+        let keys = type_in(&server, "KEYS *").await;
+        let keys: Vec<String> = ::redis::from_redis_value(keys).unwrap();
+        assert_eq!(keys, [format!("{{keygate}}:{name}")]);
+    }
+}
+
+#[tokio::test]
+async fn scripts_that_the_server_forgot_are_sent_again() {
+    let server = server!();
+    let store = open(&server).await;
+    let settings = store.abilities().settings.unwrap();
+    let (ear, _following) = crate::feed::follow(&store).await;
+    let first = record();
+    type_in(&server, "SCRIPT FLUSH").await;
+    insert(&store, &first).await.unwrap();
+    type_in(&server, "SCRIPT FLUSH").await;
+    assert_eq!(listed(&store, None).await.records, [first]);
+    type_in(&server, "SCRIPT FLUSH").await;
+    assert_eq!(events(&store).await.len(), 1);
+    type_in(&server, "SCRIPT FLUSH").await;
+    settings.compare_and_set("a", None, b"1").await.unwrap();
+    type_in(&server, "SCRIPT FLUSH").await;
+    ear.next_beat().await;
+}
+
+#[tokio::test]
+async fn a_full_server_is_an_outage_for_writes_that_ends_with_it() {
+    let server = server!();
+    let store = open(&server).await;
+    let (first, second) = (record(), record());
+    insert(&store, &first).await.unwrap();
+    type_in(&server, "CONFIG SET maxmemory 1").await;
+    assert_eq!(
+        kind(insert(&store, &second).await),
+        StoreErrorKind::Unavailable
+    );
+    assert_eq!(store.get(&first.id).await.unwrap().as_ref(), Some(&first));
+    assert_eq!(store.get(&second.id).await.unwrap(), None);
+    assert_eq!(events(&store).await.len(), 1);
+    type_in(&server, "CONFIG SET maxmemory 0").await;
+    insert(&store, &second).await.unwrap();
+}
+
+#[tokio::test]
+async fn events_that_were_trimmed_off_are_passed_over() {
+    let server = server!();
+    let store = open(&server).await;
+    let mut last = record();
+    insert(&store, &last).await.unwrap();
+    for _ in 0..9 {
+        last = next_version(&last);
+        update(&store, &last).await.unwrap();
+    }
+    type_in(&server, "XTRIM {keygate}:audit MAXLEN 3").await;
+    let log = store.abilities().audit_log.unwrap();
+    for key_id in [None, Some(last.id)] {
+        let mut query = AuditQuery {
+            key_id,
+            limit: 2,
+            ..AuditQuery::new()
+        };
+        let first = log.events(&query).await.unwrap();
+        assert_eq!(first.events.len(), 2);
+        query.after = first.next;
+        assert!(query.after.is_some());
+        let rest = log.events(&query).await.unwrap();
+        assert_eq!((rest.events.len(), rest.next), (1, None));
+    }
+}
+
+/// More of everything than one script reads at once.
+#[tokio::test]
+async fn pages_are_longer_than_what_is_read_at_once() {
+    let server = server!();
+    let store = open(&server).await;
+    let records: Vec<_> = (0..1100).map(|_| record()).collect();
+    for record in &records {
+        insert(&store, record).await.unwrap();
+    }
+    let mut sorted = records.clone();
+    sorted.sort_by_key(|record| record.id);
+    for owner in [None, Some("org_42")] {
+        for limit in [499, 500, 501, 1000, 1100, 1101, usize::MAX] {
+            let page = Page {
+                owner,
+                after: Some(sorted[9].id),
+                limit,
+            };
+            let found = store.list(&page).await.unwrap().records;
+            let end = limit.saturating_add(10).min(1100);
+            assert_eq!(found, sorted[10..end], "{limit}");
+        }
+    }
+    let written: Vec<_> = records.iter().map(|record| record.id).collect();
+    let read: Vec<_> = events(&store)
+        .await
+        .iter()
+        .map(|event| event.key_id)
+        .collect();
+    assert_eq!(read, written);
+    let log = store.abilities().audit_log.unwrap();
+    let query = AuditQuery {
+        owner: Some("org_42".into()),
+        key_id: None,
+        limit: 1099,
+        ..AuditQuery::new()
+    };
+    let page = log.events(&query).await.unwrap();
+    assert_eq!(page.events.len(), 1099);
+    assert!(page.next.is_some());
+}
+
+#[tokio::test]
+async fn a_version_that_would_not_rise_is_refused() {
+    let server = server!();
+    let store = open(&server).await;
+    let first = KeyRecord {
+        version: 10,
+        ..record()
+    };
+    insert(&store, &first).await.unwrap();
+    for version in [10, 9, 1] {
+        let same = KeyRecord {
+            version,
+            ..first.clone()
+        };
+        let refused = write(&store, Expect::Version(10), &same).await;
+        assert_eq!(kind(refused), StoreErrorKind::Unavailable);
+    }
+    let beyond = KeyRecord {
+        version: u64::MAX,
+        ..first.clone()
+    };
+    let refused = write(&store, Expect::Version(10), &beyond).await;
+    assert_eq!(kind(refused), StoreErrorKind::Unavailable);
+    assert_eq!(store.get(&first.id).await.unwrap().as_ref(), Some(&first));
+    let next = KeyRecord {
+        version: 100,
+        ..first
+    };
+    write(&store, Expect::Version(10), &next).await.unwrap();
+}
