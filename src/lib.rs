@@ -81,6 +81,8 @@ pub use scope::{
     ScopeError, ScopeSet, ScopeType, UndeclaredScope,
 };
 pub use store::{KeyStore, MemoryStore, StoreError, StoreErrorKind};
+#[cfg(feature = "postgres")]
+pub use store::{PostgresBuilder, PostgresOpenError, PostgresStore};
 #[cfg(feature = "redis")]
 pub use store::{RedisOpenError, RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]

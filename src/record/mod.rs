@@ -4,7 +4,7 @@ mod codec;
 mod info;
 mod text;
 
-#[cfg(any(feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(crate) use codec::FORMAT;
 pub use codec::RecordError;
 pub use info::{KeyInfo, KeyStatus, SecretInfo};

@@ -4,6 +4,8 @@ mod abilities;
 mod audit_log;
 mod error;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
@@ -14,6 +16,8 @@ pub use abilities::{Abilities, Beat, ChangeFeed, ChangeListener, HEARTBEAT, Sett
 pub use audit_log::{AuditLog, AuditPage, AuditQuery};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresBuilder, PostgresOpenError, PostgresStore};
 #[cfg(feature = "redis")]
 pub use redis::{RedisOpenError, RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]

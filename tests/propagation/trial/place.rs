@@ -71,3 +71,25 @@ fn end_trackers(url: &str) -> usize {
         })
         .sum()
 }
+
+#[cfg(feature = "postgres")]
+fn end_listeners(url: &str) -> usize {
+    use sqlx::Connection;
+    let end = async {
+        let mut connection = sqlx::PgConnection::connect(url).await?;
+        // What a listening connection asked last is its heartbeat.
+        let ended = sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE query LIKE 'LISTEN %' OR query LIKE 'SELECT pg_notify(%'",
+        );
+        let ended = ended.fetch_all(&mut connection).await?.len();
+        connection.close().await?;
+        Ok::<usize, sqlx::Error>(ended)
+    };
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(end)
+        .unwrap()
+}
