@@ -3,6 +3,7 @@ use std::sync::Arc;
 use keygate::{KeyStore, Keygate, MemoryStore, NewKey};
 use tempfile::TempDir;
 
+use crate::load::runtime;
 use crate::servers::postgres::PostgresServer;
 use crate::servers::redis::RedisServer;
 use crate::trial::{Place, pepper};
@@ -11,27 +12,45 @@ use crate::trial::{Place, pepper};
 pub(crate) enum Subject {
     Memory(Arc<MemoryStore>),
     Sqlite(TempDir),
-    Postgres(PostgresServer),
+    /// With the URL by which it is reached.
+    Postgres(PostgresServer, &'static str, String),
     Redis(RedisServer),
 }
 
 impl Subject {
     /// One after the other; those whose server is not installed are left out.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let starts: [fn() -> Option<Self>; 4] = [
+        let starts: [fn() -> Option<Self>; 5] = [
             || Some(Self::Memory(Arc::default())),
             || Some(Self::Sqlite(tempfile::tempdir().unwrap())),
-            || PostgresServer::start().map(Self::Postgres),
+            || PostgresServer::start().map(Self::postgres_over_tcp),
+            || PostgresServer::start().map(Self::postgres_by_socket),
             || RedisServer::start().map(Self::Redis),
         ];
         starts.into_iter().filter_map(|start| start())
+    }
+
+    fn postgres_over_tcp(server: PostgresServer) -> Self {
+        let url = server.url();
+        Self::Postgres(server, "PostgreSQL, TCP", url)
+    }
+
+    fn postgres_by_socket(server: PostgresServer) -> Self {
+        let directory: String = runtime().block_on(async {
+            sqlx::query_scalar("SHOW unix_socket_directories")
+                .fetch_one(&mut server.by_hand().await)
+                .await
+                .unwrap()
+        });
+        let url = format!("{}?host={directory}", server.url());
+        Self::Postgres(server, "PostgreSQL, socket", url)
     }
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Memory(_) => "memory",
             Self::Sqlite(_) => "SQLite",
-            Self::Postgres(_) => "PostgreSQL",
+            Self::Postgres(_, name, _) => name,
             Self::Redis(_) => "Redis",
         }
     }
@@ -44,7 +63,7 @@ impl Subject {
                 let path = directory.path().join("keys.db");
                 Some(Place::of(path.to_str().unwrap()))
             }
-            Self::Postgres(server) => Some(Place::of(server.url())),
+            Self::Postgres(_, _, url) => Some(Place::of(url)),
             Self::Redis(server) => Some(Place::of(server.url())),
         }
     }
@@ -59,13 +78,13 @@ impl Subject {
 
     /// Whether it can be killed and started again, and its feed cut.
     pub(crate) fn is_server(&self) -> bool {
-        matches!(self, Self::Postgres(_) | Self::Redis(_))
+        matches!(self, Self::Postgres(..) | Self::Redis(_))
     }
 
     pub(crate) fn kill(&mut self) {
         match self {
             Self::Memory(_) | Self::Sqlite(_) => {}
-            Self::Postgres(server) => server.kill(),
+            Self::Postgres(server, ..) => server.kill(),
             Self::Redis(server) => server.kill(),
         }
     }
@@ -74,7 +93,7 @@ impl Subject {
     pub(crate) fn restart(&mut self) {
         match self {
             Self::Memory(_) | Self::Sqlite(_) => {}
-            Self::Postgres(server) => server.restart(),
+            Self::Postgres(server, ..) => server.restart(),
             Self::Redis(server) => server.restart(),
         }
     }

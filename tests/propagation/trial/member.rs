@@ -1,11 +1,14 @@
 //! One process of a trial. It does what its input says, a line after the other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keygate::{Attempt, ChangeFeedStatus, KeyId, Keygate, NewKey, Pepper, Refusal, Rejection};
 
 use super::process::say;
 use super::{MEMBER, Moment, Place};
+
+/// How long a feed may take to be connected.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same in every process.
 pub(crate) fn pepper() -> Pepper {
@@ -91,7 +94,12 @@ async fn watch(keys: &Keygate, text: &str) {
 }
 
 async fn until_live(keys: &Keygate) {
-    while !matches!(keys.change_feed(), ChangeFeedStatus::Live) {
+    let begun = Instant::now();
+    loop {
+        match keys.change_feed() {
+            ChangeFeedStatus::Live => return,
+            status => assert!(begun.elapsed() < PATIENCE, "the feed stays {status:?}"),
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -8,6 +8,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     clippy::panic,
     clippy::unwrap_used,
     reason = "tests and benches use their own part of it"
