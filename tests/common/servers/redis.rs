@@ -41,7 +41,7 @@ impl RedisServer {
         let directory = tempfile::tempdir().unwrap();
         let port = free_port();
         let process = launch(&program, &directory, port, arguments);
-        let server = Self {
+        let mut server = Self {
             program,
             arguments: arguments.iter().map(ToString::to_string).collect(),
             directory,
@@ -106,9 +106,11 @@ impl RedisServer {
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
-    fn wait_until_ready(&self) {
+    fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while !self.says("PING", "+PONG") && !self.says("PING", "-NOAUTH") {
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended at its start: {ended:?}");
             assert!(Instant::now() < deadline, "the server did not start");
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -1,0 +1,10 @@
+//! The PostgreSQL store on servers that the tests start: what it adds to the contract, what it
+//! promises of its tables and its feed, and how it bears faults.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[path = "../common/servers/mod.rs"]
+mod servers;
+
+mod by_hand;
+mod contract;
+mod support;
