@@ -160,8 +160,9 @@ impl Principal {
     }
 
     /// Returns once the key, or the secret of it that was presented, opens no more: it was revoked,
-    /// disabled or expired, or does not work from the caller's address any more. For connections
-    /// that stay open: a request is judged when it comes in.
+    /// disabled or expired, or does not work from the caller's address any more. That is told within
+    /// the time in which a request would be refused, an expiry within a second. For connections that
+    /// stay open: a request is judged when it comes in.
     ///
     /// It says why, as a refusal. [`Refusal::Failed`] means that nobody could say for the time within
     /// which a revocation is honoured, as during an outage: then the connection is to be closed too,

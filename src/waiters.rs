@@ -105,3 +105,31 @@ impl Drop for Seat<'_> {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_who_waited_and_left() {
+        let waiters = Waiters::default();
+        let woken: Arc<Waiters> = Arc::default();
+        let waker = Waker::from(Arc::clone(&woken));
+        {
+            let mut waits = pin!(waiters.until(|| false));
+            for _ in 0..3 {
+                assert!(
+                    waits
+                        .as_mut()
+                        .poll(&mut Context::from_waker(&waker))
+                        .is_pending()
+                );
+            }
+            assert_eq!(lock(&waiters.seats).wakers.len(), 1);
+        }
+        drop(waker);
+        assert_eq!(Arc::strong_count(&woken), 1);
+    }
+}

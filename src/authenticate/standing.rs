@@ -20,7 +20,8 @@ use crate::waiters::first;
 /// After the store failed it is asked again this often.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// However well things are, it is looked at so often: clocks may step, and the feed may break.
+/// However well things are, it is looked at so often: its time may come, clocks may step, and the feed
+/// may break.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Standing for Shared {
@@ -78,14 +79,12 @@ impl Shared {
         let ended = Rejection::KeyExpired;
         let proof = entry.proofs.iter().find(is_presented).ok_or(ended)?;
         entry.opens(proof, caller.client_address(), now)?;
-        let end = proof.ends_at.saturating_since(now.wall);
-        let fresh_for = match self.changes.is_feed_live() {
-            true => LOOK,
-            false => now.until(FRESH_FOR, stamp.read_at),
-        };
         Ok(Look {
             as_of: self.changes.as_of(&stamp),
-            again_after: fresh_for.min(end),
+            again_after: match self.changes.is_feed_live() {
+                true => LOOK,
+                false => now.until(FRESH_FOR, stamp.read_at),
+            },
         })
     }
 }

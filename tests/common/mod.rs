@@ -135,6 +135,11 @@ pub(crate) fn failure<T: std::fmt::Debug>(outcome: Result<T, Refusal>) -> Error 
     }
 }
 
+/// The id in a key text.
+pub(crate) fn id_of(text: &str) -> KeyId {
+    parts(text).1.parse().unwrap()
+}
+
 /// The 43 characters that are secret about a key text.
 pub(crate) fn secret_of(text: &str) -> &str {
     &text[text.len() - 49..text.len() - 6]

@@ -15,8 +15,11 @@ mod damage;
 mod faults;
 mod feed;
 mod opening;
+mod propagation;
 mod proxy;
 mod records;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod support;
+#[cfg(feature = "redis-tls")]
+mod tls;

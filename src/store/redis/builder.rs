@@ -5,7 +5,9 @@ use super::RedisStore;
 use super::error::RedisOpenError;
 use super::layout::Layout;
 use super::link::Link;
-use super::server::{Server, Waivers};
+use super::server::{self, Server, Waivers};
+#[cfg(feature = "redis-tls")]
+use super::tls;
 
 /// A [`RedisStore`] with something else than usual.
 ///
@@ -25,6 +27,8 @@ pub struct RedisStoreBuilder {
     url: String,
     namespace: String,
     waivers: Waivers,
+    #[cfg(feature = "redis-tls")]
+    root_certificate: Option<Vec<u8>>,
 }
 
 impl RedisStoreBuilder {
@@ -33,6 +37,8 @@ impl RedisStoreBuilder {
             url: url.into(),
             namespace: "keygate".into(),
             waivers: Waivers::default(),
+            #[cfg(feature = "redis-tls")]
+            root_certificate: None,
         }
     }
 
@@ -61,13 +67,25 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// The certificate, as PEM, that the server's goes back to, where that is none of those that
+    /// browsers trust. The address must be one of `rediss://`.
+    #[cfg(feature = "redis-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis-tls")))]
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificate = Some(pem.into());
+        self
+    }
+
     /// Connects, and checks the server.
     ///
     /// # Errors
     /// Says what is wrong with the address or the server, and what to do about it.
     pub async fn connect(self) -> Result<RedisStore, RedisOpenError> {
         let layout = Layout::new(&self.namespace)?;
-        let server = Server::new(&self.url, layout, self.waivers)?;
+        let info = server::parse(&self.url)?;
+        #[cfg(feature = "redis-tls")]
+        let info = tls::prepare(info, self.root_certificate)?;
+        let server = Server::new(info, layout, self.waivers)?;
         let link = Link::open(Arc::new(server)).await?;
         Ok(RedisStore { link })
     }

@@ -36,6 +36,11 @@ pub enum RedisOpenError {
          rediss:// with the feature redis-tls"
     )]
     InvalidAddress,
+    /// The root certificate is none.
+    #[error(
+        "the root certificate cannot be read: give it as PEM, as in -----BEGIN CERTIFICATE-----"
+    )]
+    InvalidCertificate,
     /// The namespace would not work as a part of key names.
     #[error(
         "the namespace {namespace:?} cannot be used: take 1 to 64 letters, digits, dots, dashes and \
@@ -63,6 +68,12 @@ pub enum RedisOpenError {
     /// The server is a replica.
     #[error("Redis at {address} is a replica and may lag behind: name the master")]
     NotMaster {
+        /// The server.
+        address: String,
+    },
+    /// A root certificate was given for a connection without TLS.
+    #[error("Redis at {address} would be reached without TLS: write its address with rediss://")]
+    NotTls {
         /// The server.
         address: String,
     },

@@ -189,3 +189,110 @@ impl Beats {
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// Writes down what it is told.
+    #[derive(Default)]
+    struct Ear(Mutex<Vec<String>>);
+
+    impl Ear {
+        fn hear(&self, told: impl Into<String>) {
+            self.0.lock().unwrap().push(told.into());
+        }
+    }
+
+    impl ChangeListener for Ear {
+        fn changed(&self, id: &KeyId) {
+            self.hear(id.as_str());
+        }
+
+        fn all_changed(&self) {
+            self.hear("all");
+        }
+
+        fn beat(&self) -> Beat {
+            Beat::begin(&SystemClock)
+        }
+
+        fn alive(&self, _: Beat) {
+            self.hear("alive");
+        }
+    }
+
+    const RECORDS: &str = "{keygate}:key:";
+
+    fn beats() -> Beats {
+        Beats {
+            prefix: "{keygate}:~beat:me:".into(),
+            under_way: Mutex::default(),
+        }
+    }
+
+    fn told(data: &[Value], beats: &Beats) -> Vec<String> {
+        let ear = Ear::default();
+        heed(data, RECORDS, beats, &ear);
+        ear.0.into_inner().unwrap()
+    }
+
+    fn named_keys(keys: &[&str]) -> [Value; 1] {
+        let key = |key: &&str| Value::BulkString(key.as_bytes().to_vec());
+        [Value::Array(keys.iter().map(key).collect())]
+    }
+
+    #[test]
+    fn everything_that_came_with_a_beat_is_told_before_it() {
+        let beats = beats();
+        assert!(beats.depart(7, Beat::begin(&SystemClock)));
+        let keys = [
+            "{keygate}:~beat:me:7",
+            "{keygate}:key:4KX9vQ2mB7tZ",
+            "{keygate}:key:not an id",
+        ];
+        assert_eq!(
+            told(&named_keys(&keys), &beats),
+            ["4KX9vQ2mB7tZ", "all", "alive"]
+        );
+    }
+
+    #[test]
+    fn what_names_no_record_is_a_change_of_all() {
+        let beats = beats();
+        for data in [
+            vec![Value::Nil],
+            Vec::new(),
+            vec![Value::Array(vec![Value::Int(1)])],
+            named_keys(&["{keygate}:key:"]).into(),
+            named_keys(&["{keygate}:~beat:me:x"]).into(),
+            named_keys(&["elsewhere"]).into(),
+        ] {
+            assert_eq!(told(&data, &beats), ["all"], "{data:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_beat_that_is_under_way_is_a_sign_of_life() {
+        let beats = beats();
+        let beat = Beat::begin(&SystemClock);
+        assert!(told(&named_keys(&["{keygate}:~beat:me:0"]), &beats).is_empty());
+        assert!(beats.depart(1, beat) && beats.depart(2, beat));
+        assert_eq!(
+            told(&named_keys(&["{keygate}:~beat:me:2"]), &beats),
+            ["alive"]
+        );
+        assert!(told(&named_keys(&["{keygate}:~beat:me:1"]), &beats).is_empty());
+    }
+
+    #[test]
+    fn a_feed_whose_beats_do_not_come_back_is_given_up() {
+        let beats = beats();
+        let departed = |number| beats.depart(number, Beat::begin(&SystemClock));
+        assert_eq!(
+            (0..).take_while(|number| departed(*number)).count(),
+            MOST_BEATS
+        );
+    }
+}

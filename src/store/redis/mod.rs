@@ -7,6 +7,8 @@ mod link;
 mod rows;
 mod script;
 mod server;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod wire;
 
 pub use builder::RedisStoreBuilder;
@@ -60,6 +62,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// The user needs `~{keygate}:*`, `+@read`, `+@write`, `+@scripting`, `+@connection`, `+role` and
 /// `+config|get`. A server without `CONFIG` or `ROLE` takes a
 /// [waiver](RedisStoreBuilder::assume_durable).
+///
+/// With the feature `redis-tls` the address may be one of `rediss://`. The first such store of a
+/// process chooses `ring` for the rustls of the whole process, unless a choice was made before.
 ///
 /// # Keys in Redis
 /// | key | type | holds |

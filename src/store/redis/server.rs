@@ -2,8 +2,8 @@
 
 use ::redis::aio::{AsyncPushSender, MultiplexedConnection};
 use ::redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, ServerErrorKind, Value,
 };
 
 use super::error::RedisOpenError;
@@ -21,6 +21,20 @@ const DURABILITY: [(&str, &str); 4] = [
 /// ZRANGE BYLEX, and the exclusive ranges of streams.
 const OLDEST: (u32, u32) = (6, 2);
 
+/// How the server at `url` is to be spoken to.
+pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisOpenError> {
+    let info = url.into_connection_info();
+    let info = info.map_err(|_| RedisOpenError::InvalidAddress)?;
+    if !info.addr().is_supported() {
+        return Err(RedisOpenError::InvalidAddress);
+    }
+    let settings = info.redis_settings().clone();
+    let settings = settings
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_lib_name("keygate", env!("CARGO_PKG_VERSION"));
+    Ok(info.set_redis_settings(settings))
+}
+
 /// What the host answers for, and is not checked.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Waivers {
@@ -37,21 +51,13 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(url: &str, layout: Layout, waivers: Waivers) -> Result<Self, RedisOpenError> {
-        let invalid = |_| RedisOpenError::InvalidAddress;
-        let info = url.into_connection_info().map_err(invalid)?;
-        if !info.addr().is_supported() {
-            return Err(RedisOpenError::InvalidAddress);
-        }
+    pub(super) fn new(
+        info: ConnectionInfo,
+        layout: Layout,
+        waivers: Waivers,
+    ) -> Result<Self, RedisOpenError> {
         let address = info.addr().to_string();
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name("keygate", env!("CARGO_PKG_VERSION"));
-        let client = Client::open(info.set_redis_settings(settings)).map_err(invalid)?;
-        #[cfg(feature = "redis-tls")]
-        choose_cryptography();
+        let client = Client::open(info).map_err(|_| RedisOpenError::InvalidAddress)?;
         Ok(Self {
             client,
             address,
@@ -216,15 +222,5 @@ impl Role {
             Some(_) => Self::Replica,
             None => Self::Untold,
         }
-    }
-}
-
-/// A process has one choice of cryptography for rustls. One that was made is left as it is.
-#[cfg(feature = "redis-tls")]
-fn choose_cryptography() {
-    use rustls::crypto::{CryptoProvider, ring};
-    if CryptoProvider::get_default().is_none() {
-        // Somebody else may have made the choice just now.
-        let _ = ring::default_provider().install_default();
     }
 }

@@ -1,0 +1,18 @@
+//! Whole instances on real servers: herds, floods, servers that are frozen or die, and instances
+//! that are frozen themselves.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper that fails fails its test"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/servers/mod.rs"]
+mod servers;
+
+mod frozen;
+mod herds;
+mod outages;
+mod place;
