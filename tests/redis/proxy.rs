@@ -61,7 +61,9 @@ impl Proxy {
 }
 
 async fn relay(mut client: TcpStream, target: u16, mut modes: watch::Receiver<Mode>) {
-    let mut server = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
     let (mut asked, mut answered) = ([0; 16_384], [0; 16_384]);
     loop {
         tokio::select! {
