@@ -7,4 +7,5 @@ mod servers;
 
 mod by_hand;
 mod contract;
+mod feed;
 mod support;

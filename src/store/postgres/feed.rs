@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_UNDER_WAY: usize = 8;
 
 /// How often it is looked whether the triggers are still there.
-const INSPECTION: Duration = Duration::from_secs(30);
+const INSPECTION: Duration = Duration::from_secs(10);
 
 /// Follows the feed until it breaks.
 pub(super) async fn follow(
@@ -263,7 +263,8 @@ async fn inspect(ear: &mut Ear, inspection: &str) -> Result<(Node, i64), StoreEr
     let read = || {
         let (node, on_standby) = Node::of(&row)?;
         let table: Option<i64> = row.try_get("table_oid")?;
-        Ok((node, on_standby, table, row.try_get("triggers")?))
+        let triggers: i64 = row.try_get("triggers")?;
+        Ok((node, on_standby, table, triggers))
     };
     match read().map_err(|error: Error| not_done(&error))? {
         (_, true, ..) => Err(unavailable("the feed is connected to a standby")),

@@ -128,6 +128,14 @@ impl Link {
         }
     }
 
+    /// Ends a pause: somebody has just reached the server.
+    pub(super) fn try_again(&self) {
+        let mut state = self.shared.state();
+        if matches!(&*state, State::Down(_)) {
+            *state = State::Idle;
+        }
+    }
+
     fn judge_read(
         &self,
         wire: &Wire,

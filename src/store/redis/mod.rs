@@ -90,6 +90,10 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// - Replication is asynchronous: a failover can lose the last writes, revocations among them.
 ///   `min-replicas-to-write` narrows that and does not end it. Revoke again what was revoked in the
 ///   minute before.
+/// - In a split network, instances that reach only the old master go on with what it holds until it
+///   is demoted or cut off.
+/// - A server that refuses writes, because it is full or lacks replicas, refuses the heartbeats of
+///   the feed too: every key is then read once a second.
 /// - A backup that is put back brings back keys that were revoked since.
 /// - Redirections are not followed: the address must lead to the master also after a failover.
 /// - `SWAPDB` is told to nobody: restart the processes after one.
@@ -171,7 +175,7 @@ impl AuditLog for RedisStore {
 #[async_trait]
 impl ChangeFeed for RedisStore {
     async fn follow(&self, listener: &dyn ChangeListener) -> StoreError {
-        feed::follow(self.link.server(), listener).await
+        feed::follow(&self.link, listener).await
     }
 }
 

@@ -73,7 +73,9 @@ impl PostgresServer {
     fn prepare(settings: &[&str]) -> Option<Self> {
         let known = installed();
         let known: Vec<&Path> = known.iter().map(PathBuf::as_path).collect();
-        let programs = program("initdb", &known)?.parent()?.to_path_buf();
+        // The path may hold links to some of the programs.
+        let initdb = program("initdb", &known)?.canonicalize().unwrap();
+        let programs = initdb.parent()?.to_path_buf();
         let directory = tempfile::tempdir().unwrap().keep();
         let user = other_user(&directory);
         if let Some((uid, gid)) = user {
@@ -204,7 +206,10 @@ impl PostgresServer {
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         self.supervisor = Some(command.spawn().unwrap());
         let deadline = Instant::now() + PATIENCE;
         while !accepts(self.port) {
