@@ -17,9 +17,8 @@ pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
         true => Plan::with_cuts(revocations, options.count(1, 50)),
         false => Plan::on_the_feed(revocations),
     };
-    let trial = Trial::run(&place, plan, || {
-        Command::new(std::env::current_exe().unwrap())
-    });
+    let member = || Command::new(std::env::current_exe().unwrap());
+    let trial = Trial::run(&place, plan, member, |_| ());
     let mut figures = Vec::new();
     for feed in Feed::ALL {
         let refused = trial.from_acknowledgement(feed);

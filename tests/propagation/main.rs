@@ -57,17 +57,12 @@ fn a_revocation_reaches_other_processes_within_a_second_on_redis_also_when_the_f
 /// Holds every decision to the promise that `revoke` makes.
 #[track_caller]
 fn hold(place: &Place, plan: Plan) {
-    let trial = Trial::run(place, plan, || {
+    let member = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["member", "--exact", "--ignored", "--nocapture"]);
         command
-    });
-    for feed in Feed::ALL {
-        println!("{feed}: {}", trial.summary(feed));
-    }
-    println!("the machine kept a thread waiting for {}", trial.stalls);
-    assert_eq!(trial.revocations.len(), plan.revocations());
-    for revocation in &trial.revocations {
+    };
+    let trial = Trial::run(place, plan, member, |revocation| {
         for refusal in &revocation.refusals {
             let late = refusal.last_accepted.since(revocation.acknowledged);
             assert!(
@@ -77,5 +72,10 @@ fn hold(place: &Place, plan: Plan) {
                 revocation.feed
             );
         }
+    });
+    for feed in Feed::ALL {
+        println!("{feed}: {}", trial.summary(feed));
     }
+    println!("the machine kept a thread waiting for {}", trial.stalls);
+    assert_eq!(trial.revocations.len(), plan.revocations());
 }

@@ -107,8 +107,14 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// Runs one with processes that `command` starts. They have to call [`member`].
-    pub(crate) fn run(place: &Place, plan: Plan, command: impl Fn() -> Command) -> Self {
+    /// Runs one with processes that `command` starts, which have to call [`member`], and shows each
+    /// revocation to `judge`.
+    pub(crate) fn run(
+        place: &Place,
+        plan: Plan,
+        command: impl Fn() -> Command,
+        judge: impl Fn(&Revocation),
+    ) -> Self {
         let stalls = Stalls::watch();
         let start = || Process::start(command().env(MEMBER, place.as_str()));
         let mut first = start();
@@ -117,6 +123,7 @@ impl Trial {
         let revocations = plan
             .feeds()
             .map(|feed| revoke_one(place, feed, &mut first, &mut others, &mut random))
+            .inspect(judge)
             .collect();
         Self {
             revocations,
