@@ -17,7 +17,7 @@ mod trial;
 use std::process::Command;
 use std::time::Duration;
 
-use trial::{Feed, Place, Plan, Trial};
+use trial::{Place, Plan, Trial};
 
 /// What `revoke` says on a gate without an outage grace.
 const PROMISE: Duration = Duration::from_secs(1);
@@ -73,9 +73,6 @@ fn hold(place: &Place, plan: Plan) {
             );
         }
     });
-    for feed in Feed::ALL {
-        println!("{feed}: {}", trial.summary(feed));
-    }
-    println!("the machine kept a thread waiting for {}", trial.stalls);
+    println!("{trial}");
     assert_eq!(trial.revocations.len(), plan.revocations());
 }

@@ -1,8 +1,4 @@
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use super::Place;
 
@@ -12,7 +8,7 @@ pub(crate) enum Feed {
     Whole,
     /// Its connections were ended a moment before.
     Cut,
-    /// They were ended again and again until the key was refused.
+    /// They were ended, and could not be made again until the key was refused.
     HeldDown,
 }
 
@@ -20,16 +16,18 @@ impl Feed {
     pub(crate) const ALL: [Self; 3] = [Self::Whole, Self::Cut, Self::HeldDown];
 
     /// Does to the feed what it is about to suffer, until the value is dropped.
-    pub(super) fn cut(self, place: &Place) -> Option<HeldDown> {
-        match self {
-            Self::Whole => None,
-            Self::Cut => {
-                let ended = place.end_feeds();
-                assert!(ended >= 3, "{ended} feeds of three processes were cut");
-                Some(HeldDown(None))
+    pub(super) fn harm(self, place: &Place) -> Option<Harm> {
+        let held_down = match self {
+            Self::Whole => return None,
+            Self::Cut => None,
+            Self::HeldDown => {
+                place.admit_feeds(false);
+                Some(place.clone())
             }
-            Self::HeldDown => Some(HeldDown::begin(place)),
-        }
+        };
+        let ended = place.end_feeds();
+        assert!(ended >= 3, "{ended} feeds of three processes were cut");
+        Some(Harm { held_down })
     }
 }
 
@@ -43,29 +41,15 @@ impl fmt::Display for Feed {
     }
 }
 
-/// A feed that was cut, or that is cut for as long as this lives.
-pub(super) struct HeldDown(Option<(Arc<AtomicBool>, JoinHandle<()>)>);
-
-impl HeldDown {
-    fn begin(place: &Place) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (seen, place) = (Arc::clone(&is_over), place.clone());
-        let thread = std::thread::spawn(move || {
-            while !seen.load(Ordering::SeqCst) {
-                place.end_feeds();
-                std::thread::sleep(Duration::from_micros(500));
-            }
-        });
-        Self(Some((is_over, thread)))
-    }
+/// What was done to a feed, and ends with this value.
+pub(super) struct Harm {
+    held_down: Option<Place>,
 }
 
-impl Drop for HeldDown {
+impl Drop for Harm {
     fn drop(&mut self) {
-        if let Some((is_over, thread)) = self.0.take() {
-            is_over.store(true, Ordering::SeqCst);
-            // A panic of its own was shown already.
-            let _ = thread.join();
+        if let Some(place) = &self.held_down {
+            place.admit_feeds(true);
         }
     }
 }

@@ -29,6 +29,7 @@ pub(crate) use moment::Moment;
 pub(crate) use place::Place;
 pub(crate) use stalls::Stalls;
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::process::Command;
 use std::time::Duration;
@@ -161,24 +162,29 @@ impl Trial {
             .sum()
     }
 
-    pub(crate) fn summary(&self, feed: Feed) -> String {
-        format!(
-            "{} revocations, refused after {}, last let in after {} at most, {} failures",
-            self.revocations
-                .iter()
-                .filter(|one| one.feed == feed)
-                .count(),
-            self.from_acknowledgement(feed),
-            show(self.last_accepted(feed).max()),
-            self.failures(feed)
-        )
-    }
-
     fn each(&self, feed: Feed, what: impl Fn(&Revocation, &Refused) -> Duration) -> Distribution {
         let of_feed = self.revocations.iter().filter(|one| one.feed == feed);
         of_feed
             .flat_map(|one| one.refusals.iter().map(|refused| what(one, refused)))
             .collect()
+    }
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for feed in Feed::ALL {
+            let refused = self.from_acknowledgement(feed);
+            if refused.count() > 0 {
+                let failures = self.failures(feed);
+                let last = show(self.last_accepted(feed).max());
+                writeln!(
+                    f,
+                    "feed {feed}, refused after: {refused}; last let in after {last}; \
+                     {failures} failures"
+                )?;
+            }
+        }
+        write!(f, "the machine kept a thread waiting: {}", self.stalls)
     }
 }
 
@@ -198,8 +204,8 @@ fn revoke_one(
     }
     // At any moment between two polls or heartbeats of the feed.
     std::thread::sleep(random.up_to(Duration::from_millis(50)));
-    let cut = feed.cut(place);
-    if cut.is_some() {
+    let harm = feed.harm(place);
+    if harm.is_some() {
         std::thread::sleep(random.up_to(Duration::from_millis(300)));
     }
     let answer = first.ask("revoke");
@@ -214,8 +220,8 @@ fn revoke_one(
             failures: failures.parse().unwrap(),
         }
     });
-    if cut.is_some() {
-        drop(cut);
+    if harm.is_some() {
+        drop(harm);
         std::thread::sleep(SETTLING);
     }
     Revocation {
