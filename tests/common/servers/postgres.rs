@@ -100,7 +100,7 @@ impl PostgresServer {
         let initdb = program("initdb", &known)?.canonicalize().unwrap();
         let programs = initdb.parent()?.to_path_buf();
         let directory = directory();
-        let user = other_user(&directory);
+        let user = other_user();
         if let Some((uid, gid)) = user {
             chown(&directory, Some(uid), Some(gid)).unwrap();
         }
@@ -310,8 +310,8 @@ fn installed() -> Vec<PathBuf> {
 }
 
 /// PostgreSQL does not run as the super-user.
-fn other_user(own: &Path) -> Option<(u32, u32)> {
-    if fs::metadata(own).unwrap().uid() != 0 {
+fn other_user() -> Option<(u32, u32)> {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
         return None;
     }
     let users = fs::read_to_string("/etc/passwd").unwrap();
