@@ -7,8 +7,11 @@ mod by_hand;
 mod contract;
 mod crash;
 mod damage;
+mod feed;
 mod locks;
 mod opening;
 mod records;
+#[cfg(unix)]
+mod replaced;
 mod sharing;
 mod support;

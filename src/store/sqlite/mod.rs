@@ -1,30 +1,32 @@
 mod audit;
 mod error;
+mod feed;
 mod field;
 mod open;
+mod place;
 mod pool;
 mod rows;
+mod settings;
 mod worker;
 
 pub use error::SqliteOpenError;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use std::{fmt, io};
 
 use async_trait::async_trait;
 use futures_channel::oneshot;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use self::error::{commit_error, is_busy, store_error};
 use self::open::Connections;
+use self::place::Place;
 use self::pool::Pool;
 use self::worker::{Worker, WorkerSettings};
-use super::{
-    Abilities, AuditLog, KeyStore, Listed, Page, Settings, StoreError, StoreErrorKind, Write,
-};
+use super::{Abilities, AuditLog, KeyStore, Listed, Page, StoreError, StoreErrorKind, Write};
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{AuditPage, AuditQuery};
@@ -61,7 +63,13 @@ const WRITER: WorkerSettings = WorkerSettings {
 /// The tables `keygate_keys`, `keygate_audit` and `keygate_settings` have plain columns, so keys
 /// can be looked at and changed with the `sqlite3` program. Every change of a row raises its
 /// version, so running processes see it like any other. The database itself refuses to take back a
-/// revocation.
+/// revocation. It keeps the ids of the last few thousand changes in `keygate_changes`, for the feed:
+/// leave that table to it.
+///
+/// # Change feed
+/// Forty times a second the file is asked whether anybody committed anything, in the thread of
+/// whoever follows, in microseconds; only then are the changes read. So a change by any process is
+/// known to all of them a fortieth of a second later, and other commits to the file empty no cache.
 ///
 /// # Deployment caveats
 /// - A new file is readable and writable by its owner alone. Keep it so: whoever can read it can
@@ -70,6 +78,9 @@ const WRITER: WorkerSettings = WorkerSettings {
 /// - Beside it lie `-wal` and `-shm` files that belong to it. Make backups with
 ///   `sqlite3 keys.db ".backup copy.db"`, and end all processes before one is put back: it brings
 ///   back keys that were revoked since.
+/// - On Unix, a file that is replaced or removed while it is in use is noticed: reads and writes then
+///   fail as unavailable until the process is started again. A write that meets the very moment may
+///   be lost with the old file.
 /// - The file holds keygate's tables alone. That of another application is refused.
 #[derive(Clone)]
 pub struct SqliteStore {
@@ -77,10 +88,11 @@ pub struct SqliteStore {
 }
 
 struct Shared {
-    path: PathBuf,
+    place: Arc<Place>,
     pool: Pool,
     reader: Worker,
     writer: Worker,
+    feed: Mutex<Connection>,
 }
 
 impl SqliteStore {
@@ -105,16 +117,17 @@ impl SqliteStore {
         let connections = outcome
             .await
             .map_err(|lost| SqliteOpenError::failed(&path, lost))??;
-        Self::start(&path, connections).map_err(failed)
+        Self::start(connections).map_err(failed)
     }
 
-    fn start(path: &Path, connections: Connections) -> io::Result<Self> {
+    fn start(connections: Connections) -> io::Result<Self> {
         Ok(Self {
             shared: Arc::new(Shared {
-                path: path.into(),
+                place: Arc::new(connections.place),
                 pool: Pool::new(connections.readers),
                 reader: Worker::start(READER, connections.reader)?,
                 writer: Worker::start(WRITER, connections.writer)?,
+                feed: Mutex::new(connections.feed),
             }),
         })
     }
@@ -124,12 +137,24 @@ impl SqliteStore {
         &self,
         query: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.shared.place.check()?;
         match self.shared.pool.with_idle(&query) {
             Some(Err(error)) if is_busy(&error) => {}
             Some(outcome) => return outcome.map_err(store_error),
             None => {}
         }
-        let query = move |connection: &mut Connection| query(connection).map_err(store_error);
+        self.long_query(move |connection| query(connection).map_err(store_error))
+            .await
+    }
+
+    /// Reads in the reader's thread.
+    async fn long_query<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // Before it reads: what is written to another file after that need not be seen.
+        self.shared.place.check()?;
+        let query = |connection: &mut Connection| query(connection);
         self.shared.reader.ask(query).await
     }
 
@@ -138,13 +163,18 @@ impl SqliteStore {
         &self,
         change: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
+        let place = Arc::clone(&self.shared.place);
         let transact = move |connection: &mut Connection| {
+            place.check()?;
             // Dropped before its commit, also because that failed, it is rolled back.
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(store_error)?;
             change(&transaction)?;
-            transaction.commit().map_err(commit_error)
+            transaction.commit().map_err(commit_error)?;
+            // It is in this file, which may be the one that nobody opens any more.
+            let lost = |error| StoreError::new(StoreErrorKind::OutcomeUnknown, error);
+            place.check().map_err(lost)
         };
         self.shared.writer.ask(transact).await
     }
@@ -153,7 +183,7 @@ impl SqliteStore {
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore")
-            .field("path", &self.shared.path)
+            .field("path", &self.shared.place.path())
             .finish_non_exhaustive()
     }
 }
@@ -180,16 +210,17 @@ impl KeyStore for SqliteStore {
     async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
         let (after, limit) = (page.after, page.limit);
         let owner = page.owner.map(str::to_owned);
-        self.shared
-            .reader
-            .ask(move |connection| {
-                rows::list(connection, owner.as_deref(), after, limit).map_err(store_error)
-            })
-            .await
+        self.long_query(move |connection| {
+            rows::list(connection, owner.as_deref(), after, limit).map_err(store_error)
+        })
+        .await
     }
 
     fn abilities(&self) -> Abilities<'_> {
-        Abilities::none().with_audit_log(self).with_settings(self)
+        Abilities::none()
+            .with_audit_log(self)
+            .with_change_feed(self)
+            .with_settings(self)
     }
 }
 
@@ -197,49 +228,9 @@ impl KeyStore for SqliteStore {
 impl AuditLog for SqliteStore {
     async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         let query = query.clone();
-        self.shared
-            .reader
-            .ask(move |connection| audit::events(connection, &query))
+        self.long_query(move |connection| audit::events(connection, &query))
             .await
     }
-}
-
-#[async_trait]
-impl Settings for SqliteStore {
-    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let name = name.to_owned();
-        self.query(move |connection| setting(connection, &name))
-            .await
-    }
-
-    async fn compare_and_set(
-        &self,
-        name: &str,
-        expected: Option<&[u8]>,
-        value: &[u8],
-    ) -> Result<(), StoreError> {
-        let name = name.to_owned();
-        let (expected, value) = (expected.map(<[u8]>::to_vec), value.to_vec());
-        self.change(move |transaction| {
-            if setting(transaction, &name).map_err(store_error)? != expected {
-                return Err(StoreErrorKind::Stale.into());
-            }
-            let put = "INSERT INTO keygate_settings (name, value) VALUES (?1, ?2)
-                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-            transaction
-                .execute(put, (&name, &value))
-                .map_err(store_error)?;
-            Ok(())
-        })
-        .await
-    }
-}
-
-fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-    connection
-        .prepare_cached("SELECT value FROM keygate_settings WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()
 }
 
 #[cfg(test)]
@@ -335,7 +326,7 @@ mod tests {
         for reader in connections
             .readers
             .iter_mut()
-            .chain([&mut connections.reader])
+            .chain([&mut connections.reader, &mut connections.feed])
         {
             *reader = Connection::open_in_memory().unwrap();
         }
@@ -344,6 +335,7 @@ mod tests {
             .pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0))
             .unwrap();
         assert_eq!(mode, "delete");
+        connections.place = Place::of(&path).unwrap();
         for reader in connections
             .readers
             .iter_mut()
@@ -352,7 +344,7 @@ mod tests {
             *reader = open::open_reader(&path).unwrap();
         }
         let other = Connection::open(&path).unwrap();
-        let store = SqliteStore::start(&path, connections).unwrap();
+        let store = SqliteStore::start(connections).unwrap();
 
         other.execute_batch("BEGIN EXCLUSIVE").unwrap();
         let mut read = std::pin::pin!(store.get(&record.id));

@@ -8,15 +8,22 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::{SqliteOpenError, is_busy};
+use super::place::{Place, file_id};
 
 /// Marks a file as keygate's: "kgat".
 const APPLICATION_ID: i32 = 0x6b67_6174;
 
 /// The step from each schema to the next; `user_version` counts those that were taken.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_keys.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_keys.sql"),
+    include_str!("migrations/0002_changes.sql"),
+];
 
 /// How long opening waits for other processes.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A file system in layers copies a file when it is first written, which makes it another one once.
+const ATTEMPTS: usize = 3;
 
 /// As many threads as this can read at once without a detour.
 const MAX_READERS: usize = 16;
@@ -24,12 +31,16 @@ const MAX_READERS: usize = 16;
 /// All connections to one file.
 #[derive(Debug)]
 pub(super) struct Connections {
+    /// The file that all of them have open.
+    pub(super) place: Place,
     /// The only one that writes.
     pub(super) writer: Connection,
     /// For reads that take long or have to wait.
     pub(super) reader: Connection,
     /// For reads in the calling thread, with no patience for locks.
     pub(super) readers: Vec<Connection>,
+    /// For the feed of changes, with no patience either.
+    pub(super) feed: Connection,
 }
 
 impl Connections {
@@ -39,17 +50,35 @@ impl Connections {
             return Err(SqliteOpenError::NotAFile { path: path.into() });
         }
         let path = &path::absolute(path).map_err(|error| SqliteOpenError::failed(path, error))?;
+        for _ in 0..ATTEMPTS {
+            if let Some(opened) = Self::open_once(path)? {
+                return Ok(opened);
+            }
+        }
+        let cause = "it is replaced again and again: leave it in place, and open it then";
+        Err(SqliteOpenError::failed(path, cause))
+    }
+
+    /// `None` when another file came to the path meanwhile: each connection finds it by its path.
+    fn open_once(path: &Path) -> Result<Option<Self>, SqliteOpenError> {
+        make_private(path);
+        let before = file_id(path).ok();
         let writer = open_writer(path)?;
-        let of_path = |error| SqliteOpenError::of(path, error);
+        let place = Place::of(path).map_err(|error| SqliteOpenError::failed(path, error))?;
+        let open_reader = || open_reader(path).map_err(|error| SqliteOpenError::of(path, error));
         let count = thread::available_parallelism().map_or(1, |n| n.get().min(MAX_READERS));
-        Ok(Self {
+        let opened = Self {
             writer,
-            reader: open_reader(path).map_err(of_path)?,
+            reader: open_reader()?,
             readers: (0..count)
-                .map(|_| open_reader(path))
-                .collect::<Result<_, _>>()
-                .map_err(of_path)?,
-        })
+                .map(|_| open_reader())
+                .collect::<Result<_, _>>()?,
+            feed: open_reader()?,
+            place,
+        };
+        let place = &opened.place;
+        let was_there = before.is_none_or(|before| before == place.file());
+        Ok((was_there && place.check().is_ok()).then_some(opened))
     }
 }
 
@@ -74,7 +103,6 @@ fn make_private(path: &Path) {
 fn make_private(_: &Path) {}
 
 fn open_writer(path: &Path) -> Result<Connection, SqliteOpenError> {
-    make_private(path);
     let of_path = |error| SqliteOpenError::of(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
