@@ -1,10 +1,10 @@
-//! The service itself: orders in memory. Every method knows its caller.
+//! The service itself: orders in memory. Every method knows its caller, and no stream outlasts its key.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keygate::Authorized;
-use keygate::tonic::RequestExt;
+use keygate::tonic::{RequestExt, until_ended};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -63,15 +63,16 @@ impl Orders for OrderBook {
     type WatchStream = Replies<Order>;
 
     async fn watch(&self, request: Request<All>) -> Result<Response<Replies<Order>>, Status> {
-        let own = self.of(request.principal()?.owner());
+        let caller = request.principal()?;
+        let own = self.of(caller.owner());
         let replies = tokio_stream::iter(own.into_iter().map(Ok));
-        Ok(Response::new(Box::pin(replies)))
+        Ok(Response::new(Box::pin(until_ended(&caller, replies))))
     }
 
     /// What a method needs can also be asked where it is written.
     async fn upload(&self, request: Request<Streaming<Order>>) -> Result<Response<Count>, Status> {
         let caller: Authorized<ORDERS_WRITE> = request.authorized()?;
-        let mut orders = request.into_inner();
+        let mut orders = pin!(until_ended(&caller, request.into_inner()));
         let mut count = Count::default();
         while let Some(order) = orders.next().await {
             self.add(order?, caller.owner());
@@ -86,11 +87,12 @@ impl Orders for OrderBook {
         &self,
         request: Request<Streaming<Note>>,
     ) -> Result<Response<Replies<Note>>, Status> {
-        let owner = request.principal()?.owner().to_owned();
+        let caller = request.principal()?;
+        let owner = caller.owner().to_owned();
         let replies = request.into_inner().map(move |note| {
             let text = format!("{owner} says {}", note?.text);
             Ok(Note { text })
         });
-        Ok(Response::new(Box::pin(replies)))
+        Ok(Response::new(Box::pin(until_ended(&caller, replies))))
     }
 }

@@ -1,35 +1,42 @@
-//! An HTTP service guarded by API keys that survive a restart, on SQLite and axum.
+//! An HTTP service guarded by API keys that survive a restart, on axum: one instance on SQLite, or many
+//! on one PostgreSQL or Redis.
 //!
-//! For Unix. Run it with `cargo run --example service --features axum,sqlite` and follow what it prints.
-//! What its routes ask for is told at `/openapi.json`, and to callers at `/docs/keys`.
+//! For Unix. Run it with `cargo run --example service --features axum,sqlite` and follow what it prints;
+//! with the features `postgres` or `redis` it takes a server too. What its routes ask for is told at
+//! `/openapi.json`, and to callers at `/docs/keys`.
 //!
 //! | variable | default | |
 //! |---|---|---|
 //! | `KEYGATE_BIND` | `127.0.0.1:8080` | where to listen; port 0 picks a free one |
 //! | `KEYGATE_URL` | `http://` and the address | what callers call, if it is something else |
-//! | `KEYGATE_DB` | `keygate.db` | the SQLite file with the keys |
-//! | `KEYGATE_PEPPER` | made on the first start | at least 32 random bytes in base64 |
+//! | `KEYGATE_DB` | `keygate.db` | the SQLite file with the keys, or `postgres://..`, `redis://..` |
+//! | `KEYGATE_PEPPER` | for a file: made on the first start | at least 32 random bytes in base64 |
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
+//!
+//! The log says when changes by other instances are told as they happen, and when not for a while.
+//! Either way a revoked key is refused by all of them within a second.
 
+mod first_key;
+mod live;
 mod requests;
 mod routes;
+mod sqlite_file;
+mod store;
 
 use std::error::Error;
-use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use keygate::store::SqliteStore;
-use keygate::{BuildError, Filter, KeyStore, Keygate, NewKey, Pepper};
+use keygate::{BuildError, KeyStore, Keygate, Pepper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
+
+use store::Database;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -44,7 +51,7 @@ async fn main() -> ExitCode {
     }
 }
 
-type Failure = Box<dyn Error>;
+pub(crate) type Failure = Box<dyn Error>;
 
 async fn run() -> Result<(), Failure> {
     let level = variable("RUST_LOG")?.unwrap_or_else(|| "info".into());
@@ -66,33 +73,19 @@ async fn run() -> Result<(), Failure> {
         )
         .into());
     }
-    let db = PathBuf::from(variable("KEYGATE_DB")?.unwrap_or_else(|| "keygate.db".into()));
+    let database = variable("KEYGATE_DB")?.unwrap_or_else(|| "keygate.db".into());
+    let database = Database::named(&database)?;
 
-    check_place(&db)?;
-    let starting = lock(&beside(&db, "lock")).await?;
-    let pepper = match variable("KEYGATE_PEPPER")? {
-        Some(text) => {
-            Pepper::from_base64(&text).map_err(|error| format!("KEYGATE_PEPPER: {error}"))?
-        }
-        None => trial_pepper(&db)?,
-    };
-    let store = Arc::new(SqliteStore::open(&db).await?);
-    let keys = Keygate::builder("acme_live")
-        .decline_prefix("acme_test")
-        .scopes(routes::SCOPES)
-        .callers_page_url(routes::PAGE)
-        .pepper(pepper)
-        .store(Arc::clone(&store))
-        .build()
-        .await
-        .map_err(|error| match error {
-            BuildError::WrongPepper(_) => wrong_pepper(&db),
-            error => error.into(),
-        })?;
+    let starting = database.lock_start().await?;
+    let pepper = database.pepper(variable("KEYGATE_PEPPER")?)?;
+    let store = database.open().await?;
+    let keys = gate(&database, Arc::clone(&store), pepper).await?;
+    // On a runtime of tokio some features see to that by themselves; once more does no harm.
+    tokio::spawn(keys.run());
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| format!("cannot listen on {bind} (KEYGATE_BIND): {error}"))?;
-    bootstrap(&keys, &store).await?;
+    first_key::print_once(&keys, &*store, database.patience()).await?;
     drop(starting);
 
     let address = listener.local_addr()?;
@@ -111,7 +104,28 @@ async fn run() -> Result<(), Failure> {
   curl -H "X-API-Key: $KEY" -X DELETE {url}/v1/keys/$ID
 for whoever gets a key: {url}/docs/keys"#
     ))?;
-    serve(listener, routes::app(&keys, url).0).await
+    let served = serve(listener, routes::app(&keys, url).0).await;
+    keys.shutdown().await;
+    served
+}
+
+/// The gate of every instance on a database.
+pub(crate) async fn gate(
+    database: &Database,
+    store: Arc<dyn KeyStore>,
+    pepper: Pepper,
+) -> Result<Keygate, Failure> {
+    let keys = Keygate::builder("acme_live")
+        .decline_prefix("acme_test")
+        .scopes(routes::SCOPES)
+        .callers_page_url(routes::PAGE)
+        .pepper(pepper)
+        .store(store)
+        .build();
+    keys.await.map_err(|error| match error {
+        BuildError::WrongPepper(_) => database.wrong_pepper(),
+        error => error.into(),
+    })
 }
 
 /// Whether it begins a URL that can be pasted into a shell.
@@ -143,122 +157,8 @@ async fn serve(listener: TcpListener, app: Router) -> Result<(), Failure> {
     }
 }
 
-/// Issues the first key of an empty database and prints it.
-///
-/// That it was printed is noted only afterwards: a start that is cut off in between is made up for
-/// by the next one, which prints another key. The caller holds the lock, so two starts print one.
-async fn bootstrap(keys: &Keygate, store: &SqliteStore) -> Result<(), Failure> {
-    const NAME: &str = "bootstrap";
-    const PRINTED: &str = "service/bootstrap_key_printed";
-    let settings = store
-        .abilities()
-        .settings
-        .ok_or("the store keeps no settings")?;
-    if settings.read(PRINTED).await?.is_some() {
-        return Ok(());
-    }
-    let list = keys.manager().list(Filter::new()).await?;
-    if list.unreadable.is_empty() && list.keys.iter().all(|key| key.name == NAME) {
-        let key = NewKey::for_owner("admin")
-            .name(NAME)
-            .scopes(routes::SCOPES.scopes().iter().copied())
-            .never_expires();
-        let issued = keys.manager().issue(key).await?;
-        say(&format!("key: {}", issued.key.expose()))?;
-    }
-    settings.compare_and_set(PRINTED, None, b"yes").await?;
-    Ok(())
-}
-
-/// Without KEYGATE_PEPPER: the pepper in a file beside the database, made on the first start.
-fn trial_pepper(db: &Path) -> Result<Pepper, Failure> {
-    let path = beside(db, "pepper");
-    if !path.exists() {
-        if db.exists() {
-            return Err(format!(
-                "{} exists, and neither KEYGATE_PEPPER nor {} holds the pepper of its keys: bring it back",
-                db.display(),
-                path.display()
-            )
-            .into());
-        }
-        let unfinished = beside(db, "pepper.new");
-        let mut file = private_file(&unfinished)?;
-        file.write_all(Pepper::generate_base64()?.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-    }
-    eprintln!(
-        "KEYGATE_PEPPER is not set: using the pepper in {}. That is for trying out only: a thief of the directory has both.",
-        path.display()
-    );
-    Ok(Pepper::from_file(path)?)
-}
-
-fn wrong_pepper(db: &Path) -> Failure {
-    format!(
-        "the pepper (KEYGATE_PEPPER, or else {}) is not the one that the keys in {} were made with: bring it back",
-        beside(db, "pepper").display(),
-        db.display()
-    )
-    .into()
-}
-
-/// Whether a database can lie there, before anything is made beside it.
-fn check_place(db: &Path) -> Result<(), Failure> {
-    let directory = db.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let wrong = |problem: &str| Err(format!("KEYGATE_DB={}: {problem}", db.display()).into());
-    if db.to_string_lossy().contains("://") {
-        wrong("this service keeps its keys in a SQLite file: name one")
-    } else if db.is_dir() {
-        wrong("this is a directory: name a file in it")
-    } else if directory.is_some_and(|directory| !directory.is_dir()) {
-        wrong("its directory does not exist: make it first")
-    } else {
-        Ok(())
-    }
-}
-
-/// Only one service at a time starts on a database. The lock ends with the process.
-async fn lock(path: &Path) -> Result<File, Failure> {
-    let mut options = OpenOptions::new();
-    let file = options.create(true).append(true).mode(0o600).open(path);
-    let file =
-        file.map_err(|error| format!("KEYGATE_DB: cannot create {}: {error}", path.display()))?;
-    for _ in 0..100 {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(100)).await,
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
-    }
-    Err(format!(
-        "another process has been starting for ten seconds: it holds {}",
-        path.display()
-    )
-    .into())
-}
-
-/// A new file that only its owner can read. What a start that was cut off left there is removed.
-fn private_file(path: &Path) -> Result<File, Failure> {
-    let _ = fs::remove_file(path);
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    Ok(file.map_err(|error| format!("cannot create {}: {error}", path.display()))?)
-}
-
-fn beside(db: &Path, ending: &str) -> PathBuf {
-    let mut path = db.as_os_str().to_owned();
-    path.push(".");
-    path.push(ending);
-    path.into()
-}
-
 /// The value of an environment variable, if it is set.
-fn variable(name: &str) -> Result<Option<String>, Failure> {
+pub(crate) fn variable(name: &str) -> Result<Option<String>, Failure> {
     match std::env::var(name) {
         Ok(value) if value.is_empty() => {
             Err(format!("{name} is empty: set it to something, or unset it").into())
@@ -270,7 +170,7 @@ fn variable(name: &str) -> Result<Option<String>, Failure> {
 }
 
 /// Prints a line and makes sure that it was printed.
-fn say(line: &str) -> Result<(), Failure> {
+pub(crate) fn say(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush())?;
     Ok(())

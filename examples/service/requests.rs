@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{self, FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, request};
@@ -91,4 +92,9 @@ macro_rules! problem_from {
     )*};
 }
 
-problem_from!(BytesRejection, PathRejection, QueryRejection);
+problem_from!(
+    BytesRejection,
+    PathRejection,
+    QueryRejection,
+    WebSocketUpgradeRejection
+);

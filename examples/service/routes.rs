@@ -17,7 +17,8 @@ use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::requests::{Body, Id, PROBLEM, Problem};
+use super::live;
+use super::requests::{Body, Id, PROBLEM, Problem};
 
 keygate::scopes! {
     pub(crate) SCOPES {
@@ -52,6 +53,7 @@ pub(crate) fn app(keys: &Keygate, base: &str) -> (Router, utoipa::openapi::OpenA
     let (routes, mut document) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(whoami).guarded_by(keys.authenticate()))
         .routes(routes!(list_orders).guarded_by(keys.require(ORDERS_READ)))
+        .routes(routes!(live::live_orders).guarded_by(keys.require(ORDERS_READ)))
         .routes(routes!(create_order).guarded_by(keys.require(ORDERS_WRITE)))
         .routes(routes!(list_keys).guarded_by(keys.require(KEYS_READ)))
         .routes(routes!(issue_key).guarded_by(keys.require(KEYS_WRITE)))
@@ -112,7 +114,11 @@ async fn whoami(caller: Principal) -> Json<Value> {
     (status = 200, description = "The orders", body = Value),
 ))]
 async fn list_orders(caller: Principal) -> Json<Value> {
-    Json(json!({ "owner": caller.owner(), "orders": [{ "id": 1, "item": "tea" }] }))
+    Json(orders_of(&caller))
+}
+
+pub(crate) fn orders_of(caller: &Principal) -> Value {
+    json!({ "owner": caller.owner(), "orders": [{ "id": 1, "item": "tea" }] })
 }
 
 /// Creates an order for the key's owner.

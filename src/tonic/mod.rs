@@ -40,7 +40,8 @@
 //! 2. Whatever is not listed in [`MethodRules`] is denied, before the key is looked at: a method
 //!    that is added later is closed until it is listed.
 //! 3. A key is sent in the metadata, as `authorization: Bearer KEY` or `x-api-key: KEY`.
-//! 4. A stream is decided when it begins, before its first message is read.
+//! 4. A stream is decided when it begins, before its first message is read. For as long as it lasts,
+//!    [`until_ended`] ends it with the caller's key.
 //!
 //! # What refused callers are told
 //! A `POST` of the content type `application/grpc` gets a gRPC status in trailers alone; any other
@@ -61,8 +62,8 @@
 //! such as `KEY_EXPIRED`, whose `domain` is the realm, and which names the scopes that are missing.
 //!
 //! # Retries
-//! A call that was refused never reached its method, so to repeat it is safe. Only 8 and 14 are
-//! worth it: they carry a `google.rpc.RetryInfo`, and `grpc-retry-pushback-ms`, which clients with
+//! A call that was refused never reached its method, so to repeat it is safe (a stream that was ended
+//! later did reach it). Only 8 and 14 are worth it: they carry a `google.rpc.RetryInfo`, and `grpc-retry-pushback-ms`, which clients with
 //! a retry policy obey by themselves. Such a policy, in a client's service config:
 //!
 //! ```json
@@ -94,10 +95,12 @@
 //! - gRPC-Web works with the layer of `tonic_web` outside of the guard or inside. CORS goes outside
 //!   of both, exposes `grpc-status`, `grpc-message` and `grpc-status-details-bin`, and is the host's.
 //! - With TLS, the client's address is in `TlsConnectInfo<TcpConnectInfo>`.
-//! - A stream that was let in goes on when its key ends.
+//! - A stream that was let in goes on when its key ends, unless the method wraps it by [`until_ended`].
 
 mod request;
 mod status;
+mod stream;
 
 pub use crate::guard::MethodRules;
 pub use request::RequestExt;
+pub use stream::{UntilEnded, until_ended};

@@ -4,6 +4,8 @@
 
 mod document;
 mod guards;
+#[path = "../../examples/service/live.rs"]
+mod live;
 #[path = "../../examples/service/requests.rs"]
 mod requests;
 mod route_check;

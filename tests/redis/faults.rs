@@ -228,6 +228,27 @@ async fn while_nobody_listens_it_is_an_outage_at_once_and_nothing_happens() {
     assert_eq!(store.get(&second.id).await.unwrap(), None);
 }
 
+#[tokio::test]
+async fn a_server_that_is_gone_is_tried_less_and_less_often() {
+    let mut server = server!();
+    let proxy = Proxy::to(server.port()).await;
+    let store = RedisStore::connect(&proxy.url()).await.unwrap();
+    server.kill();
+    sleep(Duration::from_millis(50)).await;
+    let (began, before) = (Instant::now(), proxy.accepted());
+    while began.elapsed() < Duration::from_secs(2) {
+        assert_eq!(
+            kind(store.get(&record().id).await),
+            StoreErrorKind::Unavailable
+        );
+        sleep(Duration::from_millis(1)).await;
+    }
+    // The pauses are at least 25, 50, 100, 200 and 400 ms, and then half a second.
+    let most = 7 + 2 * began.elapsed().as_secs() as usize;
+    let attempts = proxy.accepted() - before;
+    assert!((1..=most).contains(&attempts), "{attempts} attempts");
+}
+
 /// As in servers that have a runtime for each of their threads.
 #[test]
 fn a_runtime_that_ends_takes_no_store_with_it() {

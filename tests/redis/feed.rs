@@ -9,6 +9,7 @@ use keygate::{Clock, KeyId, KeyStore, RedisStore, StoreError, StoreErrorKind};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::proxy::Proxy;
 use crate::servers::free_port;
 use crate::support::*;
 
@@ -303,6 +304,32 @@ async fn a_demoted_master_ends_it_and_is_read_from_no_more() {
         })
         .await;
     }
+}
+
+/// The address leads elsewhere, and only the connection of the requests was made anew since.
+#[tokio::test]
+async fn a_feed_of_another_server_than_the_one_that_is_read_gives_no_sign_of_life() {
+    let (old, new) = (server!(), server!());
+    let proxy = Proxy::to(old.port()).await;
+    let store = RedisStore::connect(&proxy.url()).await.unwrap();
+    let (ear, following) = follow(&store).await;
+    proxy.lead_to(new.port());
+    let clients: String = ::redis::from_redis_value(type_in(&old, "CLIENT LIST").await).unwrap();
+    for client in clients.lines().filter(|client| !client.contains("flags=t")) {
+        let id = client
+            .split(' ')
+            .find_map(|field| field.strip_prefix("id="))
+            .unwrap();
+        type_in(&old, &format!("CLIENT KILL ID {id}")).await;
+    }
+    let record = record();
+    insert(&open(&new).await, &record).await.unwrap();
+    assert_eq!(store.get(&record.id).await.unwrap(), Some(record));
+    let begun = ear.begun();
+    assert_eq!(end(following).await.kind(), StoreErrorKind::Unavailable);
+    let is_later = |heard: &Heard| matches!(heard, Heard::Alive(beat) if *beat > begun);
+    assert!(ear.begun() > begun && !ear.heard().iter().any(is_later));
+    follow(&store).await;
 }
 
 #[tokio::test]

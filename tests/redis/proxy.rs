@@ -1,7 +1,7 @@
 //! A wire between a store and its server that can be cut in bad places.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +20,7 @@ pub(crate) enum Mode {
 
 pub(crate) struct Proxy {
     port: u16,
+    target: Arc<AtomicU16>,
     mode: watch::Sender<Mode>,
     accepted: Arc<AtomicUsize>,
 }
@@ -31,16 +32,19 @@ impl Proxy {
         let (mode, modes) = watch::channel(Mode::Pass);
         let accepted = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&accepted);
+        let target = Arc::new(AtomicU16::new(target));
+        let current = Arc::clone(&target);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
                 let mut modes = modes.clone();
                 modes.mark_unchanged();
-                tokio::spawn(relay(client, target, modes));
+                tokio::spawn(relay(client, current.load(Ordering::Relaxed), modes));
             }
         });
         Self {
             port,
+            target,
             mode,
             accepted,
         }
@@ -54,6 +58,11 @@ impl Proxy {
         self.mode.send_replace(mode);
     }
 
+    /// Leads new connections elsewhere, as a name does after a failover.
+    pub(crate) fn lead_to(&self, target: u16) {
+        self.target.store(target, Ordering::Relaxed);
+    }
+
     /// How many connections there have been.
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
@@ -61,7 +70,9 @@ impl Proxy {
 }
 
 async fn relay(mut client: TcpStream, target: u16, mut modes: watch::Receiver<Mode>) {
-    let mut server = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
     let (mut asked, mut answered) = ([0; 16_384], [0; 16_384]);
     loop {
         tokio::select! {

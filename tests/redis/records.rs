@@ -1,5 +1,8 @@
 //! What is written and read, past the clauses of the contract.
 
+use std::collections::BTreeMap;
+
+use ::redis::FromRedisValue;
 use keygate::store::{AuditQuery, Expect, Page};
 use keygate::{KeyRecord, KeyStore, StoreErrorKind};
 
@@ -7,17 +10,44 @@ use crate::support::*;
 
 #[tokio::test]
 async fn a_key_of_another_type_in_the_way_stops_a_change_before_it_begins() {
-    let names = ["ids", "owners", "audit", "audit:index"];
-    for name in names {
+    for name in ["ids", "owners", "audit", "audit:index"] {
         let server = server!();
         let store = open(&server).await;
+        let first = record();
+        insert(&store, &first).await.unwrap();
         type_in(&server, &format!("SET {{keygate}}:{name} text")).await;
-        let refused = insert(&store, &record()).await;
-        assert_eq!(kind(refused), StoreErrorKind::Unavailable, "{name}");
-        let keys = type_in(&server, "KEYS *").await;
-        let keys: Vec<String> = ::redis::from_redis_value(keys).unwrap();
-        assert_eq!(keys, [format!("{{keygate}}:{name}")]);
+        let before = everything(&server).await;
+        let moved = KeyRecord {
+            owner: "org_7".into(),
+            ..next_version(&first)
+        };
+        for refused in [
+            insert(&store, &record()).await,
+            update(&store, &moved).await,
+        ] {
+            assert_eq!(kind(refused), StoreErrorKind::Unavailable, "{name}");
+        }
+        assert_eq!(everything(&server).await, before, "{name}");
     }
+}
+
+/// What each key holds, whatever the order of a hash.
+async fn everything(server: &RedisServer) -> BTreeMap<String, String> {
+    let keys = type_in(server, "KEYS *").await;
+    let keys: Vec<String> = ::redis::from_redis_value(keys).unwrap();
+    let mut everything = BTreeMap::new();
+    for key in keys {
+        let held = match key.contains(":key:") {
+            true => {
+                let fields = type_in(server, &format!("HGETALL {key}")).await;
+                let fields = BTreeMap::<String, String>::from_redis_value(fields);
+                format!("{:?}", fields.unwrap())
+            }
+            false => format!("{:?}", type_in(server, &format!("DUMP {key}")).await),
+        };
+        everything.insert(key, held);
+    }
+    everything
 }
 
 #[tokio::test]

@@ -246,6 +246,7 @@ fn every_route_asks_for_a_key_and_for_its_own_scope() {
     let routes = [
         ("GET", "/v1/whoami".to_owned(), None),
         ("GET", "/v1/orders".into(), Some("orders:read")),
+        ("GET", "/v1/orders/live".into(), Some("orders:read")),
         ("POST", "/v1/orders".into(), Some("orders:write")),
         ("GET", "/v1/keys".into(), Some("keys:read")),
         ("POST", "/v1/keys".into(), Some("keys:write")),

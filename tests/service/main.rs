@@ -3,7 +3,13 @@
 #![cfg(all(unix, feature = "axum", feature = "sqlite"))]
 
 mod faults;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod instances;
 mod keys;
+mod live;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+#[path = "../common/servers/mod.rs"]
+mod servers;
 mod starting;
 mod support;
 mod told;

@@ -150,7 +150,18 @@ fn a_wrong_configuration_ends_the_start_with_one_clear_line() {
             "directory does not exist",
         ),
         (&[("KEYGATE_DB", ".")], "a directory"),
-        (&[("KEYGATE_DB", "postgres://db")], "a SQLite file"),
+        (
+            &[("KEYGATE_DB", "mysql://me:secret@db")],
+            "at mysql://: name",
+        ),
+        #[cfg(not(feature = "postgres"))]
+        (&[("KEYGATE_DB", "postgres://db")], "axum,sqlite,postgres"),
+        #[cfg(not(feature = "redis"))]
+        (&[("KEYGATE_DB", "redis://db")], "axum,sqlite,redis"),
+        #[cfg(feature = "postgres")]
+        (&[("KEYGATE_DB", "postgres://db:port")], "cannot be read"),
+        #[cfg(feature = "redis")]
+        (&[("KEYGATE_DB", "redis://db:port")], "cannot be read"),
         (&[("KEYGATE_DB", "text.db")], "text.db"),
         (&[("KEYGATE_PEPPER", "short")], "KEYGATE_PEPPER"),
         (&[("KEYGATE_PEPPER", "c2hvcnQ=")], "KEYGATE_PEPPER"),

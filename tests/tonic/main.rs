@@ -21,6 +21,7 @@ mod one_port;
 mod refusals;
 #[cfg(feature = "axum")]
 mod route_check;
+mod streams;
 mod support;
 mod web;
 mod wire;

@@ -13,9 +13,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::{broken, refused_read, unavailable};
-use super::link::{CONNECTING, NO_ANSWER};
+use super::link::{CONNECTING, Link, NO_ANSWER};
 use super::script::BEAT;
-use super::server::{Role, Server};
+use super::server::Server;
 use super::wire::{Request, ask};
 use crate::key::KeyId;
 use crate::store::{Beat, ChangeListener, HEARTBEAT, StoreError, StoreErrorKind};
@@ -27,22 +27,27 @@ const BEAT_PATIENCE: Duration = Duration::from_secs(2);
 const MOST_BEATS: usize = 16;
 
 /// Follows the changes until the feed breaks.
-pub(super) async fn follow(server: &Server, listener: &dyn ChangeListener) -> StoreError {
+///
+/// Beats are sent where requests are sent, and heard where changes are heard: should the two ever
+/// lead to different servers, as after a failover, no beat comes through.
+pub(super) async fn follow(link: &Link, listener: &dyn ChangeListener) -> StoreError {
+    let server = link.server();
+    let records = server.layout().records();
     let (sender, pushes) = unbounded_channel();
     let connected = timeout(CONNECTING, async {
         let mut connection = server.connect(sender).await.map_err(unavailable)?;
         let beats = Beats::begin(server)?;
-        track(&mut connection, &server.layout().records(), &beats.prefix).await?;
+        track(&mut connection, &records, &beats.prefix).await?;
         Ok((connection, beats))
     });
-    let (connection, beats) = match connected.await {
+    let (_connection, beats) = match connected.await {
         Ok(Ok(connected)) => connected,
         Ok(Err(error)) => return error,
         Err(_) => return unavailable(NO_ANSWER),
     };
-    let records = server.layout().records();
+    link.try_again();
     let mut heard = pin!(hear(pushes, &records, &beats, listener));
-    let mut sent = pin!(beats.send(connection, server.proves_its_role(), listener));
+    let mut sent = pin!(beats.send(link, listener));
     poll_fn(|context| match heard.as_mut().poll(context) {
         Poll::Ready(error) => Poll::Ready(error),
         Poll::Pending => sent.as_mut().poll(context),
@@ -137,28 +142,17 @@ impl Beats {
     }
 
     /// Begins one beat after the other, until one is refused or unanswered.
-    async fn send(
-        &self,
-        mut connection: MultiplexedConnection,
-        prove_role: bool,
-        listener: &dyn ChangeListener,
-    ) -> StoreError {
+    async fn send(&self, link: &Link, listener: &dyn ChangeListener) -> StoreError {
         let mut number = 0;
         loop {
             let next = Instant::now() + HEARTBEAT;
             let key = format!("{}{number}", self.prefix);
             if !self.depart(number, listener.beat()) {
-                return unavailable("Redis no longer tells of the changes of keys");
+                return unavailable("Redis does not tell of the changes that are made");
             }
             let request = Request::Script(BEAT.call(&[key]));
-            match timeout(BEAT_PATIENCE, ask(&mut connection, &request, prove_role)).await {
-                Err(_) => return unavailable(NO_ANSWER),
-                Ok(Err(error)) => return broken(StoreErrorKind::Unavailable, &error),
-                Ok(Ok((Value::ServerError(error), _))) => return refused_read(&error),
-                Ok(Ok((_, Some(role)))) if Role::of(&role) != Role::Master => {
-                    return unavailable("the server is no longer the master");
-                }
-                Ok(Ok(_)) => {}
+            if let Err(error) = link.read(request, BEAT_PATIENCE).await {
+                return error;
             }
             number += 1;
             sleep_until(next).await;

@@ -224,3 +224,45 @@ impl Role {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_new_enough_from_6_2_on() {
+        let info = parse("redis://127.0.0.1").unwrap();
+        let layout = Layout::new("keygate").unwrap();
+        let server = Server::new(info, layout, Waivers::default()).unwrap();
+        for (version, is_new_enough) in [
+            ("5.0.14", false),
+            ("6.0.16", false),
+            ("6.2.0", true),
+            ("7.0.15", true),
+            ("10.0.0", true),
+            ("255.255.255", true),
+            ("unstable", false),
+        ] {
+            let text = |text: &str| Value::BulkString(text.into());
+            let hello = Value::Map(vec![
+                (text("server"), text("redis")),
+                (text("version"), text(version)),
+            ]);
+            assert_eq!(
+                server.check_version(hello).is_ok(),
+                is_new_enough,
+                "{version}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_who_says_master_is_one() {
+        let role = |role: &str| Role::of(&Value::Array(vec![Value::BulkString(role.into())]));
+        assert_eq!(role("master"), Role::Master);
+        assert_eq!(role("slave"), Role::Replica);
+        assert_eq!(role("sentinel"), Role::Replica);
+        assert_eq!(Role::of(&Value::Nil), Role::Untold);
+        assert_eq!(Role::of(&Value::Array(Vec::new())), Role::Untold);
+    }
+}

@@ -58,7 +58,7 @@ impl PostgresServer {
         Some(server)
     }
 
-    /// A standby of this server that has caught up with it.
+    /// A standby of this server, which may lag behind.
     pub fn start_standby(&self) -> Self {
         let mut standby = Self::prepare(&[]).unwrap();
         let mut copy = standby.command("pg_basebackup");
@@ -73,7 +73,9 @@ impl PostgresServer {
     fn prepare(settings: &[&str]) -> Option<Self> {
         let known = installed();
         let known: Vec<&Path> = known.iter().map(PathBuf::as_path).collect();
-        let programs = program("initdb", &known)?.parent()?.to_path_buf();
+        // The path may hold links to some of the programs.
+        let initdb = program("initdb", &known)?.canonicalize().unwrap();
+        let programs = initdb.parent()?.to_path_buf();
         let directory = tempfile::tempdir().unwrap().keep();
         let user = other_user(&directory);
         if let Some((uid, gid)) = user {
@@ -114,6 +116,26 @@ impl PostgresServer {
     /// A connection of one's own, as somebody with `psql` has.
     pub async fn by_hand(&self) -> sqlx::PgConnection {
         by_hand(&self.url()).await
+    }
+
+    /// Waits until `standby` has everything that was committed here until now.
+    pub async fn wait_for(&self, standby: &Self) {
+        let (mut here, mut there) = (self.by_hand().await, standby.by_hand().await);
+        let position = "SELECT pg_current_wal_lsn()::text";
+        let position: String = sqlx::query_scalar(position)
+            .fetch_one(&mut here)
+            .await
+            .unwrap();
+        let has_it = "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn";
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let query = sqlx::query_scalar(has_it).bind(&position);
+            if query.fetch_one(&mut there).await.unwrap() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the standby does not catch up");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// As by a power cut of the server alone: every process of it is gone at once.
@@ -204,7 +226,10 @@ impl PostgresServer {
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         self.supervisor = Some(command.spawn().unwrap());
         let deadline = Instant::now() + PATIENCE;
         while !accepts(self.port) {

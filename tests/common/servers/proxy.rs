@@ -27,6 +27,11 @@ struct State {
     /// What the server sends is kept back.
     hold_answers: bool,
     refuse: bool,
+    /// Where new connections go.
+    server: u16,
+    /// How many connections there were, and how many of those were left for dead.
+    accepted: usize,
+    stranded: usize,
     trap: Option<(Vec<u8>, Trap)>,
     sprung: usize,
     open: Vec<TcpStream>,
@@ -44,6 +49,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared::default());
+        shared.state().server = server;
         let proxy = Self {
             port,
             shared: Arc::clone(&shared),
@@ -54,10 +60,12 @@ impl Proxy {
                 match (client, state.ended) {
                     (_, true) => return,
                     (Ok(client), false) if !state.refuse => {
-                        if let Ok(server) = TcpStream::connect(("127.0.0.1", server)) {
+                        if let Ok(server) = TcpStream::connect(("127.0.0.1", state.server)) {
                             state.open.extend([&client, &server].map(copy_of));
-                            carry(&shared, &client, &server, carry_question);
-                            carry(&shared, &server, &client, carry_answer);
+                            let number = state.accepted;
+                            state.accepted += 1;
+                            carry(&shared, number, [&client, &server], carry_question);
+                            carry(&shared, number, [&server, &client], carry_answer);
                         }
                     }
                     _ => {}
@@ -79,6 +87,21 @@ impl Proxy {
     /// What the server says is kept back.
     pub fn hold_answers(&self) {
         self.change(|state| state.hold_answers = true);
+    }
+
+    /// Leaves the connections that exist for dead, and nobody is told; new ones work.
+    pub fn strand(&self) {
+        self.change(|state| state.stranded = state.accepted);
+    }
+
+    /// Carries new connections to another server.
+    pub fn redirect(&self, server: u16) {
+        self.change(|state| state.server = server);
+    }
+
+    /// How many connections were carried.
+    pub fn accepted(&self) -> usize {
+        self.shared.state().accepted
     }
 
     /// Whatever was kept back goes through, as all that follows.
@@ -118,7 +141,10 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.change(|state| state.ended = true);
+        self.change(|state| {
+            state.ended = true;
+            state.stranded = 0;
+        });
         self.unblock();
         self.cut();
         let _ = TcpStream::connect(("127.0.0.1", self.port));
@@ -141,44 +167,48 @@ fn copy_of(stream: &TcpStream) -> TcpStream {
     stream.try_clone().unwrap()
 }
 
-/// Carries what one sends to the other, until either ends.
+/// Carries what the first sends to the second, until either ends.
 fn carry(
     shared: &Arc<Shared>,
-    from: &TcpStream,
-    to: &TcpStream,
-    pass: fn(&Shared, &[u8]) -> Option<()>,
+    number: usize,
+    [from, to]: [&TcpStream; 2],
+    pass: fn(&Shared, usize, &[u8]) -> Option<()>,
 ) {
     let (shared, mut from, mut to) = (Arc::clone(shared), copy_of(from), copy_of(to));
     thread::spawn(move || {
         let mut bytes = [0; 16_384];
         while let Ok(length @ 1..) = from.read(&mut bytes) {
-            if pass(&shared, &bytes[..length]).is_none() || to.write_all(&bytes[..length]).is_err()
-            {
+            let bytes = &bytes[..length];
+            if pass(&shared, number, bytes).is_none() || to.write_all(bytes).is_err() {
                 break;
             }
         }
+        // Whoever was left for dead does not hear that the other has ended.
+        shared.wait_while(|state| number < state.stranded);
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
     });
 }
 
-fn carry_question(shared: &Shared, bytes: &[u8]) -> Option<()> {
-    shared.wait_while(|state| state.hold_questions);
+fn carry_question(shared: &Shared, number: usize, bytes: &[u8]) -> Option<()> {
+    shared.wait_while(|state| state.hold_questions || number < state.stranded);
     let mut state = shared.state();
     let holds = |sought: &[u8]| bytes.windows(sought.len()).any(|window| window == sought);
-    match state.trap.take_if(|(sought, _)| holds(sought)) {
+    let (_, trap) = match state.trap.take_if(|(sought, _)| holds(sought)) {
+        Some(trap) => trap,
         None => return Some(()),
-        Some((_, Trap::HoldAnswers)) => state.hold_answers = true,
-        Some((_, Trap::Cut)) => {
-            state.sprung += 1;
-            return None;
-        }
-    }
+    };
     state.sprung += 1;
-    Some(())
+    match trap {
+        Trap::HoldAnswers => {
+            state.hold_answers = true;
+            Some(())
+        }
+        Trap::Cut => None,
+    }
 }
 
-fn carry_answer(shared: &Shared, _: &[u8]) -> Option<()> {
-    shared.wait_while(|state| state.hold_answers);
+fn carry_answer(shared: &Shared, number: usize, _: &[u8]) -> Option<()> {
+    shared.wait_while(|state| state.hold_answers || number < state.stranded);
     Some(())
 }

@@ -1,0 +1,118 @@
+//! Where the keys are: in a SQLite file of this machine, or in a server that many instances share.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keygate::{KeyStore, Pepper, SqliteStore};
+
+use super::{Failure, sqlite_file};
+
+/// What `KEYGATE_DB` names.
+pub(crate) enum Database {
+    File(PathBuf),
+    #[cfg(feature = "postgres")]
+    Postgres(String),
+    #[cfg(feature = "redis")]
+    Redis(String),
+}
+
+impl Database {
+    /// A URL is never shown, since it may hold a password.
+    pub(crate) fn named(name: &str) -> Result<Self, Failure> {
+        let Some((scheme, _)) = name.split_once("://") else {
+            return Ok(Self::File(name.into()));
+        };
+        match scheme {
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => Ok(Self::Postgres(name.into())),
+            #[cfg(not(feature = "postgres"))]
+            "postgres" | "postgresql" => Err(not_built_in("PostgreSQL", "postgres")),
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" => Ok(Self::Redis(name.into())),
+            #[cfg(not(feature = "redis"))]
+            "redis" => Err(not_built_in("Redis", "redis")),
+            #[cfg(not(feature = "redis"))]
+            "rediss" => Err(not_built_in("Redis", "redis-tls")),
+            scheme => Err(format!(
+                "KEYGATE_DB: this service keeps no keys at {scheme}://: name a SQLite file, or a URL \
+                 that begins with postgres:// or redis://"
+            )
+            .into()),
+        }
+    }
+
+    /// Returns once no other instance starts on the database, where it can see to that: on a file.
+    pub(crate) async fn lock_start(&self) -> Result<Option<File>, Failure> {
+        match self {
+            Self::File(path) => {
+                sqlite_file::check_place(path)?;
+                sqlite_file::lock(path).await.map(Some)
+            }
+            #[cfg(any(feature = "postgres", feature = "redis"))]
+            _ => Ok(None),
+        }
+    }
+
+    /// The pepper of the keys: `KEYGATE_PEPPER`, or for a file the one that lies beside it.
+    pub(crate) fn pepper(&self, text: Option<String>) -> Result<Pepper, Failure> {
+        match (text, self) {
+            (Some(text), _) => {
+                Ok(Pepper::from_base64(&text)
+                    .map_err(|error| format!("KEYGATE_PEPPER: {error}"))?)
+            }
+            (None, Self::File(path)) => sqlite_file::trial_pepper(path),
+            #[cfg(any(feature = "postgres", feature = "redis"))]
+            (None, _) => Err(
+                "KEYGATE_PEPPER is not set, and all instances on a database need the \
+                 same: set it to 32 random bytes, as from openssl rand -base64 32"
+                    .into(),
+            ),
+        }
+    }
+
+    pub(crate) async fn open(&self) -> Result<Arc<dyn KeyStore>, Failure> {
+        Ok(match self {
+            Self::File(path) => Arc::new(SqliteStore::open(path).await?),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => Arc::new(keygate::PostgresStore::connect(url).await?),
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => Arc::new(keygate::RedisStore::connect(url).await?),
+        })
+    }
+
+    /// How long an instance that is about to print the first key is waited for. Whoever has the lock
+    /// of a file knows that there is none.
+    pub(crate) fn patience(&self) -> Duration {
+        match self {
+            Self::File(_) => Duration::ZERO,
+            #[cfg(any(feature = "postgres", feature = "redis"))]
+            _ => Duration::from_secs(10),
+        }
+    }
+
+    pub(crate) fn wrong_pepper(&self) -> Failure {
+        match self {
+            Self::File(path) => format!(
+                "the pepper (KEYGATE_PEPPER, or else {}) is not the one that the keys in {} were made with: bring it back",
+                sqlite_file::beside(path, "pepper").display(),
+                path.display()
+            ),
+            #[cfg(any(feature = "postgres", feature = "redis"))]
+            _ => "KEYGATE_PEPPER is not the one that the keys in this database were made with: bring \
+                  it back"
+                .into(),
+        }
+        .into()
+    }
+}
+
+#[cfg(not(all(feature = "postgres", feature = "redis")))]
+fn not_built_in(name: &str, feature: &str) -> Failure {
+    format!(
+        "KEYGATE_DB: this service was built without {name}: build it with --features \
+         axum,sqlite,{feature}"
+    )
+    .into()
+}
