@@ -363,6 +363,7 @@ async fn a_read_that_another_server_answers_ends_it() {
     insert(&store, &record).await.unwrap();
     let following = Following::live(&store).await;
     store.get(&record.id).await.unwrap().unwrap();
+    server.wait_for(&standby).await;
 
     // The pool drifts to the standby, which says so; then that becomes a primary of its own.
     proxy.redirect(standby.port());

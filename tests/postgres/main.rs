@@ -7,5 +7,10 @@ mod servers;
 
 mod by_hand;
 mod contract;
+mod damage;
+mod faults;
 mod feed;
+mod opening;
+mod pooler;
+mod records;
 mod support;

@@ -65,6 +65,7 @@ struct Feed {
     node: Node,
     inspection: String,
     inspected_at: Instant,
+    table: i64,
     changes: String,
     beats: String,
     /// How many were sent, and those of them that did not arrive yet.
@@ -77,8 +78,8 @@ impl Feed {
         let mut ear = Ear::connect(options).await?;
         let inspection = inspection(names);
         let (node, table) = inspect(&mut ear, &inspection).await?;
-        let changes = format!("keygate_{table}");
-        let beats = format!("{changes}_{}", nonce()?);
+        let changes = format!("{}{table}", names.prefix);
+        let beats = format!("keygate_beats_{}", nonce()?);
         let listen = ear.listener()?.listen_all([&*changes, &*beats]);
         in_time(listen).await?;
         Ok(Self {
@@ -86,6 +87,7 @@ impl Feed {
             node,
             inspection,
             inspected_at: Instant::now(),
+            table,
             changes,
             beats,
             sent: 0,
@@ -190,9 +192,9 @@ impl Feed {
     }
 
     async fn inspect_again(&mut self) -> Result<(), StoreError> {
-        let (node, table) = inspect(&mut self.ear, &self.inspection).await?;
-        if node != self.node || format!("keygate_{table}") != self.changes {
-            return Err(another_server());
+        let found = inspect(&mut self.ear, &self.inspection).await?;
+        if found != (self.node, self.table) {
+            return Err(unavailable("the table of keys is another one than before"));
         }
         self.inspected_at = Instant::now();
         Ok(())

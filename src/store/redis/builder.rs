@@ -70,7 +70,6 @@ impl RedisStoreBuilder {
     /// The certificate, as PEM, that the server's goes back to, where that is none of those that
     /// browsers trust. The address must be one of `rediss://`.
     #[cfg(feature = "redis-tls")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "redis-tls")))]
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificate = Some(pem.into());
         self

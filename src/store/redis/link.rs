@@ -142,7 +142,11 @@ impl Link {
         reply: Value,
         role: Option<Value>,
     ) -> Result<Value, StoreError> {
-        let role = role.as_ref().map_or(Role::Master, Role::of);
+        let role = match role {
+            Some(reply) => Role::of(&reply),
+            None if self.server().proves_its_role() => Role::Untold,
+            None => Role::Master,
+        };
         match (reply, role) {
             (Value::ServerError(error), _) if code(&error) != "WRONGTYPE" => {
                 if tells_of_another_master(code(&error)) {

@@ -53,7 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 ///
 /// # What the server must be
 /// Checked on every new connection, and an error says what to change:
-/// - the master, which proves to be it with every answer;
+/// - the master, which every read asks after again;
 /// - `appendonly yes`, `appendfsync always` and `no-appendfsync-on-rewrite no`, so that nothing is
 ///   lost that was acknowledged;
 /// - `maxmemory-policy noeviction`, so that no record is thrown away;
@@ -83,8 +83,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// HSET {keygate}:key:4KX9vQ2mB7tZ revoked_at 1795325668000 revocation_reason leaked
 /// HINCRBY {keygate}:key:4KX9vQ2mB7tZ version 1
 /// ```
-/// ends a key for good, from a moment in Unix milliseconds on, and
-/// `XTRIM {keygate}:audit MINID 1795325668000` drops the events before a moment.
+/// ends a key at once and for good, with the moment in Unix milliseconds that is to be shown, and
+/// `XTRIM {keygate}:audit MINID 1795325668000` drops the events before a moment. What the index
+/// still says of those is passed over.
 ///
 /// # Deployment caveats
 /// - Replication is asynchronous: a failover can lose the last writes, revocations among them.
@@ -96,7 +97,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 ///   the feed too: every key is then read once a second.
 /// - A backup that is put back brings back keys that were revoked since.
 /// - Redirections are not followed: the address must lead to the master also after a failover.
-/// - `SWAPDB` is told to nobody: restart the processes after one.
+/// - Redis tells nobody of a `SWAPDB`: it is honoured within a minute.
 #[derive(Clone)]
 pub struct RedisStore {
     link: Link,

@@ -58,7 +58,7 @@ impl PostgresServer {
         Some(server)
     }
 
-    /// A standby of this server that has caught up with it.
+    /// A standby of this server, which may lag behind.
     pub fn start_standby(&self) -> Self {
         let mut standby = Self::prepare(&[]).unwrap();
         let mut copy = standby.command("pg_basebackup");
@@ -116,6 +116,26 @@ impl PostgresServer {
     /// A connection of one's own, as somebody with `psql` has.
     pub async fn by_hand(&self) -> sqlx::PgConnection {
         by_hand(&self.url()).await
+    }
+
+    /// Waits until `standby` has everything that was committed here until now.
+    pub async fn wait_for(&self, standby: &Self) {
+        let (mut here, mut there) = (self.by_hand().await, standby.by_hand().await);
+        let position = "SELECT pg_current_wal_lsn()::text";
+        let position: String = sqlx::query_scalar(position)
+            .fetch_one(&mut here)
+            .await
+            .unwrap();
+        let has_it = "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn";
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let query = sqlx::query_scalar(has_it).bind(&position);
+            if query.fetch_one(&mut there).await.unwrap() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the standby does not catch up");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// As by a power cut of the server alone: every process of it is gone at once.

@@ -10,8 +10,9 @@ use tempfile::TempDir;
 
 use super::{free_port, program, signal};
 
-/// The programs that are worth trying.
-pub const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
+/// The program of most tests, and another of the same kind.
+pub const REDIS: &str = "redis-server";
+pub const VALKEY: &str = "valkey-server";
 
 /// How long a server may take to start, also with much to load.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,7 +34,7 @@ impl RedisServer {
 
     /// One with further arguments, which come before the usual ones.
     pub fn start_with(arguments: &[&str]) -> Option<Self> {
-        Self::start_program(PROGRAMS[0], arguments)
+        Self::start_program(REDIS, arguments)
     }
 
     pub fn start_program(name: &str, arguments: &[&str]) -> Option<Self> {

@@ -1,0 +1,103 @@
+//! Requests whose key is not in the cache: each asks the store once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use keygate::store::{Abilities, Listed, Page, StoreError, Write};
+use keygate::{Attempt, KeyId, KeyRecord, KeyStore, Keygate};
+
+use crate::load::{Load, p50_p99, runtime};
+use crate::options::Options;
+use crate::subject::{Subject, gate, key};
+use crate::table::Figure;
+
+pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
+    runtime().block_on(async {
+        let store = Arc::new(Counted {
+            inner: subject.open().await,
+            reads: AtomicUsize::new(0),
+        });
+        let keys = gate(Arc::clone(&store), 0).await;
+        let texts = issue(&keys, options.count(64, 2_048)).await;
+        let mut figures = Vec::new();
+        for concurrency in [1, 64] {
+            let before = store.reads.load(Ordering::SeqCst);
+            let load = look_up(&keys, &texts, concurrency, options).await;
+            let reads = store.reads.load(Ordering::SeqCst) - before;
+            assert_eq!(reads, load.times.count(), "each lookup asks the store once");
+            figures.extend([
+                (
+                    format!("cold lookups a second, {concurrency} at once"),
+                    load.a_second(),
+                ),
+                (
+                    format!("cold lookup, {concurrency} at once, p50 / p99"),
+                    p50_p99(&load.times),
+                ),
+            ]);
+        }
+        keys.shutdown().await;
+        figures
+    })
+}
+
+/// No key is looked up twice at once, for that would be one lookup.
+async fn look_up(
+    keys: &Keygate,
+    texts: &Arc<[String]>,
+    concurrency: usize,
+    options: &Options,
+) -> Load {
+    assert_eq!(texts.len() % concurrency, 0);
+    let (keys, texts) = (keys.clone(), Arc::clone(texts));
+    Load::run(concurrency, options.time(), move |number| {
+        let (keys, texts) = (keys.clone(), Arc::clone(&texts));
+        async move {
+            let attempt = Attempt::new(&texts[number % texts.len()]);
+            keys.authenticator().authenticate(attempt).await.unwrap();
+        }
+    })
+    .await
+}
+
+async fn issue(keys: &Keygate, count: usize) -> Arc<[String]> {
+    let tasks: Vec<_> = (0..count)
+        .map(|number| {
+            let keys = keys.clone();
+            tokio::spawn(async move { keys.manager().issue(key(number)).await.unwrap() })
+        })
+        .collect();
+    let mut texts = Vec::with_capacity(count);
+    for task in tasks {
+        texts.push(task.await.unwrap().key.expose().to_owned());
+    }
+    texts.into()
+}
+
+/// Counts what is asked of a store.
+struct Counted {
+    inner: Arc<dyn KeyStore>,
+    reads: AtomicUsize,
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl KeyStore for Counted {
+    async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.inner.get(id).await
+    }
+
+    async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
+        self.inner.write(change).await
+    }
+
+    async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
+        self.inner.list(page).await
+    }
+
+    fn abilities(&self) -> Abilities<'_> {
+        self.inner.abilities()
+    }
+}
