@@ -81,7 +81,7 @@ fn on_a_file_it_shows_a_revocation_reach_all_instances() {
     assert_eq!(refusals(&shown("keys.db")), 3);
 }
 
-/// Sends itself away when the test ends.
+/// It ends with the test, also when that fails.
 struct Running(Child);
 
 impl Drop for Running {
