@@ -1,4 +1,5 @@
-//! Requests whose key is not in the cache: each asks the store once.
+//! Requests whose key is not in the cache: each asks the store, once unless its key was changed
+//! meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,7 @@ use keygate::{Attempt, KeyId, KeyRecord, KeyStore, Keygate};
 
 use crate::load::{Load, p50_p99, runtime};
 use crate::options::Options;
-use crate::subject::{Subject, gate, key};
+use crate::subject::{Subject, gate, key, settle};
 use crate::table::Figure;
 
 pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
@@ -20,12 +21,14 @@ pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
         });
         let keys = gate(Arc::clone(&store), 0).await;
         let texts = issue(&keys, options.count(64, 2_048)).await;
+        // A change of a key that is told while it is looked up makes for a second lookup.
+        settle(&keys).await;
         let mut figures = Vec::new();
         for concurrency in [1, 64] {
             let before = store.reads.load(Ordering::SeqCst);
             let load = look_up(&keys, &texts, concurrency, options).await;
             let reads = store.reads.load(Ordering::SeqCst) - before;
-            assert_eq!(reads, load.times.count(), "each lookup asks the store once");
+            let reads_a_lookup = reads as f64 / load.times.count() as f64;
             figures.extend([
                 (
                     format!("cold lookups a second, {concurrency} at once"),
@@ -34,6 +37,10 @@ pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
                 (
                     format!("cold lookup, {concurrency} at once, p50 / p99"),
                     p50_p99(&load.times),
+                ),
+                (
+                    format!("store calls a cold lookup, {concurrency} at once"),
+                    format!("{reads_a_lookup:.4}"),
                 ),
             ]);
         }
