@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
 use keygate::store::{Abilities, Listed, Page, StoreError, Write};
 use keygate::{Attempt, KeyId, KeyRecord, KeyStore, Keygate};
 
@@ -68,18 +69,13 @@ async fn look_up(
     .await
 }
 
+/// Issues so many keys, and no more at once than a store lets wait.
 async fn issue(keys: &Keygate, count: usize) -> Arc<[String]> {
-    let tasks: Vec<_> = (0..count)
-        .map(|number| {
-            let keys = keys.clone();
-            tokio::spawn(async move { keys.manager().issue(key(number)).await.unwrap() })
-        })
-        .collect();
-    let mut texts = Vec::with_capacity(count);
-    for task in tasks {
-        texts.push(task.await.unwrap().key.expose().to_owned());
-    }
-    texts.into()
+    let issued = stream::iter(0..count)
+        .map(async |number| keys.manager().issue(key(number)).await.unwrap())
+        .buffer_unordered(16)
+        .map(|issued| issued.key.expose().to_owned());
+    issued.collect::<Vec<String>>().await.into()
 }
 
 /// Counts what is asked of a store.
