@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use keygate::conformance::{self, Outcome, Report};
 use keygate::{KeyId, RedisStore};
 
-use crate::servers::redis::VALKEY;
 use crate::support::*;
 
 /// A server, and a namespace of it for each case.
@@ -51,7 +50,7 @@ async fn it_keeps_every_clause() {
 
 #[tokio::test]
 async fn it_keeps_every_clause_on_valkey() {
-    let Some(server) = RedisServer::start_program(VALKEY, &[]) else {
+    let Some(server) = RedisServer::start_valkey() else {
         return;
     };
     let namespaces = Namespaces::of(server);
