@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keygate::conformance::{self, Report};
+use keygate::store::{Expect, Write};
 use keygate::testing::{Calls, Fault, FaultyStore};
-use keygate::{KeyStore, MemoryStore};
+use keygate::{KeyRecord, KeyStore, MemoryStore, NewKey, StoreErrorKind};
 
 use crate::flaws;
 use crate::mutant::{Flaw, Mutant};
@@ -92,9 +93,7 @@ async fn delays_and_drops_hide_no_flaw_that_needs_no_moment_of_its_own() {
 async fn a_store_whose_reads_fail_now_and_then_is_caught() {
     let report = conformance::check(async || {
         let store = FaultyStore::new(MemoryStore::new());
-        store
-            .gets
-            .once(Fault::Fail(keygate::StoreErrorKind::Unavailable));
+        store.gets.once(Fault::Fail(StoreErrorKind::Unavailable));
         store
     })
     .await;
@@ -102,4 +101,33 @@ async fn a_store_whose_reads_fail_now_and_then_is_caught() {
         report.failures().count() > report.cases().len() / 3,
         "{report}"
     );
+}
+
+#[tokio::test]
+async fn of_a_write_that_is_dropped_nobody_knows_and_a_read_is_asked_again() {
+    let store = Arc::new(FaultyStore::new(MemoryStore::new()));
+    let keys = keygate::testing::builder().store(Arc::clone(&store));
+    let keys = keys.build().await.unwrap();
+    let issued = keys.manager().issue(NewKey::for_owner("org_42"));
+    let id = issued.await.unwrap().info.key_id;
+    let before = store.get(&id).await.unwrap().unwrap();
+    let after = KeyRecord {
+        name: "after".into(),
+        version: before.version + 1,
+        ..before.clone()
+    };
+    let change = Write {
+        expect: Expect::Version(before.version),
+        record: &after,
+        audit: &[],
+    };
+    store.writes.once(Fault::Drop(0));
+    let error = store.write(change).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
+    store.gets.once(Fault::Drop(0));
+    assert_eq!(store.get(&id).await.unwrap(), Some(before));
+    // It answered before it could be dropped.
+    store.writes.once(Fault::Drop(1));
+    store.write(change).await.unwrap();
+    assert_eq!(store.get(&id).await.unwrap(), Some(after));
 }

@@ -75,7 +75,9 @@ async fn events_of_lost_writes(subject: Subject<'_>) -> Result<(), Setback> {
         let logged = subject.events(&query).await?.events;
         ensure(logged == events, || {
             let count = logged.len();
-            format!("lost after {polls} polls, it has {count} events in the log instead of 2")
+            format!(
+                "lost after {polls} polls, it has {count} events in the log, and not the two it came with"
+            )
         })?;
         if write.was_whole {
             break;
