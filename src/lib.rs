@@ -18,6 +18,8 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod credentials;
+#[cfg(any(feature = "conformance", feature = "testing"))]
+mod dropping;
 /// Long pages: how it is built and why, and when keys are the right thing.
 pub mod docs {
     #[doc = include_str!("docs/design.md")]

@@ -1,15 +1,17 @@
-//! Requests whose key is not in the cache: each asks the store once.
+//! Requests whose key is not in the cache: each asks the store, once unless its key was changed
+//! meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
 use keygate::store::{Abilities, Listed, Page, StoreError, Write};
 use keygate::{Attempt, KeyId, KeyRecord, KeyStore, Keygate};
 
 use crate::load::{Load, p50_p99, runtime};
 use crate::options::Options;
-use crate::subject::{Subject, gate, key};
+use crate::subject::{Subject, gate, key, settle};
 use crate::table::Figure;
 
 pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
@@ -20,12 +22,14 @@ pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
         });
         let keys = gate(Arc::clone(&store), 0).await;
         let texts = issue(&keys, options.count(64, 2_048)).await;
+        // A change of a key that is told while it is looked up makes for a second lookup.
+        settle(&keys).await;
         let mut figures = Vec::new();
         for concurrency in [1, 64] {
             let before = store.reads.load(Ordering::SeqCst);
             let load = look_up(&keys, &texts, concurrency, options).await;
             let reads = store.reads.load(Ordering::SeqCst) - before;
-            assert_eq!(reads, load.times.count(), "each lookup asks the store once");
+            let reads_a_lookup = reads as f64 / load.times.count() as f64;
             figures.extend([
                 (
                     format!("cold lookups a second, {concurrency} at once"),
@@ -34,6 +38,10 @@ pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
                 (
                     format!("cold lookup, {concurrency} at once, p50 / p99"),
                     p50_p99(&load.times),
+                ),
+                (
+                    format!("store calls a cold lookup, {concurrency} at once"),
+                    format!("{reads_a_lookup:.4}"),
                 ),
             ]);
         }
@@ -61,18 +69,13 @@ async fn look_up(
     .await
 }
 
+/// Issues so many keys, and no more at once than a store lets wait.
 async fn issue(keys: &Keygate, count: usize) -> Arc<[String]> {
-    let tasks: Vec<_> = (0..count)
-        .map(|number| {
-            let keys = keys.clone();
-            tokio::spawn(async move { keys.manager().issue(key(number)).await.unwrap() })
-        })
-        .collect();
-    let mut texts = Vec::with_capacity(count);
-    for task in tasks {
-        texts.push(task.await.unwrap().key.expose().to_owned());
-    }
-    texts.into()
+    let issued = stream::iter(0..count)
+        .map(async |number| keys.manager().issue(key(number)).await.unwrap())
+        .buffer_unordered(16)
+        .map(|issued| issued.key.expose().to_owned());
+    issued.collect::<Vec<String>>().await.into()
 }
 
 /// Counts what is asked of a store.

@@ -6,7 +6,7 @@ use crate::load::p50_p99_max;
 use crate::options::Options;
 use crate::subject::Subject;
 use crate::table::Figure;
-use crate::trial::{Feed, Plan, Trial};
+use crate::trial::{Distribution, Feed, Plan, Trial};
 
 pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
     let Some(place) = subject.place() else {
@@ -19,34 +19,31 @@ pub(crate) fn measure(subject: &Subject, options: &Options) -> Vec<Figure> {
     };
     let member = || Command::new(std::env::current_exe().unwrap());
     let trial = Trial::run(&place, plan, member, |_| ());
-    let mut figures = Vec::new();
+    let mut figures = vec![(
+        "scheduler stalls during the following, p50 / p99 / max".into(),
+        p50_p99_max(&trial.stalls),
+    )];
     for feed in Feed::ALL {
-        let refused = trial.from_acknowledgement(feed);
+        let refused = trial.after_acknowledgement(feed);
         if refused.count() == 0 {
             continue;
         }
+        let line = |what: &str, times: &Distribution| {
+            let what = format!("feed {feed}: {what}, p50 / p99 / max");
+            (what, p50_p99_max(times))
+        };
         figures.extend([
             (
-                format!("feed {feed}: revocations seen by other processes"),
-                format!("{} ({} failed decisions)", refused.count(), trial.failures(feed)),
+                format!("feed {feed}: refusals, and failures meanwhile"),
+                format!("{}, {}", refused.count(), trial.failures(feed)),
             ),
-            (
-                format!("feed {feed}: refused after the acknowledgement, p50 / p99 / max"),
-                p50_p99_max(&refused),
-            ),
-            (
-                format!("feed {feed}: refused after the call of revoke, p50 / p99 / max"),
-                p50_p99_max(&trial.from_call(feed)),
-            ),
-            (
-                format!("feed {feed}: let in by a decision begun after the acknowledgement, p50 / p99 / max"),
-                p50_p99_max(&trial.last_accepted(feed)),
+            line("refused after the acknowledgement", &refused),
+            line("refused after the call of revoke", &trial.after_call(feed)),
+            line(
+                "last let in after the acknowledgement",
+                &trial.last_accepted(feed),
             ),
         ]);
     }
-    figures.push((
-        "scheduler stalls meanwhile, p50 / p99 / max".into(),
-        p50_p99_max(&trial.stalls),
-    ));
     figures
 }

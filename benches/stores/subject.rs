@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use keygate::{KeyStore, Keygate, MemoryStore, NewKey};
+use keygate::store::HEARTBEAT;
+use keygate::{ChangeFeedStatus, KeyStore, Keygate, MemoryStore, NewKey};
 use tempfile::TempDir;
 
 use crate::load::runtime;
@@ -106,6 +107,14 @@ pub(crate) async fn gate(store: impl KeyStore, capacity: usize) -> Keygate {
         .store(store)
         .cache_capacity(capacity);
     builder.build().await.unwrap()
+}
+
+/// Returns once the feed of changes, where there is one, has told of all that was done so far.
+pub(crate) async fn settle(keys: &Keygate) {
+    while matches!(keys.change_feed(), ChangeFeedStatus::Down { .. }) {
+        tokio::time::sleep(HEARTBEAT / 10).await;
+    }
+    tokio::time::sleep(2 * HEARTBEAT).await;
 }
 
 /// A key of the budget's shape: an owner of 16 bytes and three scopes.

@@ -40,7 +40,7 @@ impl fmt::Display for Table {
         writeln!(f, "| | {} |", self.columns.join(" | "))?;
         writeln!(f, "|---|{}", "---:|".repeat(self.columns.len()))?;
         for (what, cells) in &self.lines {
-            let none = std::iter::repeat(NONE).take(self.columns.len() - cells.len());
+            let none = std::iter::repeat_n(NONE, self.columns.len() - cells.len());
             let cells: Vec<&str> = cells.iter().map(String::as_str).chain(none).collect();
             writeln!(f, "| {what} | {} |", cells.join(" | "))?;
         }

@@ -11,7 +11,7 @@ use super::requests::Problem;
 use super::routes::orders_of;
 
 /// How long a client is waited for that is to be told why it is cut off.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The orders of the key's owner over a WebSocket: when it opens, and again for each text that is sent.
 ///

@@ -21,7 +21,7 @@ mod live;
 mod requests;
 mod routes;
 mod sqlite_file;
-mod store;
+pub(crate) mod store;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -39,7 +39,7 @@ use tracing_subscriber::filter::LevelFilter;
 use store::Database;
 
 #[tokio::main]
-async fn main() -> ExitCode {
+pub(crate) async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

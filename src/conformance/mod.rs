@@ -15,9 +15,12 @@
 //! | [`check`] | an empty store for each case | every clause that shows from outside |
 //! | [`check_shared`] | two stores on the same data | the same, writing with one and reading with the other |
 //! | [`check_damaged`] | a way to damage a stored record | what damage does to a read |
+//! | [`check_by_hand`] | a way to change a stored record past the store | that the change is seen, told, and not written over |
+//! | [`check_final_by_hand`] | an attempt to take a revocation back past the store | that it stays |
 //!
 //! Run the first on every store, the second on every store that several processes can open, and the
-//! third on every store that can hold a record it cannot read.
+//! third on every store that can hold a record it cannot read. The last two are for stores whose
+//! records somebody can change by hand, as in an SQL console, and that say what becomes of it.
 //!
 //! # How it runs
 //! 1. Everything happens in the caller's task, so a store finds the runtime that it needs. The suite
@@ -32,13 +35,21 @@
 //! - **Parallelism**: operations are interleaved in one task wherever they wait, which finds a check
 //!   that is separate from its change. What only meets on two processors takes a test with threads.
 //! - A store that blocks its thread for ever: no limit of time is noticed then.
-//! - [`ChangeFeed`](crate::store::ChangeFeed) and [`UsageStore`](crate::store::UsageStore).
+//! - That a [`ChangeFeed`](crate::store::ChangeFeed) is prompt, and that it breaks where it has to: cut
+//!   its connection, and freeze what it listens to.
 //!
 //! Its records are what keygate itself can write, up to the limits of every field. Versions go up to
 //! `i64::MAX`, the largest that most databases hold.
+//!
+//! # Under faults
+//! Answers that are late, and reads that are dropped and asked again, must not change what the suite
+//! says of a store. To see that, run it on yours within a `FaultyStore` of the feature `testing`: with
+//! `Fault::Delay` for any call, and with `Fault::Drop` for those that read. Writes whose answer is lost
+//! are among the cases.
 
 mod cases;
 mod difference;
+mod ear;
 mod records;
 mod report;
 mod subject;
@@ -56,7 +67,7 @@ use futures_timer::Delay;
 
 use crate::key::KeyId;
 use crate::store::KeyStore;
-use cases::Case;
+use cases::Deed;
 use subject::{Setback, Subject};
 
 /// A case does a few hundred operations at most, and a store answers each within seconds.
@@ -69,7 +80,7 @@ pub async fn check<S: KeyStore>(new_store: impl AsyncFn() -> S) -> Report {
     for case in cases::all() {
         let store = new_store().await;
         let verdict = guarded(CASE_LIMIT, (case.run)(Subject::new(&store, &store))).await;
-        report.add(case, verdict);
+        report.add((case.clause, case.must_hold), verdict);
     }
     report
 }
@@ -83,7 +94,7 @@ pub async fn check_shared<S: KeyStore>(open_two: impl AsyncFn() -> (S, S)) -> Re
     for case in cases::all() {
         let (one, other) = open_two().await;
         let verdict = guarded(CASE_LIMIT, (case.run)(Subject::new(&one, &other))).await;
-        report.add(case, verdict);
+        report.add((case.clause, case.must_hold), verdict);
     }
     report
 }
@@ -106,14 +117,66 @@ pub async fn check_damaged<S: KeyStore>(
     new_store: impl AsyncFn() -> S,
     damage: impl AsyncFn(&S, &KeyId),
 ) -> Report {
+    past_the_store(new_store, &cases::damage::DEED, damage).await
+}
+
+/// Checks what becomes of a record that is changed by hand, as in an SQL console. `change` alters the
+/// name of the stored record of an id, past the store.
+///
+/// ```
+/// # use keygate::conformance::{Report, check_by_hand};
+/// # use keygate::{KeyId, KeyStore};
+/// # trait Console { async fn run(&self, sql: String); }
+/// # async fn run<MyStore: KeyStore + Console>(open: impl AsyncFn() -> MyStore) -> Report {
+/// check_by_hand(open, async |store: &MyStore, id: &KeyId| {
+///     store.run(format!("UPDATE keys SET name = 'by hand' WHERE id = '{id}'")).await;
+/// })
+/// .await
+/// # }
+/// ```
+pub async fn check_by_hand<S: KeyStore>(
+    new_store: impl AsyncFn() -> S,
+    change: impl AsyncFn(&S, &KeyId),
+) -> Report {
+    past_the_store(new_store, &cases::by_hand::CHANGE, change).await
+}
+
+/// Checks that a revocation cannot be taken back by hand either, for a store that says so.
+/// `unrevoke` tries to, past the store, on the stored record of an id; it is to be refused, or to
+/// have no effect.
+pub async fn check_final_by_hand<S: KeyStore>(
+    new_store: impl AsyncFn() -> S,
+    unrevoke: impl AsyncFn(&S, &KeyId),
+) -> Report {
+    past_the_store(new_store, &cases::by_hand::UNREVOKE, unrevoke).await
+}
+
+/// Each case on a store in which something was done to a record.
+async fn past_the_store<S: KeyStore>(
+    new_store: impl AsyncFn() -> S,
+    deed: &'static Deed,
+    done: impl AsyncFn(&S, &KeyId),
+) -> Report {
     let mut report = Report::new();
-    for case in cases::damage::CASES {
+    for case in deed.cases {
         let store = new_store().await;
         let subject = Subject::new(&store, &store);
-        let verdict = match guarded(CASE_LIMIT, cases::damage::fill(subject)).await {
+        let verdict = match guarded(CASE_LIMIT, (deed.fill)(subject)).await {
             Ok(id) => {
-                damage(&store, &id).await;
+                done(&store, &id).await;
                 guarded(CASE_LIMIT, (case.run)(subject)).await
+            }
+            Err(setback) => Err(setback),
+        };
+        report.add((case.clause, case.must_hold), verdict);
+    }
+    if let Some(case) = deed.is_told {
+        let store = new_store().await;
+        let subject = Subject::new(&store, &store);
+        let verdict = match guarded(CASE_LIMIT, (deed.fill)(subject)).await {
+            Ok(id) => {
+                let done = done(&store, &id);
+                guarded(CASE_LIMIT, cases::by_hand::is_told(subject, &id, done)).await
             }
             Err(setback) => Err(setback),
         };
@@ -123,10 +186,14 @@ pub async fn check_damaged<S: KeyStore>(
 }
 
 impl Report {
-    fn add(&mut self, case: &Case, verdict: Result<(), Setback>) {
+    fn add(
+        &mut self,
+        (clause, must_hold): (&'static str, &'static str),
+        verdict: Result<(), Setback>,
+    ) {
         self.push(CaseReport {
-            clause: case.clause,
-            must_hold: case.must_hold,
+            clause,
+            must_hold,
             outcome: match verdict {
                 Ok(()) => Outcome::Ok,
                 Err(Setback::Failed(seen)) => Outcome::Failed(seen),

@@ -101,6 +101,28 @@ pub(super) fn changed(id: &str, version: u64) -> Result<KeyRecord, Setback> {
     })
 }
 
+/// The same key after a rotation: a new secret, told from others by `byte`, and the one from before
+/// until its end.
+pub(super) fn rotated(before: &KeyRecord, byte: u8) -> Result<KeyRecord, Setback> {
+    let version = before.version + 1;
+    let created_at = at(1_795_325_668_000 + version as i64)?;
+    Ok(KeyRecord {
+        secrets: Secrets {
+            current: SecretSlot {
+                mac: Mac::from_bytes([byte.wrapping_add(version as u8 * 16); 32]),
+                created_at,
+                ..before.secrets.current.clone()
+            },
+            previous: Some(SecretSlot {
+                not_after: Some(created_at),
+                ..before.secrets.current.clone()
+            }),
+        },
+        version,
+        ..before.clone()
+    })
+}
+
 pub(super) fn owned(id: &str, owner: &str) -> Result<KeyRecord, Setback> {
     Ok(KeyRecord {
         owner: owner.into(),

@@ -5,7 +5,8 @@ use crate::audit::AuditEvent;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{
-    AuditLog, Expect, KeyStore, Listed, Page, Settings, StoreError, StoreErrorKind, Write,
+    AuditLog, ChangeFeed, Expect, KeyStore, Listed, Page, Settings, StoreError, StoreErrorKind,
+    UsageStore, Write,
 };
 use crate::store::{AuditPage, AuditQuery};
 
@@ -81,6 +82,19 @@ impl<'a> Subject<'a> {
     pub(super) fn audit_log(self) -> Result<&'a dyn AuditLog, Setback> {
         let log = self.reader.abilities().audit_log;
         log.ok_or(Setback::Skipped("the store has no audit log"))
+    }
+
+    /// The feed of those who read.
+    pub(super) fn change_feed(self) -> Result<&'a dyn ChangeFeed, Setback> {
+        let feed = self.reader.abilities().change_feed;
+        feed.ok_or(Setback::Skipped("the store has no change feed"))
+    }
+
+    pub(super) fn usage(self) -> Result<[&'a dyn UsageStore; 2], Setback> {
+        let absent = || Setback::Skipped("the store keeps no usage");
+        let writer = self.writer.abilities().usage.ok_or_else(absent)?;
+        let reader = self.reader.abilities().usage.ok_or_else(absent)?;
+        Ok([writer, reader])
     }
 
     pub(super) fn settings(self) -> Result<[&'a dyn Settings; 2], Setback> {

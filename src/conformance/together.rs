@@ -1,7 +1,7 @@
 //! Concurrency without a runtime: futures that are polled by one task.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -37,24 +37,6 @@ enum Seat<'a, T> {
     Done(T),
 }
 
-/// Drops the future when it was polled `polls` times and is still not ready.
-pub(super) async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut left = polls;
-    poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if left == 0 => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -76,20 +58,5 @@ mod tests {
         };
         assert_eq!(join_all([worker(0), worker(1)]).await, [0, 1]);
         assert_eq!(*steps.lock().unwrap(), [(0, 0), (0, 1), (1, 0), (1, 1)]);
-    }
-
-    #[tokio::test]
-    async fn a_future_is_dropped_after_exactly_so_many_polls() {
-        for polls in 0..4 {
-            let began = Mutex::new(0);
-            let work = async {
-                for _ in 0..2 {
-                    *began.lock().unwrap() += 1;
-                    tokio::task::yield_now().await;
-                }
-            };
-            let done = drop_after(polls, work).await.is_some();
-            assert_eq!((done, *began.lock().unwrap()), (polls == 3, polls.min(2)));
-        }
     }
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures_timer::Delay;
 
 use super::Door;
+use crate::dropping::drop_after;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{
@@ -56,6 +57,9 @@ pub enum Fault {
     Panic,
     /// The store is asked after a while.
     Delay(Duration),
+    /// The store is asked, and the question dropped when it was polled so many times. A read is then
+    /// asked again; of a write nobody knows.
+    Drop(usize),
     /// The store is asked, and its answer waits behind a door.
     Hold(Door),
     /// The question waits behind a door before the store is asked.
@@ -154,6 +158,10 @@ impl FaultyStore {
                 Delay::new(time).await;
                 ask.await
             }
+            Fault::Drop(polls) => {
+                let answer = drop_after(polls, ask).await;
+                answer.unwrap_or(Err(StoreErrorKind::OutcomeUnknown.into()))
+            }
             Fault::Hold(door) => {
                 let answer = ask.await;
                 door.pass().await;
@@ -184,6 +192,7 @@ impl KeyStore for FaultyStore {
         if self.corrupt_ids().contains(id) {
             return Err(StoreErrorKind::Corrupt.into());
         }
+        let fault = drop_first(fault, self.inner.get(id)).await;
         self.meet(fault, self.inner.get(id)).await
     }
 
@@ -193,7 +202,7 @@ impl KeyStore for FaultyStore {
     }
 
     async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
-        let fault = self.lists.begin();
+        let fault = drop_first(self.lists.begin(), self.inner.list(page)).await;
         let mut listed = self.meet(fault, self.inner.list(page)).await?;
         let corrupt = self.corrupt_ids();
         let (unreadable, records) = listed
@@ -213,6 +222,17 @@ impl KeyStore for FaultyStore {
 
     fn abilities(&self) -> Abilities<'_> {
         self.inner.abilities()
+    }
+}
+
+/// Asks once in vain, where that is the fault of a read.
+async fn drop_first(fault: Fault, ask: impl Future) -> Fault {
+    match fault {
+        Fault::Drop(polls) => {
+            drop_after(polls, ask).await;
+            Fault::None
+        }
+        other => other,
     }
 }
 

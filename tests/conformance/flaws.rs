@@ -1,11 +1,14 @@
 //! For each case, a store that breaks its clause.
 
+mod feeds;
 mod stores;
 
+use feeds::*;
 use keygate::store::AuditQuery;
 use keygate::store::{Expect, Page};
 use keygate::{KeyId, KeyRecord, StoreErrorKind, Timestamp};
 use stores::*;
+pub(crate) use stores::{Judges, Remembers};
 
 use crate::mutant::{Flaw, judge};
 
@@ -19,10 +22,18 @@ pub(crate) fn all() -> Vec<Entry> {
         finality(),
         fidelity(),
         order(),
+        lost(),
         audit(),
         settings(),
+        feed(),
+        usage(),
     ]
     .concat()
+}
+
+/// Those that show whenever they are looked for.
+pub(crate) fn lasting() -> Vec<Entry> {
+    [expectations(), finality(), fidelity(), order(), audit()].concat()
 }
 
 #[rustfmt::skip]
@@ -30,6 +41,11 @@ fn atomicity() -> Vec<Entry> {
     vec![
         ("of concurrent creates of one id exactly one succeeds, the others fail as Taken", || Box::new(ChecksFirst)),
         ("of concurrent changes of one version exactly one succeeds, the others fail as Stale", || Box::new(ChecksFirst)),
+        ("of concurrent rotations of one secret exactly one succeeds, with both its secrets", || Box::new(Judges(|contents, expect, record| {
+            let stored = contents.records.get(&record.id);
+            let rotates = record.secrets.previous.is_some();
+            judge(raised(expect, stored, |expected, stored| rotates && expected < stored), stored, record)
+        }))),
         ("concurrent changes of different records all happen", || Box::new(WritesEverything)),
         ("a read during a change sees the record before it or after it, and no mixture", || Box::new(WritesInTwoSteps)),
         ("a write that happens keeps all its audit events", || Box::new(KeepsOneEvent)),
@@ -41,6 +57,7 @@ fn atomicity() -> Vec<Entry> {
         ("the store goes on after a get or a list was dropped", || Box::<StaysBusy>::default()),
         ("a get after a create sees the record, also when the id was read as unknown before", || Box::<Remembers>::default()),
         ("a get after a change sees the record as it is now, whoever changed it", || Box::<Remembers>::default()),
+        ("a get after a revocation sees it, also when another get was under way meanwhile", || Box::<FillsLate>::default()),
     ]
 }
 
@@ -257,6 +274,42 @@ fn settings() -> Vec<Entry> {
             }
         }))),
         ("of concurrent settings of one name exactly one succeeds, the others fail as Stale", || Box::new(SetsLater)),
+    ]
+}
+
+#[rustfmt::skip]
+fn lost() -> Vec<Entry> {
+    vec![
+        ("after the answer of a create was lost, a get tells whether it happened, and it happens once", || Box::new(Judges(|contents, expect, record| match expect {
+            Expect::Absent if contents.records.get(&record.id) == Some(record) => Ok(()),
+            _ => contents.judge(expect, record),
+        }))),
+        ("after the answer of a change was lost, a get tells whether it happened, and it happens once", || Box::new(Judges(|contents, expect, record| match expect {
+            Expect::Version(_) if contents.records.get(&record.id) == Some(record) => Ok(()),
+            _ => contents.judge(expect, record),
+        }))),
+        ("a write whose answer was lost, and that was asked for again, has its audit events once", || Box::new(LogsFirst)),
+    ]
+}
+
+#[rustfmt::skip]
+fn feed() -> Vec<Entry> {
+    vec![
+        ("a change, whoever made it, is told before a heartbeat that is begun after it", || Box::new(BeatsLate)),
+        ("a new record is told too, and so is a revocation", || Box::new(TellsUpdates)),
+        ("of many changes at once, each is told", || Box::new(TellsTheLast)),
+        ("a get after a change was told sees it, also before it was acknowledged", || Box::new(TellsFirst)),
+        ("heartbeats come through while nothing is changed", || Box::new(BeatsWithChanges)),
+        ("following can be dropped at any point, and taken up again", || Box::<FollowedOnce>::default()),
+    ]
+}
+
+#[rustfmt::skip]
+fn usage() -> Vec<Entry> {
+    vec![
+        ("a batch that is added leaves the records as they are", || Box::new(CountsInTheRecord)),
+        ("a key that is revoked while a batch is added stays revoked", || Box::new(WritesRecordsBack)),
+        ("batches are added up, and one that is added again changes nothing", || Box::new(CountsAgain)),
     ]
 }
 

@@ -1,20 +1,27 @@
 //! A store that is sound but for one flaw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use keygate::audit::AuditEvent;
-use keygate::store::{Abilities, AuditLog, Expect, Listed, Page, Settings, Write};
-use keygate::store::{AuditPage, AuditQuery};
+use keygate::store::{
+    Abilities, AuditLog, AuditPage, AuditQuery, ChangeFeed, ChangeListener, Expect, KeyUsage,
+    Listed, Page, Settings, UsageBatch, UsageStore, Write,
+};
 use keygate::{KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind};
+use tokio::task::yield_now;
 
 #[derive(Clone, Default)]
 pub(crate) struct Contents {
     pub(crate) records: BTreeMap<KeyId, KeyRecord>,
     pub(crate) events: Vec<AuditEvent>,
     pub(crate) settings: BTreeMap<String, Vec<u8>>,
+    /// The ids of the records that were written, in their order.
+    pub(crate) changes: Vec<KeyId>,
+    pub(crate) usage: BTreeMap<KeyId, KeyUsage>,
+    pub(crate) batches: BTreeSet<(u128, u64)>,
 }
 
 /// What a sound store does.
@@ -25,6 +32,7 @@ impl Contents {
 
     pub(crate) fn put(&mut self, record: &KeyRecord, audit: &[AuditEvent]) {
         self.records.insert(record.id, record.clone());
+        self.changes.push(record.id);
         self.events.extend_from_slice(audit);
     }
 
@@ -77,6 +85,19 @@ impl Contents {
     }
 }
 
+impl Contents {
+    /// Adds up the requests alone.
+    pub(crate) fn add(&mut self, batch: &UsageBatch) {
+        for entry in &batch.entries {
+            let usage = self.usage.get(&entry.key_id);
+            let before = usage.map_or(0, |usage| usage.requests);
+            let mut usage = entry.usage.clone();
+            usage.requests += before;
+            self.usage.insert(entry.key_id, usage);
+        }
+    }
+}
+
 pub(crate) fn judge(
     expect: Expect,
     stored: Option<&KeyRecord>,
@@ -101,6 +122,13 @@ pub(crate) struct Shared(Mutex<Contents>);
 impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap()
+    }
+
+    /// What was changed since so many changes, which are then more.
+    pub(crate) fn changes_since(&self, heard: &mut usize) -> Vec<KeyId> {
+        let changes = self.lock().changes[*heard..].to_vec();
+        *heard += changes.len();
+        changes
     }
 }
 
@@ -157,10 +185,29 @@ pub(crate) trait Flaw: Send + Sync + 'static {
     ) -> Result<(), StoreError> {
         store.lock().set(name, expected, value)
     }
+
+    async fn follow(&self, store: &Shared, listener: &dyn ChangeListener) -> StoreError {
+        let mut heard = store.lock().changes.len();
+        loop {
+            let beat = listener.beat();
+            let changes = store.changes_since(&mut heard);
+            changes.iter().for_each(|id| listener.changed(id));
+            listener.alive(beat);
+            yield_now().await;
+        }
+    }
+
+    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
+        let mut contents = store.lock();
+        if contents.batches.insert((batch.instance, batch.sequence)) {
+            contents.add(batch);
+        }
+        Ok(())
+    }
 }
 
 pub(crate) struct Mutant {
-    store: Shared,
+    pub(crate) store: Shared,
     flaw: Box<dyn Flaw>,
 }
 
@@ -188,7 +235,11 @@ impl KeyStore for Mutant {
     }
 
     fn abilities(&self) -> Abilities<'_> {
-        Abilities::none().with_audit_log(self).with_settings(self)
+        Abilities::none()
+            .with_audit_log(self)
+            .with_change_feed(self)
+            .with_settings(self)
+            .with_usage(self)
     }
 }
 
@@ -212,5 +263,23 @@ impl Settings for Mutant {
         value: &[u8],
     ) -> Result<(), StoreError> {
         self.flaw.set(&self.store, name, expected, value).await
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for Mutant {
+    async fn follow(&self, listener: &dyn ChangeListener) -> StoreError {
+        self.flaw.follow(&self.store, listener).await
+    }
+}
+
+#[async_trait]
+impl UsageStore for Mutant {
+    async fn add(&self, batch: &UsageBatch) -> Result<(), StoreError> {
+        self.flaw.add(&self.store, batch).await
+    }
+
+    async fn of_key(&self, id: &KeyId) -> Result<Option<KeyUsage>, StoreError> {
+        Ok(self.store.lock().usage.get(id).cloned())
     }
 }

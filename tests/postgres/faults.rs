@@ -197,12 +197,13 @@ async fn half_open_connections_fail_one_read_and_are_replaced() {
     let Some(way) = Way::new().await else { return };
     let record = record();
     insert(&way.store, &record).await.unwrap();
-    way.fill_pool(&record.id, 5).await;
-    way.proxy.strand();
-    let sent = Instant::now();
-    assert_eq!(kind(way.store.get(&record.id).await), Unavailable);
-    assert!(sent.elapsed() < millis(3_000));
-    for _ in 0..5 {
+    // More are lost in all than the pool may have.
+    for _ in 0..4 {
+        way.fill_pool(&record.id, 5).await;
+        way.proxy.strand();
+        let sent = Instant::now();
+        assert_eq!(kind(way.store.get(&record.id).await), Unavailable);
+        assert!(sent.elapsed() < millis(3_000));
         way.store.get(&record.id).await.unwrap().unwrap();
     }
     insert(&way.store, &self::record()).await.unwrap();
@@ -334,11 +335,11 @@ async fn an_instance_that_freezes_in_a_change_does_not_keep_others_from_revoking
     let first = record();
     insert(&way.store, &first).await.unwrap();
     let direct = way.direct().await;
-    way.proxy.set(Trap::HoldAnswers, b"UPDATE");
+    way.proxy.set(Trap::HoldAnswers, b"changed before");
     let (stuck, revocation) = tokio::join!(
         async {
             let mut changed = next_version(&first);
-            changed.name = "changed".into();
+            changed.name = "changed before it froze".into();
             update(&way.store, &changed).await
         },
         async {
@@ -406,7 +407,8 @@ async fn an_expectation_is_judged_against_what_was_committed_last() {
     run(&mut hand, "BEGIN; UPDATE keygate_keys SET name = 'theirs'")
         .await
         .unwrap();
-    let ours = next_version(&first);
+    let mut ours = next_version(&first);
+    ours.version = 7;
     let (outcome, ()) = tokio::join!(write(&store, Expect::Version(1), &ours), async {
         sleep(millis(300)).await;
         run(&mut hand, "COMMIT").await.unwrap();

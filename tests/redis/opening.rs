@@ -1,6 +1,8 @@
 //! Servers that are refused, and what is said of them.
 
 use keygate::{KeyStore, RedisOpenError, RedisStore, StoreErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::servers::free_port;
 use crate::support::*;
@@ -133,24 +135,38 @@ async fn no_password_is_shown_whatever_goes_wrong() {
 /// An old server repeats in its error what it did not understand.
 #[tokio::test]
 async fn no_password_is_shown_by_a_server_that_repeats_it() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for (complaint, is_old) in [
+        ("unknown command `HELLO`, with args beginning with:", true),
+        ("no thank you:", false),
+    ] {
+        let port = complainer(format!(
+            "-ERR {complaint} `3` `AUTH` `app` `{PASSWORD}`\r\n"
+        ))
+        .await;
+        let error = refusal(&format!("redis://app:{PASSWORD}@127.0.0.1:{port}")).await;
+        let told = format!("{} {error:?}", explain(&error));
+        assert!(!told.contains(PASSWORD), "{told}");
+        assert_eq!(
+            matches!(error, RedisOpenError::TooOld { .. }),
+            is_old,
+            "{told}"
+        );
+    }
+}
+
+/// A server that answers everything with one error.
+async fn complainer(error: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut heard = vec![0; 4096];
             let _ = stream.read(&mut heard).await;
-            let error = format!(
-                "-ERR unknown command `HELLO`, with args beginning with: `3` `AUTH` `app` `{PASSWORD}`, \r\n"
-            );
             let _ = stream.write_all(error.repeat(3).as_bytes()).await;
             let _ = stream.read(&mut heard).await;
         }
     });
-    let error = refusal(&format!("redis://app:{PASSWORD}@127.0.0.1:{port}")).await;
-    let told = format!("{} {error:?}", explain(&error));
-    assert!(!told.contains(PASSWORD), "{told}");
-    assert!(matches!(error, RedisOpenError::TooOld { .. }), "{told}");
+    port
 }
 
 #[tokio::test]

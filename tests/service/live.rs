@@ -147,3 +147,28 @@ fn a_connection_is_closed_when_the_secret_that_opened_it_ends() {
     assert_eq!(live.closed(), (1008, "key_expired".into()));
     Live::greeted(&service, &new);
 }
+
+#[test]
+fn a_caller_that_talks_on_is_told_why_it_is_cut_off_and_not_reset() {
+    let (_directory, service, admin) = started();
+    let (id, key) = reader(&service, &admin);
+    let Live { runtime, socket } = Live::greeted(&service, &key);
+    let (mut talking, mut heard) = socket.split();
+    runtime.spawn(async move {
+        while talking.send(Message::text("again")).await.is_ok() {}
+        talking
+    });
+    let listening = runtime.spawn(async move {
+        let mut told = None;
+        while let Some(message) = heard.next().await {
+            if let Message::Close(Some(frame)) = message.unwrap() {
+                told = Some(frame.reason.to_string());
+            }
+        }
+        told
+    });
+    let path = format!("/v1/keys/{id}");
+    service.call("DELETE", &path, &admin, None);
+    let told = runtime.block_on(async { timeout(PATIENCE, listening).await });
+    assert_eq!(told.unwrap().unwrap().as_deref(), Some("key_revoked"));
+}

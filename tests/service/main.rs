@@ -4,6 +4,8 @@
 
 mod faults;
 #[cfg(all(feature = "postgres", feature = "redis"))]
+mod fleet;
+#[cfg(all(feature = "postgres", feature = "redis"))]
 mod instances;
 mod keys;
 mod live;

@@ -10,24 +10,20 @@ use tempfile::TempDir;
 
 pub(crate) const PEPPER: &str = "cGVwcGVyIG9mIHRlc3RzLCBuZXZlciBvZiBhbnkgdXNlISE=";
 
-/// The example beside this test, which `cargo test` has built.
-pub(crate) fn program() -> PathBuf {
+/// An example beside this test, which `cargo test` has built.
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let program = test
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples/service");
+    let built = test.parent().unwrap().parent().unwrap();
+    let program = built.join("examples").join(name);
     assert!(
         program.exists(),
-        "build it first: cargo build --example service --features axum,sqlite"
+        "build it first: cargo build --all-features --example {name}"
     );
     program
 }
 
 pub(crate) fn command(directory: &Path) -> Command {
-    let mut command = Command::new(program());
+    let mut command = Command::new(example("service"));
     command
         .current_dir(directory)
         .env_clear()

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use keygate::{KeyId, KeyStore, SqliteOpenError, SqliteStore};
 
+use crate::feed::{Ear, Told, following};
 use crate::support::*;
 
 const CHILD: &str = "KEYGATE_SQLITE_TEST_CHILD";
@@ -50,6 +51,34 @@ async fn child_that_writes_until_it_is_killed() {
         update(&store, &ended).await.unwrap();
         println!("\nkept {} {}", ended.id, ended.version);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_process_writes_is_told() {
+    let place = Place::new();
+    let store = place.open().await;
+    let ear = Ear::default();
+    following(&store, &ear, async {
+        let mut process = child("child_that_writes_until_it_is_killed", &place)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let read = tokio::task::spawn_blocking(move || {
+            let lines = lines.map(|line| line.unwrap());
+            let kept = lines.filter(|line| line.starts_with("kept"));
+            kept.take(20).collect::<Vec<_>>()
+        });
+        let kept = read.await.unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(kept.len(), 20);
+        ear.news_of(async {}).await;
+        for line in kept {
+            let id: KeyId = line.split(' ').nth(1).unwrap().parse().unwrap();
+            assert!(ear.told().contains(&Told::Changed(id)), "{line}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The feed of changes: what it reports, when, and what it leaves alone.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keygate::store::{Beat, ChangeListener, HEARTBEAT};
@@ -52,11 +52,14 @@ impl Ear {
         self.told.lock().unwrap().clone()
     }
 
-    /// What was told beside heartbeats, from now until a heartbeat that is begun from now on.
+    /// Does `work`, and returns what was told meanwhile, beside heartbeats, and until a heartbeat
+    /// that was begun after it.
     ///
-    /// The feed is followed meanwhile, by whoever calls [`following`].
-    async fn news(&self) -> Vec<Told> {
-        let (heard, begun) = (self.told().len(), self.beats.lock().unwrap().len());
+    /// The feed is followed by whoever calls [`following`].
+    pub(crate) async fn news_of(&self, work: impl Future<Output = ()>) -> Vec<Told> {
+        let heard = self.told().len();
+        work.await;
+        let begun = self.beats.lock().unwrap().len();
         loop {
             tokio::time::sleep(Duration::from_millis(5)).await;
             let told = self.told();
@@ -68,6 +71,12 @@ impl Ear {
             }
         }
     }
+
+    /// What a change typed by hand is told as. Nothing is told before all of it is typed.
+    async fn news_by_hand(&self, hand: &Connection, sql: &str) -> Vec<Told> {
+        self.news_of(async { hand.execute_batch(sql).unwrap() })
+            .await
+    }
 }
 
 /// Does `work` while `ear` follows the feed of `store`, from after its first heartbeat.
@@ -78,7 +87,7 @@ pub(crate) async fn following<T>(
 ) -> T {
     let feed = store.abilities().change_feed.unwrap();
     let work = async {
-        ear.news().await;
+        ear.news_of(async {}).await;
         work.await
     };
     tokio::select! {
@@ -150,20 +159,48 @@ async fn what_was_changed_before_a_heartbeat_was_begun_is_told_before_it_comes_t
     following(&shared.ours, &ear, async {
         for round in 0..50 {
             let id = shared.ids[round % 3];
-            shared.change(&id).await;
-            assert_eq!(ids_in(&ear.news().await), [id], "round {round}");
+            let news = ear.news_of(shared.change(&id)).await;
+            assert_eq!(ids_in(&news), [id], "round {round}");
         }
-        let new = record();
-        insert(&shared.theirs, &new).await.unwrap();
-        assert_eq!(ids_in(&ear.news().await), [new.id]);
-        insert(&shared.ours, &record()).await.unwrap();
-        assert_eq!(
-            ear.news().await.len(),
-            1,
-            "this process counts as any other"
-        );
+        // This process counts as any other.
+        for store in [&shared.theirs, &shared.ours] {
+            let new = record();
+            let create = async { insert(store, &new).await.unwrap() };
+            assert_eq!(ids_in(&ear.news_of(create).await), [new.id]);
+        }
     })
     .await;
+}
+
+/// Acknowledged by another thread at any moment, also between two steps of the feed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_heartbeat_overtakes_what_was_acknowledged_when_it_was_begun() {
+    let shared = Shared::new().await;
+    let ear = Arc::new(Ear::default());
+    let (theirs, begun) = (shared.theirs.clone(), Arc::clone(&ear));
+    let acknowledged = following(&shared.ours, &ear, async {
+        let write = tokio::spawn(async move {
+            let mut acknowledged = Vec::new();
+            for _ in 0..300 {
+                let new = record();
+                insert(&theirs, &new).await.unwrap();
+                acknowledged.push((new.id, begun.beats.lock().unwrap().len()));
+            }
+            acknowledged
+        });
+        let acknowledged = write.await.unwrap();
+        ear.news_of(async {}).await;
+        acknowledged
+    })
+    .await;
+    let told = ear.told();
+    for (id, begun) in acknowledged {
+        let changed = told.iter().position(|told| *told == Told::Changed(id));
+        let proven = told
+            .iter()
+            .position(|told| matches!(told, Told::Alive(number) if *number >= begun));
+        assert!(changed.unwrap() < proven.unwrap(), "{id}");
+    }
 }
 
 #[tokio::test]
@@ -174,20 +211,23 @@ async fn a_key_changed_by_hand_is_told_and_only_that_one() {
     let first = shared.ids[0];
     following(&shared.ours, &ear, async {
         for sql in [
-            "UPDATE keygate_keys SET name = 'by hand' WHERE id = ?1",
-            "UPDATE keygate_keys SET revoked_at = 8 WHERE id = ?1",
-            "UPDATE OR REPLACE keygate_keys SET version = 90 WHERE id = ?1",
-            "UPDATE keygate_keys SET version = 99 WHERE id = ?1",
-            "DELETE FROM keygate_keys WHERE id = ?1",
+            "UPDATE keygate_keys SET name = 'by hand'",
+            "UPDATE keygate_keys SET revoked_at = 8",
+            "UPDATE OR REPLACE keygate_keys SET version = 90",
+            "UPDATE keygate_keys SET version = 99",
+            "DELETE FROM keygate_keys",
         ] {
-            assert_eq!(hand.execute(sql, [first.as_str()]).unwrap(), 1);
-            assert_eq!(ids_in(&ear.news().await), [first], "{sql}");
+            let sql = format!("{sql} WHERE id = '{first}'");
+            let news = ear.news_by_hand(&hand, &sql).await;
+            assert_eq!(ids_in(&news), [first], "{sql}");
         }
-        hand.execute_batch("UPDATE keygate_keys SET name = 'all'")
-            .unwrap();
-        assert_eq!(ids_in(&ear.news().await), shared.ids[1..]);
-        hand.execute_batch("DELETE FROM keygate_keys").unwrap();
-        assert_eq!(ids_in(&ear.news().await), shared.ids[1..]);
+        for sql in [
+            "UPDATE keygate_keys SET name = 'all'",
+            "DELETE FROM keygate_keys",
+        ] {
+            let news = ear.news_by_hand(&hand, sql).await;
+            assert_eq!(ids_in(&news), shared.ids[1..], "{sql}");
+        }
     })
     .await;
 }
@@ -199,8 +239,8 @@ async fn commits_that_change_no_key_empty_no_cache() {
     let ear = Ear::default();
     following(&shared.ours, &ear, async {
         let settings = shared.theirs.abilities().settings.unwrap();
-        settings.compare_and_set("a", None, b"1").await.unwrap();
-        assert_eq!(ear.news().await, []);
+        let set = async { settings.compare_and_set("a", None, b"1").await.unwrap() };
+        assert_eq!(ear.news_of(set).await, []);
         for sql in [
             "DELETE FROM keygate_audit",
             "CREATE TABLE notes (text); INSERT INTO notes VALUES ('unrelated')",
@@ -209,8 +249,7 @@ async fn commits_that_change_no_key_empty_no_cache() {
             "PRAGMA wal_checkpoint(TRUNCATE)",
             "VACUUM",
         ] {
-            hand.execute_batch(sql).unwrap();
-            assert_eq!(ear.news().await, [], "{sql}");
+            assert_eq!(ear.news_by_hand(&hand, sql).await, [], "{sql}");
         }
     })
     .await;
@@ -233,22 +272,24 @@ async fn more_changes_than_are_kept_are_told_as_any_record() {
             (4096, Some(Told::All)),
             (9000, Some(Told::All)),
         ] {
-            let transaction = hand.transaction().unwrap();
-            for version in 0..changes {
-                let set = "UPDATE keygate_keys SET version = version + 1 WHERE id = ?1";
-                let id = shared.ids[version % 3].as_str();
-                transaction.execute(set, [id]).unwrap();
-            }
-            transaction.commit().unwrap();
-            let told = ear.news().await;
+            let change = async {
+                let transaction = hand.transaction().unwrap();
+                for n in 0..changes {
+                    let set = "UPDATE keygate_keys SET version = version + 1 WHERE id = ?1";
+                    let id = shared.ids[n % 3].as_str();
+                    transaction.execute(set, [id]).unwrap();
+                }
+                transaction.commit().unwrap();
+            };
+            let told = ear.news_of(change).await;
             match news {
                 Some(news) => assert_eq!(told, [news], "{changes}"),
                 None => assert_eq!(ids_in(&told), shared.ids),
             }
         }
         assert_eq!(kept(&hand).0, 4096);
-        shared.change(&shared.ids[1]).await;
-        assert_eq!(ids_in(&ear.news().await), [shared.ids[1]]);
+        let news = ear.news_of(shared.change(&shared.ids[1])).await;
+        assert_eq!(ids_in(&news), [shared.ids[1]]);
     })
     .await;
 }
@@ -267,13 +308,12 @@ async fn entries_that_are_deleted_or_spoiled_by_hand_are_told_as_any_record() {
              DELETE FROM keygate_changes WHERE id = 'aaaaaaaaaaaa'",
         ] {
             let change = format!("BEGIN; UPDATE keygate_keys SET name = 'x'; {sql}; COMMIT");
-            hand.execute_batch(&change).unwrap();
-            assert_eq!(ear.news().await, [Told::All], "{sql}");
+            let news = ear.news_by_hand(&hand, &change).await;
+            assert_eq!(news, [Told::All], "{sql}");
             // After an empty table, the next entry is without a predecessor too.
-            shared.change(&shared.ids[0]).await;
-            ear.news().await;
-            shared.change(&shared.ids[0]).await;
-            assert_eq!(ids_in(&ear.news().await), [shared.ids[0]], "{sql}");
+            ear.news_of(shared.change(&shared.ids[0])).await;
+            let news = ear.news_of(shared.change(&shared.ids[0])).await;
+            assert_eq!(ids_in(&news), [shared.ids[0]], "{sql}");
         }
     })
     .await;
@@ -292,24 +332,28 @@ fn restore(hand: &Connection, copy: &str) {
 
 #[tokio::test]
 async fn a_backup_that_is_put_back_into_the_file_is_told_as_any_record() {
-    let shared = Shared::new().await;
-    let copy = Place::new();
-    let copy = copy.path().to_str().unwrap().to_owned();
-    let hand = shared.place.by_hand();
-    hand.execute("VACUUM INTO ?1", [&copy]).unwrap();
-    let ear = Ear::default();
-    for later in [0, 1, 2, 3] {
+    // By the next look the file has gone on by fewer changes than were undone, as many, or more.
+    for later in 0..4 {
+        let (shared, copy) = (Shared::new().await, Place::new());
+        let copy = copy.path().to_str().unwrap().to_owned();
+        let hand = shared.place.by_hand();
+        hand.execute("VACUUM INTO ?1", [&copy]).unwrap();
+        let ear = Ear::default();
         following(&shared.ours, &ear, async {
-            shared.change(&shared.ids[0]).await;
-            shared.change(&shared.ids[1]).await;
-            assert_eq!(ids_in(&ear.news().await), shared.ids[..2]);
-            // Nobody asks until the file has gone on by as many changes, or more.
-            restore(&hand, &copy);
-            for _ in 0..later {
-                let set = "UPDATE keygate_keys SET version = version + 1 WHERE id = ?1";
-                hand.execute(set, [shared.ids[2].as_str()]).unwrap();
-            }
-            assert_eq!(ear.news().await, [Told::All], "{later} changes later");
+            let undone = async {
+                shared.change(&shared.ids[0]).await;
+                shared.change(&shared.ids[1]).await;
+            };
+            assert_eq!(ids_in(&ear.news_of(undone).await), shared.ids[..2]);
+            let restored = async {
+                restore(&hand, &copy);
+                for _ in 0..later {
+                    let set = "UPDATE keygate_keys SET version = version + 1 WHERE id = ?1";
+                    hand.execute(set, [shared.ids[2].as_str()]).unwrap();
+                }
+            };
+            let news = ear.news_of(restored).await;
+            assert_eq!(news, [Told::All], "{later} changes later");
         })
         .await;
     }
@@ -334,10 +378,11 @@ async fn following_can_be_dropped_and_taken_up_again_by_several() {
         let (one, other) = (Ear::default(), Ear::default());
         following(&shared.ours, &one, async {
             following(&shared.ours, &other, async {
-                shared.change(&shared.ids[1]).await;
-                let (one, other) = tokio::join!(one.news(), other.news());
-                assert_eq!(ids_in(&one), [shared.ids[1]]);
-                assert_eq!(ids_in(&other), [shared.ids[1]]);
+                let theirs = async {
+                    let news = other.news_of(shared.change(&shared.ids[1])).await;
+                    assert_eq!(ids_in(&news), [shared.ids[1]]);
+                };
+                assert_eq!(ids_in(&one.news_of(theirs).await), [shared.ids[1]]);
             })
             .await;
         })

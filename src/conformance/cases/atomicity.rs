@@ -22,6 +22,11 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         clause: CLAUSE,
+        must_hold: "of concurrent rotations of one secret exactly one succeeds, with both its secrets",
+        run: |subject| Box::pin(one_rotation_wins(subject)),
+    },
+    Case {
+        clause: CLAUSE,
         must_hold: "concurrent changes of different records all happen",
         run: |subject| Box::pin(different_records_do_not_compete(subject)),
     },
@@ -62,6 +67,23 @@ async fn one_change_wins(subject: Subject<'_>) -> Result<(), Setback> {
     let answers = compete(subject, Expect::Version(1), &contenders, &[]).await;
     let winner = sole_winner(&answers, StoreErrorKind::Stale)?;
     subject.holds(&contenders[winner]).await
+}
+
+async fn one_rotation_wins(subject: Subject<'_>) -> Result<(), Setback> {
+    let mut stored = records::plain(IDS[0])?;
+    subject.create(&stored).await?;
+    // By two as well as by many.
+    for contenders in [2, CONTENDERS, 2, CONTENDERS] {
+        let rotated: Vec<KeyRecord> = (0..contenders)
+            .map(|n| records::rotated(&stored, n as u8))
+            .collect::<Result<_, _>>()?;
+        let expect = Expect::Version(stored.version);
+        let answers = compete(subject, expect, &rotated, &[]).await;
+        let winner = sole_winner(&answers, StoreErrorKind::Stale)?;
+        stored = rotated[winner].clone();
+        subject.holds(&stored).await?;
+    }
+    Ok(())
 }
 
 async fn different_records_do_not_compete(subject: Subject<'_>) -> Result<(), Setback> {

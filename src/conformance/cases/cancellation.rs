@@ -1,7 +1,7 @@
 use super::Case;
 use crate::conformance::records::{self, IDS};
 use crate::conformance::subject::{Setback, Subject, ensure, failed, same};
-use crate::conformance::together::drop_after;
+use crate::dropping::drop_after;
 use crate::record::KeyRecord;
 use crate::store::AuditQuery;
 use crate::store::{Expect, Page, StoreErrorKind, Write};

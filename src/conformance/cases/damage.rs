@@ -1,4 +1,4 @@
-use super::Case;
+use super::{Case, Deed};
 use crate::conformance::records::{self, IDS};
 use crate::conformance::subject::{Setback, Subject, ensure, failed, told};
 use crate::key::KeyId;
@@ -6,7 +6,13 @@ use crate::store::{Listed, Page, StoreError, StoreErrorKind};
 
 const CLAUSE: &str = "Fidelity";
 
-pub(in crate::conformance) const CASES: &[Case] = &[
+pub(in crate::conformance) const DEED: Deed = Deed {
+    fill: |subject| Box::pin(fill(subject)),
+    cases: CASES,
+    is_told: None,
+};
+
+const CASES: &[Case] = &[
     Case {
         clause: CLAUSE,
         must_hold: "get of a record that cannot be read fails as Corrupt, and the error names it",
@@ -32,7 +38,7 @@ pub(in crate::conformance) const CASES: &[Case] = &[
 const DAMAGED: &str = IDS[4];
 
 /// Writes one record for each id, and says which is to be damaged.
-pub(in crate::conformance) async fn fill(subject: Subject<'_>) -> Result<KeyId, Setback> {
+async fn fill(subject: Subject<'_>) -> Result<KeyId, Setback> {
     for id in IDS {
         subject.create(&records::plain(id)?).await?;
     }

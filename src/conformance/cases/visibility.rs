@@ -1,6 +1,7 @@
 use super::Case;
 use crate::conformance::records::{self, IDS};
-use crate::conformance::subject::{Setback, Subject};
+use crate::conformance::subject::{Setback, Subject, failed, same};
+use crate::dropping::drop_after;
 use crate::record::KeyRecord;
 
 const CLAUSE: &str = "Visibility";
@@ -16,7 +17,15 @@ pub(super) const CASES: &[Case] = &[
         must_hold: "a get after a change sees the record as it is now, whoever changed it",
         run: |subject| Box::pin(change_is_seen(subject)),
     },
+    Case {
+        clause: CLAUSE,
+        must_hold: "a get after a revocation sees it, also when another get was under way meanwhile",
+        run: |subject| Box::pin(late_get_brings_nothing_back(subject)),
+    },
 ];
+
+/// A get that is not ready after so many polls is not overtaken any later.
+const MOST_POLLS: usize = 32;
 
 async fn create_is_seen(subject: Subject<'_>) -> Result<(), Setback> {
     for (id, subject) in IDS.into_iter().zip([subject, subject.swapped()]) {
@@ -43,6 +52,38 @@ async fn change_is_seen(subject: Subject<'_>) -> Result<(), Setback> {
         subject.change(before, &record).await?;
         subject.holds(&record).await?;
         subject.swapped().holds(&record).await?;
+    }
+    Ok(())
+}
+
+async fn late_get_brings_nothing_back(subject: Subject<'_>) -> Result<(), Setback> {
+    for polls in 0..MOST_POLLS {
+        let before = records::plain(&format!("{polls:012}"))?;
+        let revoked = KeyRecord {
+            version: 2,
+            ..records::revoked(before.id.as_str())?
+        };
+        subject.create(&before).await?;
+        let mut early = subject.reader().get(&before.id);
+        let was_ready = drop_after(polls, &mut early).await.is_some();
+        subject.change(1, &revoked).await?;
+        subject.holds(&revoked).await?;
+        if !was_ready {
+            let call = "a get that was under way during the change";
+            match early.await.map_err(|error| failed(call, &error))? {
+                Some(seen) if seen == revoked => {}
+                Some(seen) => same(call, &before, &seen)?,
+                None => return Err(Setback::Failed(format!("{call} answered None"))),
+            }
+        }
+        for subject in [subject, subject.swapped()] {
+            let seen = subject.holds(&revoked).await;
+            let moment = format!("after a get that was overtaken at {polls} polls");
+            seen.map_err(|setback| setback.when(&moment))?;
+        }
+        if was_ready {
+            break;
+        }
     }
     Ok(())
 }

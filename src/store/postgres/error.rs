@@ -133,7 +133,7 @@ pub(super) fn told(error: &Error) -> String {
         Error::Configuration(_) => "its connection options cannot be used".into(),
         Error::Io(error) => format!("the connection failed: {error}"),
         Error::PoolClosed => "the pool was closed".into(),
-        Error::PoolTimedOut => "the pool had no connection to give in time".into(),
+        Error::PoolTimedOut => "no connection was free or could be made in time".into(),
         error => error.to_string(),
     }
 }

@@ -29,16 +29,27 @@ const REQUIRED: &str = "KEYGATE_REQUIRE_SERVERS";
 /// Where a program lies: on the path, or in one of the directories that `elsewhere` lists. Without
 /// it, says what is skipped.
 pub fn program(name: &str, elsewhere: &[&Path]) -> Option<PathBuf> {
+    let found = find(name, elsewhere);
+    let is_required = std::env::var_os(REQUIRED).is_some_and(|required| required == "1");
+    assert!(
+        found.is_some() || !is_required,
+        "{name} is not installed, and {REQUIRED}=1 asks for it"
+    );
+    found
+}
+
+/// As [`program`], for one that few systems have: nobody asks for it.
+pub fn rare_program(name: &str) -> Option<PathBuf> {
+    find(name, &[])
+}
+
+fn find(name: &str, elsewhere: &[&Path]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .chain(elsewhere.iter().map(|directory| directory.to_path_buf()))
         .map(|directory| directory.join(name))
         .find(|file| file.is_file());
     if found.is_none() {
-        assert!(
-            std::env::var_os(REQUIRED).is_none_or(|required| required != "1"),
-            "{name} is not installed, and {REQUIRED}=1 asks for it"
-        );
         eprintln!("SKIPPED: {name} is not installed");
     }
     found

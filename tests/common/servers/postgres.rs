@@ -232,6 +232,8 @@ impl PostgresServer {
     fn launch(&mut self) {
         let mut command = Command::new("sh");
         self.as_user(&mut command);
+        // A signal that ends the test and all that is in its group would leave the server behind.
+        command.process_group(0);
         command.args(["-c", SUPERVISOR, "supervisor"]);
         command
             .arg(&self.directory)

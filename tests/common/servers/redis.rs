@@ -8,11 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{free_port, program, signal};
-
-/// The program of most tests, and another of the same kind.
-pub const REDIS: &str = "redis-server";
-pub const VALKEY: &str = "valkey-server";
+use super::{free_port, program, rare_program, signal};
 
 /// How long a server may take to start, also with much to load.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,11 +30,15 @@ impl RedisServer {
 
     /// One with further arguments, which come before the usual ones.
     pub fn start_with(arguments: &[&str]) -> Option<Self> {
-        Self::start_program(REDIS, arguments)
+        Some(Self::of(program("redis-server", &[])?, arguments))
     }
 
-    pub fn start_program(name: &str, arguments: &[&str]) -> Option<Self> {
-        let program = program(name, &[])?;
+    /// The other server of the same kind, where it is installed.
+    pub fn start_valkey() -> Option<Self> {
+        Some(Self::of(rare_program("valkey-server")?, &[]))
+    }
+
+    fn of(program: PathBuf, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let port = free_port();
         let process = launch(&program, &directory, port, arguments);
@@ -50,7 +50,7 @@ impl RedisServer {
             process,
         };
         server.wait_until_ready();
-        Some(server)
+        server
     }
 
     /// Another server that replicates this one, and has caught up with it.

@@ -30,8 +30,8 @@ impl Flaw for KeepsEvents {
     }
 }
 
-pub(super) struct Judges(
-    pub(super) fn(&Contents, Expect, &KeyRecord) -> Result<(), StoreErrorKind>,
+pub(crate) struct Judges(
+    pub(crate) fn(&Contents, Expect, &KeyRecord) -> Result<(), StoreErrorKind>,
 );
 
 impl Flaw for Judges {
@@ -210,13 +210,38 @@ impl Flaw for StaysBusy {
 
 /// What was read once is read for ever.
 #[derive(Default)]
-pub(super) struct Remembers(Mutex<BTreeMap<KeyId, Option<KeyRecord>>>);
+pub(crate) struct Remembers(Mutex<BTreeMap<KeyId, Option<KeyRecord>>>);
 
 #[async_trait]
 impl Flaw for Remembers {
     async fn get(&self, store: &Shared, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
         let stored = store.lock().records.get(id).cloned();
         Ok(self.0.lock().unwrap().entry(*id).or_insert(stored).clone())
+    }
+}
+
+/// A cache that drops a record when it is written, and keeps what was read, however long ago.
+#[derive(Default)]
+pub(super) struct FillsLate(Mutex<BTreeMap<KeyId, Option<KeyRecord>>>);
+
+#[async_trait]
+impl Flaw for FillsLate {
+    async fn get(&self, store: &Shared, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        if let Some(cached) = self.0.lock().unwrap().get(id) {
+            return Ok(cached.clone());
+        }
+        let record = store.lock().records.get(id).cloned();
+        yield_now().await;
+        self.0.lock().unwrap().insert(*id, record.clone());
+        Ok(record)
+    }
+
+    async fn write(&self, store: &Shared, change: Write<'_>) -> Result<(), StoreError> {
+        let mut contents = store.lock();
+        contents.judge(change.expect, change.record)?;
+        contents.put(change.record, change.audit);
+        self.0.lock().unwrap().remove(&change.record.id);
+        Ok(())
     }
 }
 

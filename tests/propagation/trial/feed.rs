@@ -26,7 +26,7 @@ impl Feed {
             }
         };
         let ended = place.end_feeds();
-        assert!(ended >= 3, "{ended} feeds of three processes were cut");
+        assert!(ended > 0, "no feed was there to be cut");
         Some(Harm { held_down })
     }
 }

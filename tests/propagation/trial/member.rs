@@ -56,6 +56,7 @@ fn orders() -> tokio::sync::mpsc::UnboundedReceiver<String> {
 }
 
 async fn issue(keys: &Keygate) -> KeyId {
+    until_live(keys).await;
     let issued = keys.manager().issue(NewKey::for_owner("org_42")).await;
     let issued = issued.unwrap();
     say(issued.key.expose());

@@ -9,9 +9,10 @@
 #![allow(
     dead_code,
     unused_imports,
+    unused_variables,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "tests and benches use their own part of it"
+    reason = "tests and benches use their own part of it, with the stores that were chosen"
 )]
 
 mod distribution;
@@ -133,14 +134,14 @@ impl Trial {
     }
 
     /// From the acknowledgement of the revocation to the first refusal in each other process.
-    pub(crate) fn from_acknowledgement(&self, feed: Feed) -> Distribution {
+    pub(crate) fn after_acknowledgement(&self, feed: Feed) -> Distribution {
         self.each(feed, |revocation, refused| {
             refused.at.since(revocation.acknowledged)
         })
     }
 
     /// From the call of `revoke`, which takes in the durable write.
-    pub(crate) fn from_call(&self, feed: Feed) -> Distribution {
+    pub(crate) fn after_call(&self, feed: Feed) -> Distribution {
         self.each(feed, |revocation, refused| {
             refused.at.since(revocation.asked)
         })
@@ -173,7 +174,7 @@ impl Trial {
 impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for feed in Feed::ALL {
-            let refused = self.from_acknowledgement(feed);
+            let refused = self.after_acknowledgement(feed);
             if refused.count() > 0 {
                 let failures = self.failures(feed);
                 let last = show(self.last_accepted(feed).max());
