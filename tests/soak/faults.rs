@@ -48,6 +48,10 @@ async fn harass_service(world: &Arc<World>, number: usize, mut random: Random, u
                 world.report.fault("service cut off from the store");
                 way.block();
                 sleep_before(until, length).await;
+                // What was on the way arrives late, or never.
+                if random.chance(50) {
+                    way.cut();
+                }
                 way.unblock();
             }
             (80..90, Some(way)) => {

@@ -33,8 +33,8 @@ const CAPACITIES: [usize; 3] = [400, 40, 400];
 const READERS: u64 = 8;
 const WRITERS: u64 = 3;
 
-/// So many revocations are followed closely at once.
-const PROBES: u32 = 3;
+/// So many changes are followed closely at once.
+const PROBES: u32 = 6;
 
 /// How long a storm lasts, and the calm after it, at most.
 const STORM: Duration = Duration::from_secs(8);

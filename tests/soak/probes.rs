@@ -1,4 +1,4 @@
-//! Revocations that are followed closely: how long after one a request was still accepted.
+//! Changes that are followed closely: on every instance, from before they are made.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,39 +27,45 @@ pub(crate) async fn warm(world: &World, presented: &Presented) {
 }
 
 /// Follows the revocation that was acknowledged at `revoked`, until it must be honoured.
-pub(crate) async fn probe(
+pub(crate) async fn follow_end(
     world: Arc<World>,
     presented: Presented,
     revoked: Instant,
     _place: OwnedSemaphorePermit,
 ) {
-    let following = world
-        .instances
-        .iter()
-        .map(|instance| follow(&world, instance, &presented, revoked));
-    let last_accepted = join_all(following).await.into_iter().max();
-    world.report.honoured(last_accepted.unwrap_or_default());
+    let last_accepted = follow(&world, &presented, revoked, Duration::from_millis(2)).await;
+    world.report.honoured(last_accepted);
 }
 
-/// How long after the revocation a request began that was still accepted.
-async fn follow(
-    world: &World,
-    instance: &Instance,
-    presented: &Presented,
-    revoked: Instant,
-) -> Duration {
-    let mut client = Client::default();
-    let mut last_accepted = Duration::ZERO;
-    while revoked.elapsed() < LENGTH {
-        match ask(world, instance, &mut client, presented).await {
-            Some((begun, 200)) => {
-                last_accepted = begun.saturating_duration_since(revoked);
-                sleep(Duration::from_millis(2)).await;
+/// Follows a secret that was made valid at `since`, past the time that a refusal is believed for.
+pub(crate) async fn follow_beginning(
+    world: Arc<World>,
+    presented: Presented,
+    since: Instant,
+    _place: OwnedSemaphorePermit,
+) {
+    follow(&world, &presented, since, Duration::from_millis(60)).await;
+}
+
+/// How long after `since` a request began that was accepted, the last on any instance. After one
+/// that is accepted, `pause` is made.
+async fn follow(world: &World, presented: &Presented, since: Instant, pause: Duration) -> Duration {
+    let following = world.instances.iter().map(|instance| async move {
+        let mut client = Client::default();
+        let mut last_accepted = Duration::ZERO;
+        while since.elapsed() < LENGTH {
+            match ask(world, instance, &mut client, presented).await {
+                Some((begun, 200)) => {
+                    last_accepted = begun.saturating_duration_since(since);
+                    sleep(pause).await;
+                }
+                _ => sleep(Duration::from_millis(60)).await,
             }
-            _ => sleep(Duration::from_millis(60)).await,
         }
-    }
-    last_accepted
+        last_accepted
+    });
+    let last_accepted = join_all(following).await.into_iter().max();
+    last_accepted.unwrap_or_default()
 }
 
 async fn ask(

@@ -21,7 +21,7 @@ pub(crate) struct World {
     pub(crate) report: Report,
     /// The text of the key that changes are made with. It is always valid.
     pub(crate) admin: String,
-    /// A place for each revocation that is followed closely.
+    /// A place for each change that is followed closely.
     pub(crate) probes: Arc<Semaphore>,
     pub(crate) has_ended: AtomicBool,
 }

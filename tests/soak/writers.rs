@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use keygate::KeyId;
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 
 use crate::http::{Client, Outcome};
 use crate::key::{Change, Key};
 use crate::ledger::BOUND;
-use crate::probes::{probe, warm};
+use crate::probes::{follow_beginning, follow_end, warm};
 use crate::random::Random;
 use crate::world::World;
 
@@ -107,8 +108,13 @@ impl Writer {
                 Change::Disable => format!("/keys/{id}/disable"),
                 _ => format!("/keys/{id}/enable"),
             };
-            if !self.make(id, change, &path).await && world.ledger.keys().all[&id].in_doubt {
+            let place = self.place_to_follow(id).await;
+            let is_done = self.make(id, change, &path).await;
+            if !is_done && world.ledger.keys().all[&id].in_doubt {
                 self.revoke(id).await;
+            } else if let Some(place) = place.filter(|_| is_done && change != Change::Disable) {
+                let (world, presented) = (Arc::clone(&world), world.ledger.newest(id));
+                tokio::spawn(follow_beginning(world, presented, Instant::now(), place));
             }
         }
         world.ledger.give_back(id);
@@ -117,11 +123,8 @@ impl Writer {
     /// Revokes a key, and does not stop before that is acknowledged.
     async fn revoke(&mut self, id: KeyId) {
         let world = Arc::clone(&self.world);
-        let place = Arc::clone(&world.probes).try_acquire_owned().ok();
+        let place = self.place_to_follow(id).await;
         let presented = world.ledger.newest(id);
-        if place.is_some() {
-            warm(&world, &presented).await;
-        }
         let deadline = Instant::now() + REVOCATION;
         let path = format!("/keys/{id}/revoke");
         let by_hand = self.random.chance(25);
@@ -142,8 +145,16 @@ impl Writer {
         let now = Instant::now();
         world.report.revoked();
         if let Some(place) = place {
-            tokio::spawn(probe(world, presented, now, place));
+            tokio::spawn(follow_end(world, presented, now, place));
         }
+    }
+
+    /// A place to follow the next change of a key closely, if one is free. Every instance that
+    /// answers has then read the key.
+    async fn place_to_follow(&self, id: KeyId) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.world.probes).try_acquire_owned().ok()?;
+        warm(&self.world, &self.world.ledger.newest(id)).await;
+        Some(place)
     }
 
     /// Whether the change was acknowledged.
