@@ -238,8 +238,14 @@ impl Keys {
     }
 
     fn present_secret(&self, id: KeyId, secret: usize) -> Presented {
-        Presented {
-            text: self.all[&id].secrets[secret].text.clone(),
+        Presented::of(id, secret, &self.all[&id].secrets[secret].text)
+    }
+}
+
+impl Presented {
+    pub(crate) fn of(id: KeyId, secret: usize, text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
             id,
             secret,
         }

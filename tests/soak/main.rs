@@ -44,6 +44,7 @@ mod acknowledged;
 mod faults;
 mod http;
 mod instance;
+mod judging;
 mod key;
 mod ledger;
 mod memory;

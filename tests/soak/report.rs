@@ -62,6 +62,12 @@ impl Report {
         seen.violations.push((Instant::now(), what));
     }
 
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        let violations = seen.violations.iter();
+        violations.map(|(_, what)| what.clone()).collect()
+    }
+
     /// Prints everything; how many violations there were.
     pub(crate) fn print(&self, stalls: &[Stall], memory: Option<&Peaks>) -> usize {
         let mut seen = self.seen.lock().unwrap();
