@@ -113,6 +113,13 @@ impl Ledger {
         self.keys().key(id).taken = false;
     }
 
+    /// When no older secret of a rotation opens any more, if there is no other rotation.
+    pub(crate) fn overlaps_end(&self) -> Instant {
+        let keys = self.keys();
+        let ends = keys.all.values().map(|key| key.rotating_until);
+        ends.max().unwrap_or(self.began)
+    }
+
     /// Begins a change, and answers when that was.
     pub(crate) fn begin(&self, id: KeyId, change: Change, whereby: &str) -> Instant {
         let mut keys = self.keys();

@@ -65,6 +65,11 @@ mod writers;
 use store::Kind;
 
 #[test]
+fn on_postgres_nobody_is_let_in_or_turned_away_by_mistake_and_nothing_is_lost() {
+    piece::run(Kind::Postgres);
+}
+
+#[test]
 fn on_redis_nobody_is_let_in_or_turned_away_by_mistake_and_nothing_is_lost() {
     piece::run(Kind::Redis);
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use keygate::NewKey;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::sleep_until;
 
 use crate::acknowledged::{ADMIN, check_after_load, check_during_load};
 use crate::faults::{WATCHED, recover, storm};
@@ -155,6 +156,9 @@ async fn weather(length: Duration, world: &Arc<World>, seed: u64) {
     }
     let probes = world.probes.acquire_many(PROBES).await;
     drop(probes.unwrap());
+    // What is known of secrets then stays so until the next piece.
+    let overlaps_end = world.ledger.overlaps_end();
+    sleep_until(overlaps_end.into()).await;
 }
 
 /// The key that all changes are made with.

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keygate::{KeyId, KeyStore, RedisStore, SqliteStore};
+use keygate::{KeyId, KeyStore, PostgresStore, RedisStore, SqliteStore};
+use sqlx::Connection;
 use tokio::time::timeout;
 
+use crate::servers::postgres::PostgresServer;
 use crate::servers::redis::RedisServer;
 
 /// What is typed by hand is given up after this time.
@@ -15,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Which store a run is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    Postgres,
     Redis,
     Sqlite,
 }
@@ -22,6 +25,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Sqlite => "sqlite",
         }
@@ -35,6 +39,7 @@ pub(crate) struct StoreUnderTest {
 }
 
 enum Server {
+    Postgres(PostgresServer),
     Redis(RedisServer),
 }
 
@@ -49,6 +54,8 @@ impl StoreUnderTest {
                     server: None,
                 });
             }
+            Kind::Postgres => PostgresServer::start_at(&directory.join("server"))
+                .map(|server| (server.url(), Server::Postgres(server))),
             Kind::Redis => RedisServer::start_with(&["--dir", directory.to_str()?])
                 .map(|server| (server.url(), Server::Redis(server))),
         };
@@ -70,24 +77,28 @@ impl StoreUnderTest {
 
     pub(crate) fn kill(&self) {
         self.with_server(|server| match server {
+            Server::Postgres(server) => server.kill(),
             Server::Redis(server) => server.kill(),
         });
     }
 
     pub(crate) fn restart(&self) {
         self.with_server(|server| match server {
+            Server::Postgres(server) => server.restart(),
             Server::Redis(server) => server.restart(),
         });
     }
 
     pub(crate) fn freeze(&self) {
         self.with_server(|server| match server {
+            Server::Postgres(server) => server.freeze(),
             Server::Redis(server) => server.freeze(),
         });
     }
 
     pub(crate) fn thaw(&self) {
         self.with_server(|server| match server {
+            Server::Postgres(server) => server.thaw(),
             Server::Redis(server) => server.thaw(),
         });
     }
@@ -104,7 +115,9 @@ impl StoreUnderTest {
         let address = self.address.clone();
         let id = id.to_string();
         let typed = async move {
-            if address.starts_with("redis://") {
+            if address.starts_with("postgres://") {
+                type_in_postgres(&address, &id).await
+            } else if address.starts_with("redis://") {
                 type_in_redis(&address, &id).await
             } else {
                 let typing = tokio::task::spawn_blocking(move || type_in_sqlite(&address, &id));
@@ -120,13 +133,37 @@ impl StoreUnderTest {
 
 /// A store at what [`StoreUnderTest::address`] says: in a service, and to look at what is kept.
 pub(crate) async fn open(address: &str) -> Result<Arc<dyn KeyStore>, String> {
-    if address.starts_with("redis://") {
+    if address.starts_with("postgres://") {
+        let store = PostgresStore::connect(address).await;
+        Ok(Arc::new(store.map_err(|error| explain(&error))?))
+    } else if address.starts_with("redis://") {
         let store = RedisStore::connect(address).await;
-        Ok(Arc::new(store.map_err(|error| error.to_string())?))
+        Ok(Arc::new(store.map_err(|error| explain(&error))?))
     } else {
         let store = SqliteStore::open(PathBuf::from(address)).await;
-        Ok(Arc::new(store.map_err(|error| error.to_string())?))
+        Ok(Arc::new(store.map_err(|error| explain(&error))?))
     }
+}
+
+/// The error with its causes.
+fn explain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
+async fn type_in_postgres(address: &str, id: &str) -> Result<bool, String> {
+    const REVOKE: &str = "UPDATE keygate_keys
+        SET revoked_at = now(), revocation_reason = 'by hand'
+        WHERE id = $1 AND revoked_at IS NULL";
+    let typed = async {
+        let mut connection = sqlx::PgConnection::connect(address).await?;
+        let query = sqlx::query(REVOKE).bind(id);
+        let changed = query.execute(&mut connection).await?;
+        connection.close().await?;
+        Ok(changed.rows_affected() == 1)
+    };
+    typed.await.map_err(|error: sqlx::Error| error.to_string())
 }
 
 async fn type_in_redis(address: &str, id: &str) -> Result<bool, String> {

@@ -15,9 +15,9 @@ use super::{free_port, program, signal};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends the server when the pipe to it is closed, so also when the test is killed, and removes its
-/// directory. With a line on the pipe it only ends the server.
+/// directory, unless that is to stay. With a line on the pipe it only ends the server.
 const SUPERVISOR: &str = r#"
-    directory=$1; shift
+    directory=$1; stay=$2; shift 2
     "$@" >>"$directory/log" 2>&1 &
     if read -r _; then stay=1; fi
     kill -QUIT $! 2>/dev/null
@@ -32,6 +32,8 @@ pub struct PostgresServer {
     /// Who runs it, where the super-user may not.
     user: Option<(u32, u32)>,
     directory: PathBuf,
+    /// Whether the directory stays when the server has ended.
+    stays: bool,
     port: u16,
     settings: Vec<String>,
     supervisor: Option<Child>,
@@ -50,12 +52,29 @@ impl PostgresServer {
 
     pub fn start_in(encoding: &str, settings: &[&str]) -> Option<Self> {
         let mut server = Self::prepare(settings)?;
-        let mut initdb = server.command("initdb");
-        initdb.args(["--auth", "trust", "--no-sync", "--username", "postgres"]);
-        initdb.args(["--encoding", encoding, "--locale", "C", "--pgdata"]);
-        run(initdb.arg(server.data()));
+        server.make_cluster(encoding);
         server.launch();
         Some(server)
+    }
+
+    /// On the data that an earlier server left in `directory`, if any. It stays there.
+    pub fn start_at(directory: &Path) -> Option<Self> {
+        fs::create_dir_all(directory).unwrap();
+        let directory = directory.canonicalize().unwrap();
+        let mut server = Self::prepare_in(|| directory, &[])?;
+        server.stays = true;
+        if !server.data().exists() {
+            server.make_cluster("UTF8");
+        }
+        server.launch();
+        Some(server)
+    }
+
+    fn make_cluster(&self, encoding: &str) {
+        let mut initdb = self.command("initdb");
+        initdb.args(["--auth", "trust", "--no-sync", "--username", "postgres"]);
+        initdb.args(["--encoding", encoding, "--locale", "C", "--pgdata"]);
+        run(initdb.arg(self.data()));
     }
 
     /// A standby of this server, which may lag behind.
@@ -71,13 +90,17 @@ impl PostgresServer {
     }
 
     fn prepare(settings: &[&str]) -> Option<Self> {
+        Self::prepare_in(|| tempfile::tempdir().unwrap().keep(), settings)
+    }
+
+    fn prepare_in(directory: impl FnOnce() -> PathBuf, settings: &[&str]) -> Option<Self> {
         let known = installed();
         let known: Vec<&Path> = known.iter().map(PathBuf::as_path).collect();
         // The path may hold links to some of the programs.
         let initdb = program("initdb", &known)?.canonicalize().unwrap();
         let programs = initdb.parent()?.to_path_buf();
-        let directory = tempfile::tempdir().unwrap().keep();
-        let user = other_user(&directory);
+        let directory = directory();
+        let user = other_user();
         if let Some((uid, gid)) = user {
             chown(&directory, Some(uid), Some(gid)).unwrap();
         }
@@ -86,6 +109,7 @@ impl PostgresServer {
             programs,
             user,
             directory,
+            stays: false,
             port: free_port(),
             settings: settings.iter().map(ToString::to_string).collect(),
             supervisor: None,
@@ -213,6 +237,7 @@ impl PostgresServer {
         command.args(["-c", SUPERVISOR, "supervisor"]);
         command
             .arg(&self.directory)
+            .arg(if self.stays { "stays" } else { "" })
             .arg(self.programs.join("postgres"));
         command.arg("-D").arg(self.data());
         command.args(["-p", &self.port.to_string()]);
@@ -261,6 +286,7 @@ impl Drop for PostgresServer {
                 drop(supervisor.stdin.take());
                 let _ = supervisor.wait();
             }
+            None if self.stays => {}
             None => _ = fs::remove_dir_all(&self.directory),
         }
     }
@@ -286,8 +312,8 @@ fn installed() -> Vec<PathBuf> {
 }
 
 /// PostgreSQL does not run as the super-user.
-fn other_user(own: &Path) -> Option<(u32, u32)> {
-    if fs::metadata(own).unwrap().uid() != 0 {
+fn other_user() -> Option<(u32, u32)> {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
         return None;
     }
     let users = fs::read_to_string("/etc/passwd").unwrap();
