@@ -1,4 +1,4 @@
-//! Who is killed, frozen and started again, and whether all recover.
+//! Who is killed, frozen, cut off and started again, and whether all recover.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub(crate) async fn storm(world: &Arc<World>, seed: u64, number: u64, until: Ins
         harass_service(world, instance, random, until)
     });
     let services = join_all(services);
-    if world.store.has_server() {
+    if world.store.port().is_some() {
         let random = Random::of(seed, "server", number);
         join(services, harass_server(world, random, until)).await;
     } else {
@@ -34,18 +34,36 @@ pub(crate) async fn storm(world: &Arc<World>, seed: u64, number: u64, until: Ins
 }
 
 async fn harass_service(world: &Arc<World>, number: usize, mut random: Random, until: Instant) {
+    let instance = &world.instances[number];
     while pause(&mut random, until).await {
         let length = random.millis(100, 5_000);
-        if number != WATCHED && random.chance(40) {
-            world.report.fault("service killed");
-            aside(world, move |world| world.instances[number].kill()).await;
-            sleep_before(until, length / 3).await;
-            aside(world, move |world| world.instances[number].start()).await;
-        } else {
-            world.report.fault("service frozen");
-            world.instances[number].freeze();
-            sleep_before(until, length).await;
-            world.instances[number].thaw();
+        match (random.below(100), &instance.way) {
+            (0..30, _) if number != WATCHED => {
+                world.report.fault("service killed");
+                aside(world, move |world| world.instances[number].kill()).await;
+                sleep_before(until, length / 3).await;
+                aside(world, move |world| world.instances[number].start()).await;
+            }
+            (60..80, Some(way)) => {
+                world.report.fault("service cut off from the store");
+                way.block();
+                sleep_before(until, length).await;
+                way.unblock();
+            }
+            (80..90, Some(way)) => {
+                world.report.fault("connections to the store ended");
+                way.cut();
+            }
+            (90.., Some(way)) => {
+                world.report.fault("connections to the store left for dead");
+                way.strand();
+            }
+            _ => {
+                world.report.fault("service frozen");
+                instance.freeze();
+                sleep_before(until, length).await;
+                instance.thaw();
+            }
         }
     }
 }

@@ -6,14 +6,18 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::servers::proxy::Proxy;
 use crate::servers::signal;
 use crate::service::{CAPACITY, LISTENING, PEPPER, STORE};
+use crate::store::StoreUnderTest;
 
 /// How long it may take to start, while its store comes and goes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Instance {
     pub(crate) number: usize,
+    /// Its way to the server of the store, where there is one.
+    pub(crate) way: Option<Proxy>,
     store: String,
     pepper: String,
     /// How many keys it keeps in memory.
@@ -28,10 +32,17 @@ struct State {
 }
 
 impl Instance {
-    pub(crate) fn new(number: usize, store: &str, pepper: &str, capacity: usize) -> Self {
+    pub(crate) fn new(
+        number: usize,
+        store: &StoreUnderTest,
+        pepper: &str,
+        capacity: usize,
+    ) -> Self {
+        let way = store.port().map(Proxy::to);
         Self {
             number,
-            store: store.to_owned(),
+            store: store.address_by(way.as_ref().map(Proxy::port)),
+            way,
             pepper: pepper.to_owned(),
             capacity,
             state: Mutex::default(),

@@ -1,5 +1,5 @@
 //! The soak: three processes of a service on one store, under load, while they and the server of
-//! the store are killed, frozen and started again at random.
+//! the store are killed, frozen, cut off from each other and started again at random.
 //!
 //! It fails when
 //! - a request is accepted that began more than a second after its key was revoked or disabled, or

@@ -92,7 +92,7 @@ async fn piece(
     state.save(directory);
 
     let instances = CAPACITIES.iter().enumerate().map(|(number, capacity)| {
-        let instance = Instance::new(number, store.address(), &state.pepper, *capacity);
+        let instance = Instance::new(number, &store, &state.pepper, *capacity);
         instance.start();
         instance
     });

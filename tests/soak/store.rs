@@ -70,9 +70,23 @@ impl StoreUnderTest {
         &self.address
     }
 
-    /// Whether there is a server that can be killed and frozen.
-    pub(crate) fn has_server(&self) -> bool {
-        self.server.is_some()
+    /// Where its server listens, if it has one.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let server = self.server.as_ref()?.lock().unwrap();
+        Some(match &*server {
+            Server::Postgres(server) => server.port(),
+            Server::Redis(server) => server.port(),
+        })
+    }
+
+    /// Its address by way of another port, if it has a server.
+    pub(crate) fn address_by(&self, way: Option<u16>) -> String {
+        match (self.port(), way) {
+            (Some(port), Some(way)) => self
+                .address
+                .replace(&format!(":{port}"), &format!(":{way}")),
+            _ => self.address.clone(),
+        }
     }
 
     pub(crate) fn kill(&self) {

@@ -50,7 +50,11 @@ pub(crate) async fn write(world: Arc<World>, random: Random) {
         client: Client::default(),
     };
     while writer.world.goes_on() {
-        sleep(writer.random.millis(0, 250)).await;
+        let pause = match writer.world.ledger.keys().live.len() < LIVE {
+            true => writer.random.millis(0, 20),
+            false => writer.random.millis(0, 250),
+        };
+        sleep(pause).await;
         writer.step().await;
     }
 }
