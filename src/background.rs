@@ -3,10 +3,10 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 
@@ -88,34 +88,24 @@ impl Background {
         }
     }
 
-    /// Works until it is stopped. Where it is running already, this only waits for the same end.
+    /// Works until it is stopped. Where it is running already, this waits, and goes on where the other
+    /// is dropped.
     pub(crate) fn run(&self, changes: &Arc<Changes>) -> impl Future<Output = ()> + Send + 'static {
         let shared = Arc::clone(&self.shared);
         let changes = Arc::downgrade(changes);
         async move {
-            let stopped = pin!(shared.stop.raised());
-            let Some(_running) = Running::begin(&shared) else {
-                return stopped.await;
-            };
-            let work = pin!(async {
-                let Some(feed) = shared.store.abilities().change_feed else {
-                    return std::future::pending().await;
-                };
-                let mut failures = 0;
-                loop {
-                    let (clock, health) = (Arc::clone(&shared.clock), Arc::clone(&shared.health));
-                    let listener = Listener::new(changes.clone(), clock, health);
-                    let beats = shared.health.beats();
-                    let error = follow(feed, &listener, &shared.health).await;
-                    failures = match shared.health.beats() == beats {
-                        true => failures + 1,
-                        false => 1,
-                    };
-                    shared.health.broke(error, shared.clock.wall());
-                    Delay::new(backoff(failures)).await;
+            loop {
+                if let Some(_running) = Running::begin(&shared) {
+                    let work = pin!(shared.follow_for_ever(changes.clone()));
+                    return first(pin!(shared.stop.raised()), work).await;
                 }
-            });
-            first(stopped, work).await;
+                let is_free = || !shared.is_running.load(Ordering::SeqCst);
+                let free = pin!(shared.ended.until(is_free));
+                first(pin!(shared.stop.raised()), free).await;
+                if shared.stop.is_raised() {
+                    return;
+                }
+            }
         }
     }
 
@@ -125,6 +115,28 @@ impl Background {
         shared.stop.raise();
         let has_ended = || !shared.is_running.load(Ordering::SeqCst);
         first(pin!(shared.ended.until(has_ended)), Delay::new(PATIENCE)).await;
+    }
+}
+
+impl Shared {
+    async fn follow_for_ever(&self, changes: Weak<Changes>) {
+        let Some(feed) = self.store.abilities().change_feed else {
+            return std::future::pending().await;
+        };
+        let mut failures = 0;
+        loop {
+            let (clock, health) = (Arc::clone(&self.clock), Arc::clone(&self.health));
+            let listener = Listener::new(changes.clone(), clock, health);
+            let connected = Instant::now();
+            let error = follow(feed, &listener, &self.health).await;
+            // One that breaks soon after its first heartbeat is no better than one without.
+            failures = match connected.elapsed() > SILENCE && self.health.is_live() {
+                true => 1,
+                false => failures + 1,
+            };
+            self.health.broke(error);
+            Delay::new(backoff(failures)).await;
+        }
     }
 }
 
@@ -141,6 +153,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.is_running.store(false, Ordering::SeqCst);
+        self.0.health.is_left();
         self.0.ended.wake_all();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::changes::FRESH_FOR;
 use crate::store::{KeyStore, StoreError, StoreErrorKind};
 
 /// Milliseconds, in decimal.
@@ -10,6 +11,8 @@ const NAME: &str = "keygate/revocation_bound_ms";
 /// Why an instance cannot serve on a store.
 pub(crate) enum BoundError {
     Store(StoreError),
+    /// It goes beyond a second, and the store keeps no settings to tell others by.
+    Untold,
     /// It would honour a revocation later than all who revoke are told.
     Beyond {
         kept: Duration,
@@ -26,7 +29,10 @@ impl From<StoreError> for BoundError {
 /// none.
 pub(crate) async fn check_bound(store: &dyn KeyStore, own: Duration) -> Result<(), BoundError> {
     let Some(settings) = store.abilities().settings else {
-        return Ok(());
+        return match own > FRESH_FOR {
+            true => Err(BoundError::Untold),
+            false => Ok(()),
+        };
     };
     let kept = match settings.read(NAME).await? {
         Some(kept) => kept,
@@ -40,7 +46,8 @@ pub(crate) async fn check_bound(store: &dyn KeyStore, own: Duration) -> Result<(
         },
     };
     let kept = decode(&kept)?;
-    match own <= kept {
+    // As it was written.
+    match decode(&encode(own))? <= kept {
         true => Ok(()),
         false => Err(BoundError::Beyond { kept }),
     }
@@ -71,9 +78,10 @@ pub(crate) async fn keep_bound(store: &dyn KeyStore, bound: Duration) -> Result<
         .await
 }
 
-/// Rounded up.
+/// Rounded up, and kept within what can be read.
 fn encode(bound: Duration) -> Vec<u8> {
     let millis = bound.as_nanos().div_ceil(1_000_000);
+    let millis = u64::try_from(millis).unwrap_or(u64::MAX);
     millis.to_string().into_bytes()
 }
 

@@ -251,6 +251,7 @@ impl Builder {
             .await
             .map_err(|error| match error {
                 BoundError::Store(error) => BuildError::Store(error),
+                BoundError::Untold => BuildError::GraceUntold,
                 BoundError::Beyond { kept } => BuildError::BeyondRevocationBound {
                     own: changes.bound(),
                     kept,
@@ -383,6 +384,11 @@ pub enum BuildError {
     /// Keys are accepted nowhere, or where they cannot be.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// An outage grace was set on a store that cannot tell other instances of it.
+    #[error(
+        "outage_grace needs a store with settings, so that every instance knows how long a revocation may take: leave it out, or add the ability"
+    )]
+    GraceUntold,
     /// Too few lookups were allowed.
     #[error("max_lookups must be at least 2: half of them are kept for keys that were seen before")]
     TooFewLookups,

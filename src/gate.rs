@@ -40,9 +40,9 @@ impl StandingSource {
         let _ = self.0.set(source);
     }
 
-    /// `None` where the gate is gone, or there never was one.
-    pub(crate) fn get(&self) -> Option<Arc<dyn Standing>> {
-        self.0.get()?.upgrade()
+    /// `None`: there never was one. `Some(None)`: it is gone.
+    pub(crate) fn get(&self) -> Option<Option<Arc<dyn Standing>>> {
+        self.0.get().map(Weak::upgrade)
     }
 }
 

@@ -71,7 +71,7 @@ impl Keygate {
     /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
     /// called on. Elsewhere, give this future to the executor. It ends with
     /// [`shutdown`](Self::shutdown), or when the gate and all that was made by it is dropped. Where
-    /// it is running already, a second one only waits for the same end.
+    /// it is running already, a second one waits, and goes on if the first is dropped.
     pub fn run(&self) -> impl Future<Output = ()> + Send + 'static {
         self.background.run(&self.changes)
     }

@@ -9,13 +9,11 @@ use crate::clock::Timestamp;
 use crate::gate::Gate;
 use crate::key::{KeyId, Prefix};
 use crate::record::{KeyRecord, RateLimit};
-use crate::refusal::{Refusal, Rejection};
-use crate::scope::{Rule, ScopeSet};
+use crate::refusal::{Error, Refusal, Rejection};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::{
-    refusal::Error,
-    scope::{DeclaredScope, IntoRule, Requirement},
-};
+use crate::scope::{DeclaredScope, IntoRule, Requirement};
+use crate::scope::{Rule, ScopeSet};
+use crate::store::{StoreError, StoreErrorKind};
 
 /// Who is calling. It is cheap to clone and holds nothing secret, not even a MAC.
 ///
@@ -182,7 +180,8 @@ impl Principal {
         let caller = self.clone();
         async move {
             match caller.gate().standing.get() {
-                Some(standing) => standing.ended(caller).await,
+                Some(Some(standing)) => standing.ended(caller).await,
+                Some(None) => gate_is_gone(&caller).into(),
                 None => std::future::pending().await,
             }
         }
@@ -216,6 +215,15 @@ impl Principal {
             return Ok(());
         }
         Ok(self.authorize(&Rule::all(R::SCOPES).into_rule())?)
+    }
+}
+
+/// Nobody can say any more whether the key opens.
+fn gate_is_gone(caller: &Principal) -> Error {
+    let cause = "the gate that verified the caller was dropped: keep it while connections are open";
+    Error::Store {
+        key_id: *caller.key_id(),
+        source: StoreError::new(StoreErrorKind::Unavailable, cause),
     }
 }
 

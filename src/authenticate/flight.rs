@@ -4,56 +4,58 @@
 //! leave it is dropped. What a read ends with is theirs alone: the next to ask starts anew.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
-use crate::key::KeyId;
 use crate::waiters::{Waiters, lock};
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// The reads that are under way, at most one for an id.
-pub(super) struct Flights<T> {
-    by_id: Mutex<HashMap<KeyId, Weak<Flight<T>>>>,
+/// The reads that are under way, at most one for a `K`.
+pub(super) struct Flights<K: Copy + Eq + Hash, T> {
+    by_key: Mutex<HashMap<K, Weak<Flight<K, T>>>>,
 }
 
-impl<T> Flights<T> {
+impl<K: Copy + Eq + Hash, T> Flights<K, T> {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            by_id: Mutex::default(),
+            by_key: Mutex::default(),
         })
     }
 
-    /// Waits for the read of `id` that is under way, or starts one.
-    pub(super) fn join<F>(self: &Arc<Self>, id: KeyId, start: impl FnOnce() -> F) -> Waiting<T>
+    /// Waits for the read of `key` that is under way, or starts one.
+    pub(super) fn join<F>(self: &Arc<Self>, key: K, start: impl FnOnce() -> F) -> Waiting<K, T>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let mut by_id = lock(&self.by_id);
-        let under_way = by_id.get(&id).and_then(Weak::upgrade);
-        let flight = match under_way {
-            Some(flight) => flight,
-            None => {
-                let flight = Arc::new(Flight {
-                    id,
-                    flights: Arc::clone(self),
-                    state: Mutex::new(State::UnderWay(Box::pin(start()))),
-                    waiters: Arc::default(),
-                });
-                by_id.insert(id, Arc::downgrade(&flight));
-                flight
-            }
-        };
-        let seat = flight.waiters.take_seat();
-        Waiting { flight, seat }
+        let mut by_key = lock(&self.by_key);
+        let under_way = by_key.get(&key).and_then(Weak::upgrade);
+        let flight = under_way.unwrap_or_else(|| {
+            let flight = Arc::new(Flight {
+                key,
+                flights: Arc::clone(self),
+                state: Mutex::new(State::UnderWay(Box::pin(start()))),
+                waiters: Arc::default(),
+            });
+            by_key.insert(key, Arc::downgrade(&flight));
+            flight
+        });
+        Waiting::on(flight)
+    }
+
+    /// Waits for the read of `key` that is under way, if one is.
+    pub(super) fn join_any(&self, key: &K) -> Option<Waiting<K, T>> {
+        let under_way = lock(&self.by_key).get(key).and_then(Weak::upgrade);
+        under_way.map(Waiting::on)
     }
 }
 
-struct Flight<T> {
-    id: KeyId,
-    flights: Arc<Flights<T>>,
+struct Flight<K: Copy + Eq + Hash, T> {
+    key: K,
+    flights: Arc<Flights<K, T>>,
     state: Mutex<State<T>>,
     /// It does not own the read, which may own it.
     waiters: Arc<Waiters>,
@@ -65,29 +67,36 @@ enum State<T> {
 }
 
 /// A flight that landed, or that nobody waits for any more, makes room for the next of its id.
-impl<T> Flight<T> {
+impl<K: Copy + Eq + Hash, T> Flight<K, T> {
     fn leave(&self) {
-        let mut by_id = lock(&self.flights.by_id);
+        let mut by_key = lock(&self.flights.by_key);
         let is_this = |flight: &Weak<Self>| std::ptr::eq(flight.as_ptr(), self);
-        if by_id.get(&self.id).is_some_and(is_this) {
-            by_id.remove(&self.id);
+        if by_key.get(&self.key).is_some_and(is_this) {
+            by_key.remove(&self.key);
         }
     }
 }
 
-impl<T> Drop for Flight<T> {
+impl<K: Copy + Eq + Hash, T> Drop for Flight<K, T> {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
 /// One who waits.
-pub(super) struct Waiting<T> {
-    flight: Arc<Flight<T>>,
+pub(super) struct Waiting<K: Copy + Eq + Hash, T> {
+    flight: Arc<Flight<K, T>>,
     seat: u64,
 }
 
-impl<T: Clone> Future for Waiting<T> {
+impl<K: Copy + Eq + Hash, T> Waiting<K, T> {
+    fn on(flight: Arc<Flight<K, T>>) -> Self {
+        let seat = flight.waiters.take_seat();
+        Self { flight, seat }
+    }
+}
+
+impl<K: Copy + Eq + Hash, T: Clone> Future for Waiting<K, T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
@@ -104,15 +113,16 @@ impl<T: Clone> Future for Waiting<T> {
             return Poll::Pending;
         };
         let read = mem::replace(&mut *state, State::Landed(output.clone()));
+        // Before anybody can see it landed: whoever comes from now on wants an answer of its own.
+        flight.leave();
         drop(state);
         drop(read);
-        flight.leave();
         flight.waiters.wake_all();
         Poll::Ready(output)
     }
 }
 
-impl<T> Drop for Waiting<T> {
+impl<K: Copy + Eq + Hash, T> Drop for Waiting<K, T> {
     fn drop(&mut self) {
         self.flight.waiters.leave(self.seat);
     }
@@ -125,6 +135,7 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
+    use crate::key::KeyId;
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -135,7 +146,7 @@ mod tests {
         }
     }
 
-    fn poll(waiting: &mut Waiting<u32>, woken: &Arc<Woken>) -> Poll<u32> {
+    fn poll(waiting: &mut Waiting<KeyId, u32>, woken: &Arc<Woken>) -> Poll<u32> {
         let waker = Waker::from(Arc::clone(woken));
         Pin::new(waiting).poll(&mut Context::from_waker(&waker))
     }

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::entry::Entry;
-use super::flight::Waiting;
 use super::turnstile::Lane;
 use super::{Lost, Shared, timeout, within};
 use crate::changes::{FRESH_FOR, RECENT, Stamp};
@@ -37,21 +36,34 @@ impl Lookup {
 }
 
 impl Shared {
-    /// Waits for the lookup of `id` that is under way, or begins one on behalf of a request from
-    /// `address`.
-    pub(super) fn join_look_up(
+    /// What the store says of `id`, for a request from `address`: by the read that is under way, or
+    /// by one that this request waits for in its own lane. Nobody inherits another's place in line.
+    pub(super) async fn look_up(
         self: &Arc<Self>,
         id: KeyId,
         address: Option<IpAddr>,
-    ) -> Waiting<Result<Lookup, Error>> {
-        let start = || {
-            let lane = match self.known.read(&id, |_| ()) {
-                Some(()) => Lane::Known,
-                None => Lane::of_stranger(address),
-            };
-            Arc::clone(self).look_up(id, lane)
+    ) -> Result<Lookup, Error> {
+        if let Some(read) = self.reads.join_any(&id) {
+            return read.await;
+        }
+        let lane = match self.known.read(&id, |_| ()) {
+            Some(()) => Lane::Known,
+            None => Lane::of_stranger(address),
         };
-        self.flights.join(id, start)
+        let start = || Arc::clone(self).wait_and_read(id, lane);
+        self.lookups.join((id, lane), start).await
+    }
+
+    async fn wait_and_read(self: Arc<Self>, id: KeyId, lane: Lane) -> Result<Lookup, Error> {
+        if let Some(landed) = self.landed(&id) {
+            return Ok(landed);
+        }
+        let turn = Box::pin(self.turnstile.enter(lane));
+        let Ok(Ok(_pass)) = within(FRESH_FOR, turn).await else {
+            return Err(Error::Overloaded);
+        };
+        let start = || Arc::clone(&self).read(id);
+        self.reads.join(id, start).await
     }
 
     /// What another lookup brought since the cache was read.
@@ -67,14 +79,10 @@ impl Shared {
     }
 
     /// Asks the store and caches its answer.
-    async fn look_up(self: Arc<Self>, id: KeyId, lane: Lane) -> Result<Lookup, Error> {
+    async fn read(self: Arc<Self>, id: KeyId) -> Result<Lookup, Error> {
         if let Some(landed) = self.landed(&id) {
             return Ok(landed);
         }
-        let turn = Box::pin(self.turnstile.enter(lane));
-        let Ok(Ok(_pass)) = within(FRESH_FOR, turn).await else {
-            return Err(Error::Overloaded);
-        };
         // What is stamped is the moment before the question.
         let stamp = self.changes.stamp(&id);
         let read = Box::pin(get_checked(&*self.store, &id));

@@ -31,7 +31,7 @@ use entry::Entry;
 use flight::Flights;
 use lookup::Lookup;
 use outage::Outage;
-use turnstile::Turnstile;
+use turnstile::{Lane, Turnstile};
 
 /// How much an authenticator keeps and lets wait.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,10 @@ struct Shared {
     changes: Arc<Changes>,
     known: Cache<Entry>,
     unknown: Cache<Stamp>,
-    flights: Arc<Flights<Result<Lookup, Error>>>,
+    /// Lookups that wait for their turn, for each of those who take turns.
+    lookups: Arc<Flights<(KeyId, Lane), Result<Lookup, Error>>>,
+    /// Those whose turn has come.
+    reads: Arc<Flights<KeyId, Result<Lookup, Error>>>,
     turnstile: Arc<Turnstile>,
     outage: Outage,
 }
@@ -116,7 +119,8 @@ impl Authenticator {
             changes,
             known: Cache::new(bounds.known),
             unknown: Cache::new(bounds.unknown),
-            flights: Flights::new(),
+            lookups: Flights::new(),
+            reads: Flights::new(),
             turnstile: Turnstile::new(bounds.reads, bounds.lookups),
             outage: Outage::default(),
         });
@@ -193,7 +197,7 @@ impl Authenticator {
         let id = *presented.key.id();
         let mut outcome: Result<Principal, Refusal> = Err(timeout(id).into());
         for _ in 0..Self::LOOKUPS {
-            let lookup = match shared.join_look_up(id, attempt.address).await {
+            let lookup = match shared.look_up(id, attempt.address).await {
                 Ok(lookup) => lookup,
                 Err(error) => {
                     let admitted = shared.admit_despite(&error, &presented, attempt);

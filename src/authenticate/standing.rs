@@ -8,8 +8,7 @@ use futures_timer::Delay;
 
 use super::entry::Entry;
 use super::lookup::Lookup;
-use super::{Shared, timeout};
-use crate::changes::FRESH_FOR;
+use super::{Shared, timeout, within};
 use crate::clock::Now;
 use crate::gate::{BoxFuture, Standing};
 use crate::mac::Proof;
@@ -17,56 +16,55 @@ use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
 use crate::waiters::first;
 
-/// After the store failed it is asked again this often.
-const RETRY: Duration = Duration::from_millis(200);
+/// How old what is known of a caller may become before it is looked at again. That leaves time for
+/// another look, should one fail, before the bound is over.
+const LOOK: Duration = Duration::from_millis(600);
 
-/// However well things are, it is looked at so often: its time may come, clocks may step, and the feed
-/// may break.
-const LOOK: Duration = Duration::from_secs(1);
+/// After a look failed there is another one so much later.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A look is given so much time also where the bound is over, as after the process was frozen.
+const LEAST: Duration = Duration::from_millis(200);
 
 impl Standing for Shared {
     fn ended(self: Arc<Self>, caller: Principal) -> BoxFuture<Refusal> {
         Box::pin(async move {
-            let id = *caller.key_id();
+            let (id, bound) = (*caller.key_id(), self.changes.bound());
             let mut stood = Now::of(&*self.clock);
             loop {
                 let seen = self.changes.generation(&id);
-                let look_again = match self.look(&caller).await {
-                    Ok(look) => {
-                        stood = look.as_of;
-                        look.again_after
+                let left = Now::of(&*self.clock).until(bound, stood);
+                let look = within(left.max(LEAST), Box::pin(self.look(&caller))).await;
+                let now = Now::of(&*self.clock);
+                let again_after = match look.unwrap_or_else(|_| Err(timeout(id).into())) {
+                    Ok(as_of) => {
+                        stood = as_of;
+                        now.until(LOOK, as_of)
                     }
-                    Err(Refusal::Failed(error)) => {
-                        if !Now::of(&*self.clock).is_within(self.changes.bound(), stood) {
-                            return error.into();
-                        }
-                        RETRY
-                    }
-                    Err(rejected) => return rejected,
+                    Err(Refusal::Failed(_)) if now.is_within(bound, stood) => RETRY,
+                    Err(refusal) => return refusal,
                 };
                 let changed = pin!(self.changes.changed_since(&id, seen));
-                first(changed, Delay::new(look_again)).await;
+                first(changed, Delay::new(again_after)).await;
             }
         })
     }
 }
 
-/// A look that found the caller standing.
-struct Look {
-    as_of: Now,
-    again_after: Duration,
-}
-
 impl Shared {
-    async fn look(self: &Arc<Self>, caller: &Principal) -> Result<Look, Refusal> {
-        let (id, now) = (caller.key_id(), Now::of(&*self.clock));
+    /// As of when the caller stands.
+    async fn look(self: &Arc<Self>, caller: &Principal) -> Result<Now, Refusal> {
+        let (id, address) = (caller.key_id(), caller.client_address());
+        let now = Now::of(&*self.clock);
         let cached = |entry: &Entry| {
-            let is_fresh = self.changes.is_fresh(id, &entry.stamp, now);
-            is_fresh.then(|| Lookup::Known(entry.clone()))
+            let stamp = &entry.stamp;
+            let is_young = self.changes.is_fresh(id, stamp, now)
+                && now.is_within(LOOK, self.changes.as_of(stamp));
+            is_young.then(|| Lookup::Known(entry.clone()))
         };
         let lookup = match self.known.read(id, cached).flatten() {
             Some(lookup) => lookup,
-            None => self.join_look_up(*id, None).await?,
+            None => self.look_up(*id, address).await?,
         };
         let (stamp, now) = (lookup.stamp(), Now::of(&*self.clock));
         if !self.changes.is_fresh(id, &stamp, now) {
@@ -78,13 +76,7 @@ impl Shared {
         let is_presented = |proof: &&Proof| proof.created_at == caller.secret().created_at;
         let ended = Rejection::KeyExpired;
         let proof = entry.proofs.iter().find(is_presented).ok_or(ended)?;
-        entry.opens(proof, caller.client_address(), now)?;
-        Ok(Look {
-            as_of: self.changes.as_of(&stamp),
-            again_after: match self.changes.is_feed_live() {
-                true => LOOK,
-                false => now.until(FRESH_FOR, stamp.read_at),
-            },
-        })
+        entry.opens(proof, address, now)?;
+        Ok(self.changes.as_of(&stamp))
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Turnstile {
 }
 
 /// With whom somebody takes turns.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum Lane {
     Known,
     Stranger(Option<IpAddr>),

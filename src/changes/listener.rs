@@ -1,4 +1,3 @@
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::Changes;
@@ -6,7 +5,7 @@ use super::status::FeedHealth;
 use crate::clock::Clock;
 use crate::key::KeyId;
 use crate::store::{Beat, ChangeListener};
-use crate::waiters::{Waiters, lock};
+use crate::waiters::lock;
 
 /// Listens to a change feed, from when it was connected until it breaks.
 ///
@@ -65,29 +64,6 @@ impl ChangeListener for Listener {
             *is_live = true;
             self.health.came_alive();
         }
-        self.health.beat();
-    }
-}
-
-/// Says that background work is to end.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Stop(Arc<StopState>);
-
-#[derive(Debug, Default)]
-struct StopState {
-    is_raised: AtomicBool,
-    waiters: Waiters,
-}
-
-impl Stop {
-    pub(crate) fn raise(&self) {
-        self.0.is_raised.store(true, Ordering::SeqCst);
-        self.0.waiters.wake_all();
-    }
-
-    pub(crate) async fn raised(&self) {
-        let state = &self.0;
-        let is_raised = || state.is_raised.load(Ordering::SeqCst);
-        state.waiters.until(is_raised).await;
+        self.health.beat(self.clock.wall());
     }
 }

@@ -3,10 +3,12 @@
 
 mod listener;
 mod status;
+mod stop;
 
-pub(crate) use listener::{Listener, Stop};
+pub(crate) use listener::Listener;
 pub use status::ChangeFeedStatus;
 pub(crate) use status::FeedHealth;
+pub(crate) use stop::Stop;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -17,9 +17,9 @@ pub enum ChangeFeedStatus {
     Absent,
     /// It is being connected, or connected again.
     Down {
-        /// Since when.
+        /// Since when: the last heartbeat.
         since: Timestamp,
-        /// Why it broke; `None` before it was first heard of.
+        /// Why it broke; `None` before it was first heard of, and while it is only silent.
         error: Option<StoreError>,
     },
     /// Heartbeats come through: changes are told as they happen.
@@ -36,7 +36,9 @@ pub(crate) struct FeedHealth {
 }
 
 struct State {
-    down_since: Timestamp,
+    /// The last heartbeat, or when there was to be a first one.
+    heard_at: Timestamp,
+    is_live: bool,
     error: Option<StoreError>,
 }
 
@@ -46,7 +48,8 @@ impl FeedHealth {
         Self {
             realm: realm.into(),
             state: Mutex::new(State {
-                down_since: since,
+                heard_at: since,
+                is_live: false,
                 error: None,
             }),
             beats: AtomicU64::new(0),
@@ -54,7 +57,8 @@ impl FeedHealth {
     }
 
     /// A heartbeat has come through.
-    pub(crate) fn beat(&self) {
+    pub(crate) fn beat(&self, now: Timestamp) {
+        lock(&self.state).heard_at = now;
         self.beats.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -63,24 +67,35 @@ impl FeedHealth {
         self.beats.load(Ordering::SeqCst)
     }
 
+    /// Whether a heartbeat has come through since it broke last.
+    pub(crate) fn is_live(&self) -> bool {
+        lock(&self.state).is_live
+    }
+
     pub(crate) fn came_alive(&self) {
+        let mut state = lock(&self.state);
+        (state.is_live, state.error) = (true, None);
         telemetry::feed_came_alive(&self.realm);
     }
 
-    /// The feed broke at `now`, or could not be connected.
-    pub(crate) fn broke(&self, error: StoreError, now: Timestamp) {
+    /// The feed broke, or could not be connected.
+    pub(crate) fn broke(&self, error: StoreError) {
         telemetry::feed_broke(&self.realm, &error);
-        *lock(&self.state) = State {
-            down_since: now,
-            error: Some(error),
-        };
+        let mut state = lock(&self.state);
+        (state.is_live, state.error) = (false, Some(error));
+    }
+
+    /// Nobody follows the feed any more.
+    pub(crate) fn is_left(&self) {
+        lock(&self.state).is_live = false;
+        telemetry::feed_is_left(&self.realm);
     }
 
     /// What is to be said of it while it is not live.
     pub(crate) fn down(&self) -> ChangeFeedStatus {
         let state = lock(&self.state);
         ChangeFeedStatus::Down {
-            since: state.down_since,
+            since: state.heard_at,
             error: state.error.clone(),
         }
     }

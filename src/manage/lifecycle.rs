@@ -142,7 +142,8 @@ impl KeyManager {
     ///
     /// # Errors
     /// [`ManageError::Invalid`] below what this instance itself needs, and on behalf of a caller;
-    /// [`ManageError::Store`], also for a store without settings.
+    /// [`Conflict::Busy`] when another process set it at the same time; [`ManageError::Store`], also for
+    /// a store without settings.
     pub async fn set_revocation_bound(&self, bound: Duration) -> Result<(), ManageError> {
         if self.caller().is_some() {
             let problem = "the bound of revocations is the host's to set, and no caller's";

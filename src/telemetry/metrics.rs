@@ -10,7 +10,11 @@ pub(super) fn feed_came_alive(realm: &str) {
     gauge!(UP, "realm" => realm.to_owned()).set(1.0);
 }
 
-pub(super) fn feed_broke(realm: &str) {
+pub(super) fn feed_is_left(realm: &str) {
     gauge!(UP, "realm" => realm.to_owned()).set(0.0);
+}
+
+pub(super) fn feed_broke(realm: &str) {
+    feed_is_left(realm);
     counter!(BREAKS, "realm" => realm.to_owned()).increment(1);
 }

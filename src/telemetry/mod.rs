@@ -27,3 +27,10 @@ pub(crate) fn feed_broke(realm: &str, error: &StoreError) {
     metrics::feed_broke(realm);
     let _ = (realm, error);
 }
+
+/// Nobody follows it any more.
+pub(crate) fn feed_is_left(realm: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::feed_is_left(realm);
+    let _ = realm;
+}

@@ -342,6 +342,46 @@ async fn a_feed_that_breaks_panics_or_falls_silent_is_followed_again() {
 }
 
 #[tokio::test]
+async fn a_feed_whose_heartbeats_come_through_is_left_alone() {
+    let world = FedWorld::new().await;
+    for _ in 0..40 {
+        world.beat().await;
+        tokio::time::sleep(millis(100)).await;
+    }
+    assert_eq!(world.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_second_runner_takes_over_from_one_that_was_dropped() {
+    let world = FedWorld::new().await;
+    let gate = builder(world.fed.clone(), &world.clock);
+    let runtime = std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap());
+    let runtime = runtime.join().unwrap();
+    // Whatever this spawns ends with its runtime.
+    let keys = runtime.spawn(gate.build()).await.unwrap().unwrap();
+    let first = runtime.spawn(keys.run());
+    world.keys.shutdown().await;
+    world.until(|| world.connections() == 2).await;
+    tokio::spawn(keys.run());
+    first.abort();
+    runtime.shutdown_background();
+    world.until(|| world.connections() == 3).await;
+}
+
+#[tokio::test]
+async fn a_feed_that_breaks_after_each_first_heartbeat_is_tried_less_and_less_often() {
+    let world = FedWorld::new().await;
+    let began = std::time::Instant::now();
+    for connections in 2..=5 {
+        world.beat().await;
+        world.say(Word::Break).await;
+        world.until(|| world.connections() == connections).await;
+    }
+    // 50 ms, 100, 200 and 400 at the least.
+    assert!(began.elapsed() >= millis(750), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn the_health_of_the_feed_is_told() {
     let unfed = World::new().await;
     assert!(matches!(unfed.keys.change_feed(), ChangeFeedStatus::Absent));

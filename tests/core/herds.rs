@@ -87,6 +87,34 @@ async fn one_address_cannot_keep_another_out() {
     assert_eq!(turned_away, 42, "half of the places are theirs, less two");
 }
 
+/// Ids are public: whoever floods may present anybody's id, with any secret.
+#[tokio::test]
+async fn nobody_inherits_the_place_of_one_who_asked_for_the_same_key_before() {
+    let world = World::with(|builder| builder.max_store_reads(1).max_lookups(20)).await;
+    let (first, good) = (issue(&world.keys).await, issue(&world.keys).await);
+    let door = Door::new();
+    world.store.gets.once(Fault::Hold(door.clone()));
+    let first = spawn_from(&world.keys, 1, text(&first));
+    door.arrival().await;
+    let mut flood = forged(8).await;
+    flood.push(with_wrong_secret(&text(&good)));
+    let mut requests = Vec::new();
+    for text in flood {
+        requests.push(spawn_from(&world.keys, 1, text));
+    }
+    tokio::task::yield_now().await;
+    let good = spawn_from(&world.keys, 2, text(&good));
+    tokio::task::yield_now().await;
+    world.store.gets.always(Fault::Delay(millis(200)));
+    door.open();
+    assert!(first.await.unwrap().is_ok());
+    // Its turn is the second, and not the tenth, which would come too late.
+    assert!(good.await.unwrap().is_ok());
+    for request in requests {
+        let _ = request.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn whoever_waits_a_second_for_a_turn_that_does_not_come_is_told_to_come_back() {
     let world = World::with(|builder| builder.max_store_reads(1)).await;

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use keygate::store::{Listed, Page, Write};
 use keygate::{
-    Attempt, BuildError, KeyStore, ManageError, NewKey, Rejection, Rule, StoreErrorKind,
+    Attempt, BuildError, KeyId, KeyRecord, KeyStore, ManageError, NewKey, Rejection, Rule,
+    StoreError, StoreErrorKind,
 };
 
 use crate::common::*;
@@ -205,6 +207,45 @@ async fn an_instance_beyond_the_bound_refuses_to_start() {
         matches!(lowered, Err(ManageError::Invalid(_))),
         "{lowered:?}"
     );
+}
+
+/// A store that keeps records and nothing else.
+struct Bare(keygate::MemoryStore);
+
+#[async_trait::async_trait]
+impl KeyStore for Bare {
+    async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.0.get(id).await
+    }
+
+    async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
+        self.0.write(change).await
+    }
+
+    async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
+        self.0.list(page).await
+    }
+}
+
+#[tokio::test]
+async fn a_grace_that_no_other_instance_can_be_told_of_stops_the_start() {
+    let clock = ManualClock::new();
+    let bare = || builder(Bare(keygate::MemoryStore::new()), &clock);
+    assert!(bare().build().await.is_ok());
+    let built = bare().outage_grace(millis(1)).build().await;
+    assert!(matches!(built, Err(BuildError::GraceUntold)), "{built:?}");
+}
+
+#[tokio::test]
+async fn a_bound_that_is_larger_than_can_be_written_is_kept_as_the_largest() {
+    let world = World::with(|builder| builder.outage_grace(Duration::MAX)).await;
+    let manager = world.keys.manager();
+    manager.set_revocation_bound(Duration::MAX).await.unwrap();
+    let issued = issue(&world.keys).await;
+    let revoked = manager.revoke(&issued.info.key_id, "").await;
+    assert_eq!(revoked.unwrap().effective_within, Duration::MAX);
+    let again = builder(world.store.clone(), &world.clock);
+    assert!(again.outage_grace(Duration::MAX).build().await.is_ok());
 }
 
 #[tokio::test]

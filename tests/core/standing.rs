@@ -128,21 +128,58 @@ async fn an_address_that_is_allowed_no_more_ends_it() {
 }
 
 #[tokio::test]
-async fn a_deleted_record_ends_it() {
+async fn a_key_that_was_moved_to_another_environment_ends_it() {
     let world = World::new().await;
-    let elsewhere = World::new().await;
-    let issued = issue(&elsewhere.keys).await;
-    let caller = present(&elsewhere.keys, issued.key.expose()).await.unwrap();
-    // Under another prefix the key does not exist.
+    let issued = issue(&world.keys).await;
+    let caller = present(&world.keys, issued.key.expose()).await.unwrap();
     let ended = tokio::spawn(caller.ended());
-    elsewhere
+    world
         .edit(&issued.info.key_id, |record| {
             record.prefix = SANDBOX.parse().unwrap();
         })
         .await;
-    elsewhere.clock.advance(SECOND);
     assert_eq!(rejected(ended).await, Rejection::KeyInvalid);
-    drop(world);
+}
+
+#[tokio::test]
+async fn it_ends_with_its_gate() {
+    let world = World::new().await;
+    let issued = issue(&world.keys).await;
+    let caller = present(&world.keys, issued.key.expose()).await.unwrap();
+    drop(world.keys);
+    let ended = timeout(PATIENCE, caller.ended()).await.unwrap();
+    assert!(matches!(ended, Refusal::Failed(_)), "{ended:?}");
+}
+
+/// What the bound says of requests holds for what stays open, whichever way the store fails.
+#[tokio::test]
+async fn a_store_that_hangs_ends_it_within_the_bound_and_a_moment() {
+    let store = std::sync::Arc::new(FaultyStore::new(keygate::MemoryStore::new()));
+    let keys = Keygate::builder(LIVE).pepper(pepper()).store(store.clone());
+    let keys = keys.build().await.unwrap();
+    let issued = issue(&keys).await;
+    let ended = connect(&keys, issued.key.expose()).await;
+    store.gets.always(Fault::Hang);
+    let began = std::time::Instant::now();
+    assert!(matches!(end(ended).await, Refusal::Failed(_)));
+    let took = began.elapsed();
+    assert!(took < millis(1_600), "the bound is a second: {took:?}");
+}
+
+#[tokio::test]
+async fn one_look_that_fails_ends_nothing() {
+    let store = std::sync::Arc::new(FaultyStore::new(keygate::MemoryStore::new()));
+    let keys = Keygate::builder(LIVE).pepper(pepper()).store(store.clone());
+    let keys = keys.build().await.unwrap();
+    let issued = issue(&keys).await;
+    let ended = connect(&keys, issued.key.expose()).await;
+    for _ in 0..3 {
+        store.gets.once(Fault::Fail(StoreErrorKind::Unavailable));
+        tokio::time::sleep(millis(700)).await;
+        assert!(!ended.is_finished());
+    }
+    assert!(store.gets.count() > 4, "it was looked at");
+    ended.abort();
 }
 
 #[tokio::test]

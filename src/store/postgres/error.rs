@@ -88,7 +88,13 @@ pub enum PostgresOpenError {
 
 impl From<Error> for PostgresOpenError {
     fn from(error: Error) -> Self {
-        Self::Failed(told(&error))
+        match error {
+            Error::PoolTimedOut => Self::Failed(
+                "no connection could be made in time: see that the server runs and can be reached"
+                    .into(),
+            ),
+            error => Self::Failed(told(&error)),
+        }
     }
 }
 

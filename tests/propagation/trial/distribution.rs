@@ -36,12 +36,12 @@ impl fmt::Display for Distribution {
     }
 }
 
-/// Three digits and a unit.
+/// Three digits or four, and a unit.
 pub(crate) fn show(time: Duration) -> String {
     let micros = time.as_secs_f64() * 1e6;
     let (number, unit) = match micros {
         ..1e3 => (micros, "µs"),
-        ..1e6 => (micros / 1e3, "ms"),
+        ..1e7 => (micros / 1e3, "ms"),
         _ => (micros / 1e6, "s"),
     };
     let decimals = match number {

@@ -2,9 +2,9 @@
 //! store. The first revokes one key after the other, and the two others present it without a pause
 //! and tell when they let it in for the last time, and when it was refused.
 //!
-//! All of them read the machine's one monotonic clock, so what is measured is off by no more than
-//! one decision of the process that presents the key takes, some microseconds, and by what the
-//! machine keeps a process waiting for a processor. The latter is measured beside.
+//! All of them read the machine's one monotonic clock. What is measured is too long by at most one
+//! decision, which takes microseconds and sometimes a read of the store, and by the time that the
+//! machine keeps a process waiting for a processor, which is measured beside.
 
 #![allow(
     dead_code,
