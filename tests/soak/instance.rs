@@ -7,9 +7,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::servers::proxy::Proxy;
-use crate::servers::signal;
 use crate::service::{CAPACITY, LISTENING, PEPPER, STORE};
 use crate::store::StoreUnderTest;
+
+/// Freezes a process until the pipe to this is closed, so not beyond the end of the soak.
+const FREEZER: &str = "kill -STOP $1; read -r _; kill -CONT $1";
 
 /// How long it may take to start, while its store comes and goes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,6 +30,8 @@ pub(crate) struct Instance {
 #[derive(Default)]
 struct State {
     process: Option<Child>,
+    /// Holds it still.
+    freezer: Option<Child>,
     address: Option<SocketAddr>,
 }
 
@@ -97,29 +101,33 @@ impl Instance {
         std::thread::spawn(move || lines.for_each(drop));
         *self.state.lock().unwrap() = State {
             process: Some(process),
+            freezer: None,
             address,
         };
         Ok(())
     }
 
     pub(crate) fn kill(&self) {
-        let State { process, .. } = std::mem::take(&mut *self.state.lock().unwrap());
-        if let Some(mut process) = process {
+        let taken = std::mem::take(&mut *self.state.lock().unwrap());
+        if let Some(mut process) = taken.process {
             let _ = process.kill();
             process.wait().unwrap();
         }
+        taken.freezer.into_iter().for_each(end);
     }
 
     pub(crate) fn freeze(&self) {
-        if let Some(process) = self.process_id() {
-            signal(process, "STOP");
+        let mut state = self.state.lock().unwrap();
+        if let Some(process) = &state.process {
+            let mut freezer = Command::new("sh");
+            freezer.args(["-c", FREEZER, "freezer", &process.id().to_string()]);
+            state.freezer = Some(freezer.stdin(Stdio::piped()).spawn().unwrap());
         }
     }
 
     pub(crate) fn thaw(&self) {
-        if let Some(process) = self.process_id() {
-            signal(process, "CONT");
-        }
+        let freezer = self.state.lock().unwrap().freezer.take();
+        freezer.into_iter().for_each(end);
     }
 
     /// How it ended, if that was not by [`kill`](Self::kill).
@@ -135,4 +143,9 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Waiting closes the pipe first.
+fn end(mut freezer: Child) {
+    freezer.wait().unwrap();
 }
