@@ -164,12 +164,19 @@ impl PostgresServer {
 
     /// As by a power cut of the server alone: every process of it is gone at once.
     pub fn kill(&mut self) {
-        for process in self.processes(|pid| {
+        let processes = self.processes(|pid| {
             signal(pid, "STOP");
-        }) {
-            signal(process, "KILL");
+        });
+        for process in &processes {
+            signal(*process, "KILL");
         }
         self.supervise_no_more();
+        // The next server does not start while one of them holds the memory that they share.
+        let deadline = Instant::now() + PATIENCE;
+        while processes.iter().any(|process| runs(*process)) {
+            assert!(Instant::now() < deadline, "the server does not die");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Starts again on the same port with the same data; kills it first if it runs.
@@ -329,13 +336,20 @@ fn other_user() -> Option<(u32, u32)> {
     user
 }
 
+/// The state of a process, such as `Z` when nothing of it is left but its number, and its parent.
+fn state_of(process: u32) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name in brackets may hold anything; the state comes next, and then the parent.
+    let mut rest = stat.rsplit(") ").next()?.split(' ');
+    Some((rest.next()?.to_owned(), rest.next()?.parse().ok()?))
+}
+
+fn runs(process: u32) -> bool {
+    state_of(process).is_some_and(|(state, _)| state != "Z" && state != "X")
+}
+
 fn children_of(parent: u32) -> Vec<u32> {
-    let is_child = |process: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        // The name in brackets may hold anything; the state comes next, and then the parent.
-        let rest = stat.rsplit(") ").next().unwrap_or_default();
-        rest.split(' ').nth(1) == Some(&parent.to_string())
-    };
+    let is_child = |process: &u32| state_of(*process).is_some_and(|(_, other)| other == parent);
     let processes = fs::read_dir("/proc").unwrap().flatten();
     processes
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
