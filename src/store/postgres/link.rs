@@ -2,6 +2,7 @@
 //! all, and the time that each exchange may take.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -91,17 +92,18 @@ impl Link {
         sql: &Sql,
         arguments: PgArguments,
     ) -> Result<Vec<PgRow>, StoreError> {
-        self.within(ANSWER, async {
+        let sent = AtomicBool::new(false);
+        self.within(ANSWER, &sent, async {
             let _turn = self
                 .reads
                 .acquire()
                 .await
                 .map_err(|_| unavailable("the store was closed"))?;
             if self.through_pooler {
-                return self.view_now(sql, arguments).await;
+                return self.view_now(sql, arguments, &sent).await;
             }
             let message = Message::Prepared(sql, arguments);
-            let (lent, rows) = self.begin(&message).await?;
+            let (lent, rows) = self.begin(&message, &sent).await?;
             self.check_node(rows.first())?;
             lent.give_back();
             Ok(rows)
@@ -115,11 +117,18 @@ impl Link {
         sql: &Sql,
         arguments: PgArguments,
     ) -> Result<Vec<PgRow>, StoreError> {
-        self.within(WORK, self.view_now(sql, arguments)).await
+        let sent = AtomicBool::new(false);
+        let view = self.view_now(sql, arguments, &sent);
+        self.within(WORK, &sent, view).await
     }
 
-    async fn view_now(&self, sql: &Sql, arguments: PgArguments) -> Result<Vec<PgRow>, StoreError> {
-        let (mut lent, begun) = self.begin(&Message::Simple(BEGIN_VIEW)).await?;
+    async fn view_now(
+        &self,
+        sql: &Sql,
+        arguments: PgArguments,
+        sent: &AtomicBool,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let (mut lent, begun) = self.begin(&Message::Simple(BEGIN_VIEW), sent).await?;
         self.check_node(begun.first())?;
         let message = self.message(sql, arguments);
         let rows = lent.send(&message).await.map_err(|e| not_done(&e))?;
@@ -138,8 +147,9 @@ impl Link {
         arguments: PgArguments,
         judge: impl FnOnce(&[PgRow]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let made = self.within(WORK, async {
-            let (mut lent, _) = self.begin(&Message::Simple(BEGIN_CHANGE)).await?;
+        let sent = AtomicBool::new(false);
+        let made = self.within(WORK, &sent, async {
+            let (mut lent, _) = self.begin(&Message::Simple(BEGIN_CHANGE), &sent).await?;
             let message = self.message(sql, arguments);
             let rows = lent.send(&message).await.map_err(|e| not_done(&e))?;
             if let Err(refused) = judge(&rows) {
@@ -167,19 +177,28 @@ impl Link {
 
     /// Sends the first message of an exchange, on a connection that may have been lost while it was
     /// idle: then on another one, as nothing has happened yet.
-    async fn begin(&self, message: &Message<'_>) -> Result<(Lent, Vec<PgRow>), StoreError> {
-        let begun = match self.try_begin(message).await {
+    async fn begin(
+        &self,
+        message: &Message<'_>,
+        sent: &AtomicBool,
+    ) -> Result<(Lent, Vec<PgRow>), StoreError> {
+        let begun = match self.try_begin(message, sent).await {
             Err(error) if is_lost(&error) => {
                 self.drop_idle();
-                self.try_begin(message).await
+                self.try_begin(message, sent).await
             }
             begun => begun,
         };
         begun.map_err(|error| not_done(&error))
     }
 
-    async fn try_begin(&self, message: &Message<'_>) -> Result<(Lent, Vec<PgRow>), Error> {
+    async fn try_begin(
+        &self,
+        message: &Message<'_>,
+        sent: &AtomicBool,
+    ) -> Result<(Lent, Vec<PgRow>), Error> {
         let mut lent = self.lend().await?;
+        sent.store(true, Ordering::Relaxed);
         let rows = lent.send(message).await?;
         Ok((lent, rows))
     }
@@ -211,17 +230,23 @@ impl Link {
         Ok(())
     }
 
-    /// Waits for `work` that commits nothing, and not longer than `limit`.
+    /// Waits for `work` that commits nothing, and not longer than `limit`. It says in `sent` whether
+    /// the server was asked: what only waited for a connection tells nothing about the others.
     async fn within<T>(
         &self,
         limit: Duration,
+        sent: &AtomicBool,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         match timeout(limit, work).await {
             Ok(outcome) => outcome,
-            Err(_) => {
+            Err(_) if sent.load(Ordering::Relaxed) => {
                 self.drop_idle();
                 let cause = format!("no answer within {} ms", limit.as_millis());
+                Err(unavailable(cause))
+            }
+            Err(_) => {
+                let cause = format!("no connection was free within {} ms", limit.as_millis());
                 Err(unavailable(cause))
             }
         }
