@@ -45,7 +45,7 @@ impl Wire {
         Arc::ptr_eq(&self.lost, &other.lost)
     }
 
-    /// The reply, and with `and_role` that to a ROLE after it. An error is one of the connection;
+    /// The reply, and with `and_role` that to a ROLE before it. An error is one of the connection;
     /// error replies are replies.
     pub(super) async fn ask(
         &self,
@@ -81,12 +81,14 @@ async fn send(
     and_role: bool,
 ) -> Result<(Value, Option<Value>), RedisError> {
     let mut commands = Pipeline::new();
-    commands.ignore_errors().add_command(command);
-    // Asked afterwards: who is the master now was it when the command came.
+    commands.ignore_errors();
+    // Asked first: a replica that is promoted afterwards may answer from what it had before.
     if and_role {
         commands.cmd("ROLE");
     }
+    commands.add_command(command);
     let replies: Vec<Value> = commands.query_async(connection).await?;
     let mut replies = replies.into_iter();
-    Ok((replies.next().unwrap_or_default(), replies.next()))
+    let role = if and_role { replies.next() } else { None };
+    Ok((replies.next().unwrap_or_default(), role))
 }
