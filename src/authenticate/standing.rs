@@ -33,8 +33,11 @@ impl Standing for Shared {
             let mut stood = Now::of(&*self.clock);
             loop {
                 let seen = self.changes.generation(&id);
-                let left = Now::of(&*self.clock).until(bound, stood);
-                let look = within(left.max(LEAST), Box::pin(self.look(&caller))).await;
+                let left = match Now::of(&*self.clock).until(bound, stood) {
+                    Duration::ZERO => LEAST,
+                    left => left,
+                };
+                let look = within(left, Box::pin(self.look(&caller))).await;
                 let now = Now::of(&*self.clock);
                 let again_after = match look.unwrap_or_else(|_| Err(timeout(id).into())) {
                     Ok(as_of) => {
@@ -67,6 +70,8 @@ impl Shared {
             None => self.look_up(*id, address).await?,
         };
         let (stamp, now) = (lookup.stamp(), Now::of(&*self.clock));
+        // Before its generation is looked at: a later heartbeat may have come with a change.
+        let as_of = self.changes.as_of(&stamp);
         if !self.changes.is_fresh(id, &stamp, now) {
             return Err(timeout(*id).into());
         }
@@ -77,6 +82,6 @@ impl Shared {
         let ended = Rejection::KeyExpired;
         let proof = entry.proofs.iter().find(is_presented).ok_or(ended)?;
         entry.opens(proof, address, now)?;
-        Ok(self.changes.as_of(&stamp))
+        Ok(as_of)
     }
 }
