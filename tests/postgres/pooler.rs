@@ -35,7 +35,7 @@ impl Pooler {
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
              pool_mode = transaction\ndefault_pool_size = 3\n\
-             ignore_startup_parameters = extra_float_digits\n",
+             ignore_startup_parameters = extra_float_digits, options\n",
             server.port(),
             users.display(),
         );
@@ -132,6 +132,22 @@ async fn behind_a_transaction_pooler_the_feed_listens_at_the_server_itself() {
     let builder = PostgresStore::builder(hosts_pool(&url, 10));
     let store = builder.through_transaction_pooler().open().await.unwrap();
     assert!(store.abilities().change_feed.is_none());
+}
+
+#[tokio::test]
+async fn the_pool_of_the_store_goes_through_a_transaction_pooler_too() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let Some(pooler) = Pooler::start(shared_server().unwrap()) else {
+        return;
+    };
+    let pool = PostgresStore::pool(&pooler.url(&place)).unwrap();
+    let builder = PostgresStore::builder(pool).through_transaction_pooler();
+    let store = builder.open().await.unwrap();
+    let record = full_record();
+    insert(&store, &record).await.unwrap();
+    assert_eq!(store.get(&record.id).await.unwrap(), Some(record));
 }
 
 #[tokio::test]

@@ -82,7 +82,8 @@ impl PostgresBuilder {
     /// statement then goes unprepared in a transaction of its own, which takes four round trips.
     ///
     /// Without [`listen_options`](Self::listen_options) to the server itself the store has no
-    /// change feed. Such a pooler has to have `ignore_startup_parameters = extra_float_digits`.
+    /// change feed. Such a pooler has to have `ignore_startup_parameters = extra_float_digits`, and with
+    /// a [pool of the store's own](PostgresStore::pool) `extra_float_digits, options`.
     #[must_use]
     pub fn through_transaction_pooler(mut self) -> Self {
         self.through_pooler = true;
