@@ -54,10 +54,11 @@ pub(crate) struct Bounds {
 ///
 /// A cached record is used for less than a second from the start of its read, or, where the store
 /// has a [change feed](crate::store::ChangeFeed), for as long as that has proved within the last
-/// second that nothing was changed; and not at all after a change in this process. So a revocation
-/// anywhere is honoured within a second. A store that fails or is slow refuses with our error, and is
-/// neither an "accepted" nor a "not valid". A refusal is believed for a tenth of a second: then the
-/// store is asked again.
+/// second that nothing was changed, a minute at most; and not at all after a change in this process.
+/// So a revocation anywhere is honoured within a second, and an
+/// [outage grace](crate::Builder::outage_grace) where one is set. A store that fails or is slow
+/// refuses with our error, and is neither an "accepted" nor a "not valid". A refusal is believed for a
+/// tenth of a second: then the store is asked again.
 ///
 /// ```
 /// # use keygate::*;

@@ -77,7 +77,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// | `{keygate}:audit:index` | ZSET | `k`, `o` or `a` with key id, owner or action, a NUL, and the entry |
 ///
 /// # By hand
-/// Every process sees a change at once. Two are of use; any other is better made by
+/// Every process sees a change at once, or within a second while its feed is down. Two are of use; any other is better made by
 /// [`KeyManager`](crate::KeyManager), since what stands beside the body must agree with it:
 /// ```text
 /// HSET {keygate}:key:4KX9vQ2mB7tZ revoked_at 1795325668000 revocation_reason leaked
