@@ -1,5 +1,9 @@
 //! Time: the moments that records keep, and the clock that a decision reads.
 
+mod day;
+
+pub use day::Day;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

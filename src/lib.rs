@@ -50,6 +50,7 @@ pub mod testing;
 pub mod tonic;
 #[cfg(feature = "tower")]
 pub mod tower;
+mod usage;
 #[cfg(feature = "utoipa")]
 pub mod utoipa;
 mod waiters;
@@ -58,7 +59,7 @@ pub use authenticate::{Attempt, Authenticator, Verified};
 pub use builder::{BuildError, Builder};
 pub use callers_page::CallersPage;
 pub use changes::ChangeFeedStatus;
-pub use clock::{Clock, SystemClock, Timestamp, TimestampError};
+pub use clock::{Clock, Day, SystemClock, Timestamp, TimestampError};
 pub use credentials::{Credentials, CredentialsError};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub use guard::{Authorized, Guard};

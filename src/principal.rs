@@ -197,7 +197,7 @@ impl Principal {
     /// # Errors
     /// [`Rejection::ScopeInsufficient`], with what is missing.
     pub fn authorize(&self, rule: &Rule) -> Result<(), Rejection> {
-        rule.check(self.scopes())
+        rule.enforce(self.scopes())
             .map_err(Rejection::ScopeInsufficient)
     }
 

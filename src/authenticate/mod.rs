@@ -275,7 +275,7 @@ impl Shared {
         };
         entry.opens(proof, attempt.address, now)?;
         if let Some(rule) = attempt.rule {
-            rule.check(&identity.scopes)
+            rule.enforce(&identity.scopes)
                 .map_err(Rejection::ScopeInsufficient)?;
         }
         Ok(Verified {

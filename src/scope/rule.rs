@@ -1,15 +1,19 @@
 use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use super::{Scope, ScopeError, ScopeSet};
 
-/// What a route asks of its caller: one scope, all of several, or any of several.
+/// What a route asks of its caller: one scope, all of several, or any of several. Cloning it is cheap.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rule {
     quantifier: Quantifier,
-    scopes: Vec<Scope>,
+    scopes: Arc<[Scope]>,
+    is_report_only: bool,
+    fingerprint: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Quantifier {
     All,
     Any,
@@ -61,10 +65,46 @@ impl Rule {
                 reason: "a rule asks for a concrete scope; wildcards are for granted scopes",
             });
         }
-        Ok(Self { quantifier, scopes })
+        let fingerprint =
+            foldhash::fast::FixedState::default().hash_one((quantifier, &scopes)) & !1;
+        Ok(Self {
+            quantifier,
+            scopes: scopes.into(),
+            is_report_only: false,
+            fingerprint,
+        })
     }
 
-    /// Whether `granted` satisfies this rule.
+    /// The same rule, which refuses nobody: who lacks a scope is let through, counted and logged, so
+    /// that a rule can be tried on real traffic before it is enforced. The key must be valid all the
+    /// same. Behind an enforced rule it shows who would be refused by a tighter one:
+    ///
+    /// ```
+    /// # fn app(keys: keygate::Keygate) -> axum::Router {
+    /// # use axum::{Router, routing::get};
+    /// # async fn export() {}
+    /// use keygate::IntoRule;
+    ///
+    /// Router::new().route("/export", get(export))
+    ///     .layer(keys.require("orders:export".report_only()))
+    ///     .layer(keys.require("orders:read"))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn report_only(self) -> Self {
+        Self {
+            is_report_only: true,
+            fingerprint: self.fingerprint | 1,
+            ..self
+        }
+    }
+
+    /// Whether it refuses nobody.
+    pub const fn is_report_only(&self) -> bool {
+        self.is_report_only
+    }
+
+    /// Whether `granted` satisfies this rule, enforced or not.
     ///
     /// # Errors
     /// The scopes that are missing, and a set that would do.
@@ -80,13 +120,21 @@ impl Rule {
         }
     }
 
+    /// Whether the rule lets a caller with these scopes through.
+    pub(crate) fn enforce(&self, granted: &ScopeSet) -> Result<(), MissingScopes> {
+        match self.check(granted) {
+            Err(_) if self.is_report_only => Ok(()),
+            checked => checked,
+        }
+    }
+
     /// What of the rule was not granted, and a set that would do.
     pub(crate) fn missing_from(&self, granted: &ScopeSet) -> MissingScopes {
         let lacks = |scope: &&Scope| !granted.grants(scope);
         MissingScopes {
             quantifier: self.quantifier,
             sufficient: match self.quantifier {
-                Quantifier::All => self.scopes.clone(),
+                Quantifier::All => self.scopes.to_vec(),
                 Quantifier::Any => self.scopes.iter().take(1).cloned().collect(),
             },
             missing: self.scopes.iter().filter(lacks).cloned().collect(),
@@ -100,6 +148,11 @@ impl Rule {
             Quantifier::All => vec![&self.scopes],
             Quantifier::Any => self.scopes.chunks(1).collect(),
         }
+    }
+
+    /// Equal for equal rules, and hardly for others: for counters, and never for a decision.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// The scopes that the rule names.
@@ -156,6 +209,18 @@ pub trait IntoRule {
     /// For a literal that is not a concrete scope. Guards are built when a service starts, so this
     /// is seen before the first request; for text that is not in the source, use [`Rule::all`].
     fn into_rule(self) -> Rule;
+
+    /// The rule, [which refuses nobody](Rule::report_only).
+    ///
+    /// # Panics
+    /// As [`into_rule`](Self::into_rule).
+    #[track_caller]
+    fn report_only(self) -> Rule
+    where
+        Self: Sized,
+    {
+        self.into_rule().report_only()
+    }
 }
 
 impl IntoRule for Rule {

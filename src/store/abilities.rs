@@ -1,9 +1,10 @@
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{AuditLog, KeyUsage, StoreError, UsageBatch};
-use crate::clock::{Clock, Now};
+use super::{AuditLog, DayTotal, KeyUsage, OwnerTotal, StoreError, UsageBatch};
+use crate::clock::{Clock, Day, Now};
 use crate::key::KeyId;
 
 /// What a store can do beyond the three methods of [`KeyStore`](super::KeyStore).
@@ -181,17 +182,66 @@ pub trait Settings: Send + Sync {
 }
 
 /// Adds up how keys are used, apart from their records, so that it can never undo a change of one.
+///
+/// # Batches
+/// The batches of one process are added one after another, each in one atomic step. One whose sequence
+/// is not above the last that was added for its instance changes nothing: its answer was lost, and it is
+/// added again. Batches of many processes may come at once.
+///
+/// # Counts
+/// They are added up; of moments the latest stays, and of addresses the one of the latest request.
+/// [`KeyUsage::add`] does it in memory. What one `add` acknowledged, every later read sees.
 #[async_trait]
 pub trait UsageStore: Send + Sync {
-    /// Adds a batch. One that was added before, by its instance and sequence, changes nothing.
+    /// Adds a batch. What an instance added last is kept for a month after that at least.
     ///
     /// # Errors
     /// `Unavailable`, or `OutcomeUnknown`; the same batch is then added again.
     async fn add(&self, batch: &UsageBatch) -> Result<(), StoreError>;
 
-    /// What was added up for one key; `None` when it was never used.
+    /// What was added up for each of these keys, in their order; `None` for one that was never used.
+    /// At most a thousand ids are asked for at once.
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn of_key(&self, id: &KeyId) -> Result<Option<KeyUsage>, StoreError>;
+    async fn of_keys(&self, ids: &[KeyId]) -> Result<Vec<Option<KeyUsage>>, StoreError>;
+
+    /// The requests of a key on each of `days` on which there were any, in their order.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn days_of_key(
+        &self,
+        id: &KeyId,
+        days: RangeInclusive<Day>,
+    ) -> Result<Vec<DayTotal>, StoreError>;
+
+    /// The requests of all keys of an owner on each of `days` on which there were any, in their order.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn days_of_owner(
+        &self,
+        owner: &str,
+        days: RangeInclusive<Day>,
+    ) -> Result<Vec<DayTotal>, StoreError>;
+
+    /// The owners whose keys were used on `day`, with their requests: in ascending byte order,
+    /// beginning after `after`, at most `limit`; fewer only at the end.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn owners_on(
+        &self,
+        day: Day,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<OwnerTotal>, StoreError>;
+
+    /// Forgets the counts of the days before `day`, of keys and of owners. What is added up over all
+    /// days stays.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `OutcomeUnknown`; it may then be done again.
+    async fn forget_before(&self, day: Day) -> Result<(), StoreError>;
 }

@@ -1,14 +1,15 @@
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use super::{
-    Abilities, AuditLog, Expect, KeyStore, Listed, Page, Settings, StoreError, StoreErrorKind,
-    Write,
+    Abilities, AuditLog, DayTotal, Expect, KeyStore, KeyUsage, Listed, OwnerTotal, Page, Settings,
+    StoreError, StoreErrorKind, UsageBatch, UsageStore, Write,
 };
 use crate::audit::AuditEvent;
+use crate::clock::Day;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{AuditPage, AuditQuery};
@@ -24,6 +25,15 @@ struct Contents {
     records: BTreeMap<KeyId, KeyRecord>,
     events: Vec<AuditEvent>,
     settings: BTreeMap<String, Vec<u8>>,
+    usage: Usage,
+}
+
+#[derive(Debug, Default)]
+struct Usage {
+    /// The last batch of each instance.
+    added: BTreeMap<u128, u64>,
+    keys: BTreeMap<KeyId, KeyUsage>,
+    days: BTreeMap<(Day, KeyId), OwnerTotal>,
 }
 
 impl MemoryStore {
@@ -78,7 +88,10 @@ impl KeyStore for MemoryStore {
     }
 
     fn abilities(&self) -> Abilities<'_> {
-        Abilities::none().with_audit_log(self).with_settings(self)
+        Abilities::none()
+            .with_audit_log(self)
+            .with_settings(self)
+            .with_usage(self)
     }
 }
 
@@ -129,5 +142,100 @@ impl Settings for MemoryStore {
         }
         contents.settings.insert(name.into(), value.into());
         Ok(())
+    }
+}
+
+#[async_trait]
+impl UsageStore for MemoryStore {
+    async fn add(&self, batch: &UsageBatch) -> Result<(), StoreError> {
+        let usage = &mut self.contents().usage;
+        let last = usage.added.get(&batch.instance);
+        if last.is_some_and(|last| *last >= batch.sequence) {
+            return Ok(());
+        }
+        usage.added.insert(batch.instance, batch.sequence);
+        for entry in &batch.entries {
+            let of_key = usage.keys.entry(entry.key_id);
+            of_key
+                .and_modify(|usage| usage.add(&entry.usage))
+                .or_insert_with(|| entry.usage.clone());
+            let of_day = usage.days.entry((entry.day, entry.key_id));
+            let total = of_day.or_insert_with(|| OwnerTotal {
+                owner: entry.owner.clone(),
+                requests: 0,
+            });
+            total.requests += entry.usage.requests;
+        }
+        Ok(())
+    }
+
+    async fn of_keys(&self, ids: &[KeyId]) -> Result<Vec<Option<KeyUsage>>, StoreError> {
+        let keys = &self.contents().usage.keys;
+        Ok(ids.iter().map(|id| keys.get(id).cloned()).collect())
+    }
+
+    async fn days_of_key(
+        &self,
+        id: &KeyId,
+        days: RangeInclusive<Day>,
+    ) -> Result<Vec<DayTotal>, StoreError> {
+        Ok(self.contents().usage.by_day(days, |key, _| key == id))
+    }
+
+    async fn days_of_owner(
+        &self,
+        owner: &str,
+        days: RangeInclusive<Day>,
+    ) -> Result<Vec<DayTotal>, StoreError> {
+        let of_owner = |_: &KeyId, total: &OwnerTotal| total.owner == owner;
+        Ok(self.contents().usage.by_day(days, of_owner))
+    }
+
+    async fn owners_on(
+        &self,
+        day: Day,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<OwnerTotal>, StoreError> {
+        let mut owners: BTreeMap<String, u64> = BTreeMap::new();
+        for ((_, _), total) in self
+            .contents()
+            .usage
+            .days
+            .iter()
+            .filter(|((of, _), _)| *of == day)
+        {
+            *owners.entry(total.owner.clone()).or_default() += total.requests;
+        }
+        let listed = owners
+            .into_iter()
+            .filter(|(owner, requests)| {
+                *requests > 0 && after.is_none_or(|after| owner.as_str() > after)
+            })
+            .map(|(owner, requests)| OwnerTotal { owner, requests });
+        Ok(listed.take(limit).collect())
+    }
+
+    async fn forget_before(&self, day: Day) -> Result<(), StoreError> {
+        self.contents().usage.days.retain(|(of, _), _| *of >= day);
+        Ok(())
+    }
+}
+
+impl Usage {
+    fn by_day(
+        &self,
+        days: RangeInclusive<Day>,
+        counts: impl Fn(&KeyId, &OwnerTotal) -> bool,
+    ) -> Vec<DayTotal> {
+        let mut totals: BTreeMap<Day, u64> = BTreeMap::new();
+        for ((day, key), total) in &self.days {
+            if days.contains(day) && counts(key, total) {
+                *totals.entry(*day).or_default() += total.requests;
+            }
+        }
+        let used = totals.into_iter().filter(|(_, requests)| *requests > 0);
+        used.map(|(day, requests)| DayTotal { day, requests })
+            .collect()
     }
 }

@@ -22,7 +22,7 @@ pub use postgres::{PostgresBuilder, PostgresOpenError, PostgresStore};
 pub use redis::{RedisOpenError, RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOpenError, SqliteStore};
-pub use usage::{KeyUsage, ScopeUsage, SecretUsage, UsageBatch, UsageEntry};
+pub use usage::{DayTotal, KeyUsage, OwnerTotal, ScopeUsage, SecretUsage, UsageBatch, UsageEntry};
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,11 +9,13 @@ use async_trait::async_trait;
 use futures_timer::Delay;
 
 use super::Door;
+use crate::clock::Day;
 use crate::dropping::drop_after;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{
-    Abilities, KeyStore, Listed, Page, StoreError, StoreErrorKind, Unreadable, Write,
+    Abilities, DayTotal, KeyStore, KeyUsage, Listed, OwnerTotal, Page, StoreError, StoreErrorKind,
+    Unreadable, UsageBatch, UsageStore, Write,
 };
 
 /// A store that does what the one inside does, and misbehaves on demand.
@@ -24,6 +27,8 @@ pub struct FaultyStore {
     pub writes: Calls,
     /// The calls of [`KeyStore::list`].
     pub lists: Calls,
+    /// The calls of [`UsageStore::add`].
+    pub usage_adds: Calls,
     corrupt: Mutex<BTreeSet<KeyId>>,
     /// Held by every call that is under way.
     token: Arc<()>,
@@ -112,6 +117,7 @@ impl FaultyStore {
             gets: Calls::default(),
             writes: Calls::default(),
             lists: Calls::default(),
+            usage_adds: Calls::default(),
             corrupt: Mutex::default(),
             token: Arc::new(()),
         }
@@ -135,6 +141,11 @@ impl FaultyStore {
     /// The record of `id` can be read again.
     pub fn mend(&self, id: KeyId) {
         self.corrupt_ids().remove(&id);
+    }
+
+    fn usage(&self) -> Result<&dyn UsageStore, StoreError> {
+        let absent = || StoreError::new(StoreErrorKind::Unavailable, "it keeps no usage");
+        self.inner.abilities().usage.ok_or_else(absent)
     }
 
     fn corrupt_ids(&self) -> MutexGuard<'_, BTreeSet<KeyId>> {
@@ -221,7 +232,53 @@ impl KeyStore for FaultyStore {
     }
 
     fn abilities(&self) -> Abilities<'_> {
-        self.inner.abilities()
+        let abilities = self.inner.abilities();
+        match abilities.usage {
+            Some(_) => abilities.with_usage(self),
+            None => abilities,
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl UsageStore for FaultyStore {
+    async fn add(&self, batch: &UsageBatch) -> Result<(), StoreError> {
+        let fault = self.usage_adds.begin();
+        self.meet(fault, self.usage()?.add(batch)).await
+    }
+
+    async fn of_keys(&self, ids: &[KeyId]) -> Result<Vec<Option<KeyUsage>>, StoreError> {
+        self.usage()?.of_keys(ids).await
+    }
+
+    async fn days_of_key(
+        &self,
+        id: &KeyId,
+        days: RangeInclusive<Day>,
+    ) -> Result<Vec<DayTotal>, StoreError> {
+        self.usage()?.days_of_key(id, days).await
+    }
+
+    async fn days_of_owner(
+        &self,
+        owner: &str,
+        days: RangeInclusive<Day>,
+    ) -> Result<Vec<DayTotal>, StoreError> {
+        self.usage()?.days_of_owner(owner, days).await
+    }
+
+    async fn owners_on(
+        &self,
+        day: Day,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<OwnerTotal>, StoreError> {
+        self.usage()?.owners_on(day, after, limit).await
+    }
+
+    async fn forget_before(&self, day: Day) -> Result<(), StoreError> {
+        self.usage()?.forget_before(day).await
     }
 }
 
@@ -242,6 +299,7 @@ impl fmt::Debug for FaultyStore {
             .field("gets", &self.gets)
             .field("writes", &self.writes)
             .field("lists", &self.lists)
+            .field("usage_adds", &self.usage_adds)
             .finish_non_exhaustive()
     }
 }

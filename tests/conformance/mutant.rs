@@ -1,16 +1,16 @@
 //! A store that is sound but for one flaw.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use keygate::audit::AuditEvent;
 use keygate::store::{
-    Abilities, AuditLog, AuditPage, AuditQuery, ChangeFeed, ChangeListener, Expect, KeyUsage,
-    Listed, Page, Settings, UsageBatch, UsageStore, Write,
+    Abilities, AuditLog, AuditPage, AuditQuery, ChangeFeed, ChangeListener, DayTotal, Expect,
+    KeyUsage, Listed, OwnerTotal, Page, Settings, UsageBatch, UsageStore, Write,
 };
-use keygate::{KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind};
+use keygate::{Day, KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
 #[derive(Clone, Default)]
@@ -279,7 +279,37 @@ impl UsageStore for Mutant {
         self.flaw.add(&self.store, batch).await
     }
 
-    async fn of_key(&self, id: &KeyId) -> Result<Option<KeyUsage>, StoreError> {
-        Ok(self.store.lock().usage.get(id).cloned())
+    async fn of_keys(&self, ids: &[KeyId]) -> Result<Vec<Option<KeyUsage>>, StoreError> {
+        let usage = &self.store.lock().usage;
+        Ok(ids.iter().map(|id| usage.get(id).cloned()).collect())
+    }
+
+    async fn days_of_key(
+        &self,
+        _: &KeyId,
+        _: RangeInclusive<Day>,
+    ) -> Result<Vec<DayTotal>, StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
+    }
+
+    async fn days_of_owner(
+        &self,
+        _: &str,
+        _: RangeInclusive<Day>,
+    ) -> Result<Vec<DayTotal>, StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
+    }
+
+    async fn owners_on(
+        &self,
+        _: Day,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Vec<OwnerTotal>, StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
+    }
+
+    async fn forget_before(&self, _: Day) -> Result<(), StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
     }
 }

@@ -1,4 +1,5 @@
 use super::Case;
+use crate::clock::Day;
 use crate::conformance::records::{self, IDS};
 use crate::conformance::subject::{Setback, Subject, ensure, failed};
 use crate::conformance::together::{BoxFuture, join_all};
@@ -76,7 +77,10 @@ async fn counted_once(subject: Subject<'_>) -> Result<(), Setback> {
     let [one, other] = subject.usage()?;
     let id = records::id(IDS[0])?;
     let requests = async || -> Result<Option<u64>, StoreError> {
-        Ok(other.of_key(&id).await?.map(|usage| usage.requests))
+        let [usage] = &other.of_keys(&[id]).await?[..] else {
+            return Ok(None);
+        };
+        Ok(usage.as_ref().map(|usage| usage.requests))
     };
     for (added, total) in [
         (None, None),
@@ -87,7 +91,9 @@ async fn counted_once(subject: Subject<'_>) -> Result<(), Setback> {
         if let Some(sequence) = added {
             add(one, &batch(sequence, &id)?).await?;
         }
-        let seen = requests().await.map_err(|error| failed("of_key", &error))?;
+        let seen = requests()
+            .await
+            .map_err(|error| failed("of_keys", &error))?;
         ensure(seen == total, || {
             format!("after batch {added:?} there are {seen:?} requests instead of {total:?}")
         })?;
@@ -108,12 +114,13 @@ fn batch(sequence: u64, id: &KeyId) -> Result<UsageBatch, Setback> {
         entries: vec![UsageEntry {
             key_id: *id,
             owner: "org_1".into(),
-            day: 20_779,
+            day: Day::of(records::at(1_795_325_668_000)?),
             usage: KeyUsage {
                 requests: 1,
                 last_used_at: records::at(1_795_325_668_000)?,
                 last_used_from: None,
                 scopes: Vec::new(),
+                lacked: Vec::new(),
                 secrets: Vec::new(),
             },
         }],
