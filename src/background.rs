@@ -1,4 +1,5 @@
-//! What a gate does beside the requests: it follows the store's change feed.
+//! What a gate does beside the requests: it follows the store's change feed, and hands on what was
+//! counted of usage.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +14,8 @@ use futures_timer::Delay;
 use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
 use crate::clock::Clock;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
+use crate::telemetry;
+use crate::usage::Ledger;
 use crate::waiters::{Waiters, first};
 
 /// A feed whose heartbeats stay away for this long is given up and connected anew: there may be
@@ -24,7 +27,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// back in one moment.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// How long a shutdown waits for work that may have been left unpolled.
+/// How long a shutdown waits for work that may have been left unpolled, and the last of the work for
+/// the store.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The work of one gate. It keeps the store alive while it runs, and nothing else of the gate.
@@ -37,6 +41,7 @@ struct Shared {
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     health: Arc<FeedHealth>,
+    ledger: Option<Arc<Ledger>>,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
     is_running: AtomicBool,
@@ -49,6 +54,7 @@ impl Background {
         clock: Arc<dyn Clock>,
         changes: &Changes,
         realm: &str,
+        ledger: Option<Arc<Ledger>>,
     ) -> Self {
         let health = FeedHealth::new(clock.wall(), realm);
         Self {
@@ -56,6 +62,7 @@ impl Background {
                 store,
                 clock,
                 health: Arc::new(health),
+                ledger,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
                 ended: Waiters::default(),
@@ -66,7 +73,8 @@ impl Background {
     /// Works on the runtime that this is called on, if there is one, and anything to do.
     #[cfg(feature = "tokio")]
     pub(crate) fn spawn(&self, changes: &Arc<Changes>) {
-        let has_work = self.shared.store.abilities().change_feed.is_some();
+        let follows = self.shared.store.abilities().change_feed.is_some();
+        let has_work = follows || self.shared.ledger.is_some();
         if let Some(runtime) = tokio::runtime::Handle::try_current()
             .ok()
             .filter(|_| has_work)
@@ -96,8 +104,9 @@ impl Background {
         async move {
             loop {
                 if let Some(_running) = Running::begin(&shared) {
-                    let work = pin!(shared.follow_for_ever(changes.clone()));
-                    return first(pin!(shared.stop.raised()), work).await;
+                    let work = pin!(shared.work(changes.clone()));
+                    first(pin!(shared.stop.raised()), work).await;
+                    return shared.hand_on_the_rest().await;
                 }
                 let is_free = || !shared.is_running.load(Ordering::SeqCst);
                 let free = pin!(shared.ended.until(is_free));
@@ -109,16 +118,42 @@ impl Background {
         }
     }
 
-    /// Ends the work, and returns when it has ended, or is not polled any more.
+    /// Ends the work, and returns when it has ended, or is not polled any more, and what was counted
+    /// is with the store, or the store does not take it.
     pub(crate) async fn shutdown(&self) {
         let shared = &self.shared;
         shared.stop.raise();
         let has_ended = || !shared.is_running.load(Ordering::SeqCst);
         first(pin!(shared.ended.until(has_ended)), Delay::new(PATIENCE)).await;
+        shared.hand_on_the_rest().await;
     }
 }
 
 impl Shared {
+    async fn work(&self, changes: Weak<Changes>) {
+        let follow = pin!(self.follow_for_ever(changes));
+        first(follow, pin!(self.hand_on_for_ever())).await;
+    }
+
+    async fn hand_on_for_ever(&self) {
+        match (&self.ledger, self.store.abilities().usage) {
+            (Some(ledger), Some(usage)) => ledger.hand_on_for_ever(usage, backoff).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Hands on what was counted until the end. What the store does not take is lost, which is logged.
+    async fn hand_on_the_rest(&self) {
+        if let (Some(ledger), Some(usage)) = (&self.ledger, self.store.abilities().usage) {
+            let rest = pin!(async {
+                if let Err(error) = ledger.hand_on(usage).await {
+                    telemetry::usage_is_held_up(ledger.realm(), &error);
+                }
+            });
+            first(rest, Delay::new(PATIENCE)).await;
+        }
+    }
+
     async fn follow_for_ever(&self, changes: Weak<Changes>) {
         let Some(feed) = self.store.abilities().change_feed else {
             return std::future::pending().await;

@@ -20,6 +20,7 @@ use crate::manage::{KeyManager, Policy};
 use crate::pepper_check::{PepperCheckError, check_peppers};
 use crate::scope::Catalogue;
 use crate::store::{KeyStore, StoreError};
+use crate::usage::{Ledger, Limits, Meter, since};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
 #[must_use]
@@ -33,6 +34,8 @@ pub struct Builder {
     policy: Policy,
     bounds: Bounds,
     outage_grace: Duration,
+    records_usage: bool,
+    usage: Limits,
     realm: Option<String>,
     page: Option<String>,
     credentials: Credentials,
@@ -58,6 +61,11 @@ impl Builder {
                 lookups: 4_096,
             },
             outage_grace: Duration::ZERO,
+            records_usage: true,
+            usage: Limits {
+                interval: Duration::from_secs(5),
+                rows: 200_000,
+            },
             realm: None,
             page: None,
             credentials: Credentials::new(),
@@ -166,6 +174,31 @@ impl Builder {
         self
     }
 
+    /// Whether it is counted how keys are used, where the store keeps that: requests, the last of them
+    /// and its address, and the scopes that were needed. It is, unless this says no. Where one instance
+    /// does not count, no key is [safe to revoke](crate::KeyActivity::safe_to_revoke) on the evidence of
+    /// the others.
+    pub fn record_usage(mut self, records: bool) -> Self {
+        self.records_usage = records;
+        self
+    }
+
+    /// How often what was counted is handed to the store, every 5 seconds unless set. A process that is
+    /// killed loses what it has counted since: an interval, and the time in which the store took nothing.
+    /// [`shutdown`](Keygate::shutdown) hands on the rest.
+    pub fn usage_interval(mut self, interval: Duration) -> Self {
+        self.usage.interval = interval;
+        self
+    }
+
+    /// How much usage is kept in memory at most until the store has taken it, 200,000 unless set: one for
+    /// each key that was used, or more where it met several rules, and about 200 bytes. What comes beyond is served and not counted, which is
+    /// logged, and counted by the metric `keygate_usage_uncounted_total`.
+    pub fn usage_capacity(mut self, rows: usize) -> Self {
+        self.usage.rows = rows;
+        self
+    }
+
     /// Another clock than the operating system's, for tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -243,6 +276,9 @@ impl Builder {
         if self.bounds.reads == 0 {
             return Err(BuildError::NoStoreReads);
         }
+        if self.usage.interval.is_zero() {
+            return Err(BuildError::NoUsageInterval);
+        }
         let store = self.store.ok_or(BuildError::NoStore)?;
         let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
         check_peppers(&*store, &peppers).await?;
@@ -258,18 +294,31 @@ impl Builder {
                 },
             })?;
 
+        since::begin(&*store, self.records_usage, self.clock.wall())
+            .await
+            .map_err(BuildError::Store)?;
+        let records_usage = self.records_usage && store.abilities().usage.is_some();
+        let ledger = match records_usage {
+            true => Some(Arc::new(Ledger::new(self.usage, &realm)?)),
+            false => None,
+        };
+        let meter = ledger
+            .as_ref()
+            .map(|ledger| Meter::new(ledger, Arc::clone(&self.clock)));
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
             page: self.page,
             catalogue: self.catalogue,
             standing: StandingSource::default(),
+            meter,
         });
         let background = Background::new(
             Arc::clone(&store),
             Arc::clone(&self.clock),
             &changes,
             &gate.realm,
+            ledger.clone(),
         );
         #[cfg(feature = "tokio")]
         background.spawn(&changes);
@@ -292,6 +341,7 @@ impl Builder {
                 Arc::clone(&changes),
                 self.policy,
                 self.catalogue,
+                ledger,
             ),
             answers: Answers::new(gate),
             changes,
@@ -397,6 +447,9 @@ pub enum BuildError {
         "no pepper was given: call pepper(Pepper::from_file(..)?), and keep that file apart from the database"
     )]
     NoPepper,
+    /// Usage would be handed on without a pause.
+    #[error("usage_interval must be longer than zero: seconds are good")]
+    NoUsageInterval,
     /// No lookup would ever be made.
     #[error("max_store_reads must be at least 1")]
     NoStoreReads,

@@ -9,6 +9,7 @@ use crate::key::Prefix;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 use crate::scope::Catalogue;
+use crate::usage::Meter;
 
 /// One for each gate that was built. Its principals hold it too, and by that it knows them.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Gate {
     /// The scopes that the service declares, if it does.
     pub(crate) catalogue: Option<Catalogue>,
     pub(crate) standing: StandingSource,
+    /// Counts how keys are used, if that is done.
+    pub(crate) meter: Option<Meter>,
 }
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

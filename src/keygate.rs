@@ -65,8 +65,9 @@ impl Keygate {
         &self.answers
     }
 
-    /// What a gate does beside the requests: it follows the store's change feed, and connects it
-    /// again. Without it nothing opens that should not, and the store is asked more often.
+    /// What a gate does beside the requests: it follows the store's change feed, connects it again, and
+    /// hands the counts of usage to the store. Without it nothing opens that should not, the store is
+    /// asked more often, and what was counted waits for a [`shutdown`](Self::shutdown).
     ///
     /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
     /// called on. Elsewhere, give this future to the executor. It ends with
@@ -76,8 +77,9 @@ impl Keygate {
         self.background.run(&self.changes)
     }
 
-    /// Ends the background work, and returns when it has ended: within five seconds also where its
-    /// future is not polled any more.
+    /// Ends the background work and hands the last counts of usage to the store, so it belongs behind
+    /// the server. It returns when both are done: within ten seconds also where the future of the work is
+    /// not polled any more, or the store takes nothing.
     pub async fn shutdown(&self) {
         self.background.shutdown().await;
     }

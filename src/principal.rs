@@ -14,6 +14,7 @@ use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::{DeclaredScope, IntoRule, Requirement};
 use crate::scope::{Rule, ScopeSet};
 use crate::store::{StoreError, StoreErrorKind};
+use crate::usage::{Event, Needs};
 
 /// Who is calling. It is cheap to clone and holds nothing secret, not even a MAC.
 ///
@@ -198,7 +199,23 @@ impl Principal {
     /// [`Rejection::ScopeInsufficient`], with what is missing.
     pub fn authorize(&self, rule: &Rule) -> Result<(), Rejection> {
         rule.enforce(self.scopes())
-            .map_err(Rejection::ScopeInsufficient)
+            .map_err(Rejection::ScopeInsufficient)?;
+        self.count(Needs::Rule(rule));
+        Ok(())
+    }
+
+    /// Counts what a request needs beyond what it was let in for.
+    pub(crate) fn count(&self, needs: Needs<'_>) {
+        if let Some(meter) = &self.gate().meter {
+            meter.count(&Event {
+                identity: &self.identity,
+                secret: self.secret.created_at,
+                address: self.address,
+                at: meter.now(),
+                needs,
+                is_request: false,
+            });
+        }
     }
 
     /// Whether the key may do all that `R` asks for, of which the catalogue must know.
@@ -212,6 +229,7 @@ impl Principal {
         }
         let has = |scope: &DeclaredScope| self.scopes().covers(scope.name());
         if R::SCOPES.iter().all(has) {
+            self.count(Needs::All(R::SCOPES));
             return Ok(());
         }
         Ok(self.authorize(&Rule::all(R::SCOPES).into_rule())?)

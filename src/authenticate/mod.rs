@@ -26,6 +26,7 @@ use crate::mac::{Match, PepperRing, Proof, Proofs};
 use crate::principal::{Principal, Secret};
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::store::{KeyStore, StoreErrorKind};
+use crate::usage::{Event, Needs};
 use cache::Cache;
 use entry::Entry;
 use flight::Flights;
@@ -172,7 +173,12 @@ impl Authenticator {
             fresh(&entry.stamp).then(|| {
                 let decision = shared.decide(&presented, Some(entry), attempt, now);
                 let stands = shared.stands(&decision, &entry.stamp, now);
-                stands.then(|| decision.map(accepted))
+                stands.then(|| {
+                    decision.map(|caller| {
+                        shared.count(&caller, attempt, now);
+                        accepted(caller)
+                    })
+                })
             })
         });
         if let Some(decision) = known.flatten() {
@@ -213,7 +219,10 @@ impl Authenticator {
             shared.outage.end();
             let decision = shared.decide(&presented, lookup.entry(), attempt, now);
             let stands = shared.stands(&decision, &stamp, now);
-            outcome = decision.map(|caller| caller.to_principal());
+            outcome = decision.map(|caller| {
+                shared.count(&caller, attempt, now);
+                caller.to_principal()
+            });
             if stands {
                 break;
             }
@@ -286,6 +295,20 @@ impl Shared {
             },
             address: attempt.address,
         })
+    }
+
+    /// Counts a request that was accepted.
+    fn count(&self, caller: &Verified<'_>, attempt: Attempt<'_>, now: Now) {
+        if let Some(meter) = &self.gate.meter {
+            meter.count(&Event {
+                identity: caller.identity,
+                secret: caller.secret.created_at,
+                address: attempt.address,
+                at: now.wall,
+                needs: attempt.rule.map_or(Needs::Nothing, Needs::Rule),
+                is_request: true,
+            });
+        }
     }
 
     /// Whether a decision stands that was taken on a record as of `stamp`.

@@ -82,7 +82,9 @@ impl Shared {
         let judge = |entry: &Entry| {
             let may_be_used = self.changes.is_in_grace(id, &entry.stamp, now);
             let decision = may_be_used.then(|| self.decide(presented, Some(entry), attempt, now));
-            Some(decision?.ok()?.to_principal())
+            let caller = decision?.ok()?;
+            self.count(&caller, attempt, now);
+            Some(caller.to_principal())
         };
         self.known.read(id, judge).flatten()
     }

@@ -9,11 +9,13 @@ use crate::manage::ManageError;
 use crate::principal::{Principal, allows};
 use crate::record::{KeyRecord, RateLimit};
 use crate::scope::ScopeSet;
+use crate::usage::Needs;
 
 /// Who asks. What it can do is read from the store each time: a principal may be older than the
 /// end of its key.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
+    principal: Principal,
     pub(super) key_id: KeyId,
     pub(super) address: Option<IpAddr>,
     environment: Prefix,
@@ -24,6 +26,7 @@ pub(super) struct Caller {
 impl Caller {
     pub(super) fn of(principal: &Principal) -> Self {
         Self {
+            principal: principal.clone(),
             key_id: *principal.key_id(),
             address: principal.client_address(),
             environment: principal.environment().clone(),
@@ -37,6 +40,11 @@ impl Caller {
             across_owners: true,
             ..self
         }
+    }
+
+    /// Counts that the caller's scopes were needed for giving these to another key.
+    pub(super) fn count_given(&self, scopes: &ScopeSet) {
+        self.principal.count(Needs::Given(scopes));
     }
 
     /// What the caller can do, by its own record as it is stored now.

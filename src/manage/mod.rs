@@ -39,6 +39,7 @@ use crate::principal::Principal;
 use crate::record::{KeyInfo, KeyRecord};
 use crate::scope::Catalogue;
 use crate::store::{KeyStore, get_checked};
+use crate::usage::Ledger;
 use ceiling::{Caller, Ceiling};
 
 /// Issues, shows, changes, rotates and revokes keys. Cloning it is cheap.
@@ -73,6 +74,7 @@ struct Shared {
     changes: Arc<Changes>,
     policy: Policy,
     catalogue: Option<Catalogue>,
+    ledger: Option<Arc<Ledger>>,
 }
 
 /// In whose name a manager acts.
@@ -83,6 +85,7 @@ enum Authority {
 }
 
 impl KeyManager {
+    #[expect(clippy::too_many_arguments, reason = "only the builder calls it")]
     pub(crate) fn new(
         environments: Environments,
         peppers: Arc<PepperRing>,
@@ -91,6 +94,7 @@ impl KeyManager {
         changes: Arc<Changes>,
         policy: Policy,
         catalogue: Option<Catalogue>,
+        ledger: Option<Arc<Ledger>>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -101,6 +105,7 @@ impl KeyManager {
                 changes,
                 policy,
                 catalogue,
+                ledger,
             }),
             authority: Authority::Host,
         }

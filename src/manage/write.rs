@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_timer::Delay;
 
-use super::ceiling::Ceiling;
+use super::ceiling::{Caller, Ceiling};
 use super::{Conflict, KeyManager, ManageError};
 use crate::audit::{AuditAction, AuditEvent, FieldChange};
 use crate::key::KeyId;
@@ -68,12 +68,10 @@ impl KeyManager {
     /// Judges what was written once more, by what the caller can do after it: a caller that was ended
     /// or narrowed meanwhile gets nothing. Its own key was judged by the record that was changed.
     pub(super) async fn confirm(&self, written: &KeyRecord) -> Result<(), ManageError> {
-        if self
-            .caller()
-            .is_none_or(|caller| caller.key_id == written.id)
-        {
+        let others = |caller: &&Caller| caller.key_id != written.id;
+        let Some(caller) = self.caller().filter(others) else {
             return Ok(());
-        }
+        };
         let ceiling = self.ceiling().await.map_err(|error| match error {
             ManageError::Store(cause) => {
                 let in_doubt = StoreError::new(StoreErrorKind::OutcomeUnknown, cause);
@@ -83,7 +81,10 @@ impl KeyManager {
         })?;
         let excesses = ceiling.map(|ceiling| ceiling.excess_to_hold(written));
         match excesses.filter(|excesses| !excesses.is_empty()) {
-            None => Ok(()),
+            None => {
+                caller.count_given(&written.scopes);
+                Ok(())
+            }
             Some(excesses) => Err(ManageError::BeyondCeiling(excesses)),
         }
     }

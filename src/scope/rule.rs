@@ -141,6 +141,18 @@ impl Rule {
         }
     }
 
+    /// The scopes by which a key with these satisfies the rule: of several that would do, the first.
+    pub(crate) fn used_of(&self, granted: &ScopeSet) -> impl Iterator<Item = &Scope> {
+        let (all, any) = match self.quantifier {
+            Quantifier::All => (&*self.scopes, None),
+            Quantifier::Any => (
+                &[][..],
+                self.scopes.iter().find(|scope| granted.grants(scope)),
+            ),
+        };
+        all.iter().chain(any)
+    }
+
     /// The sets of scopes of which each satisfies the rule.
     #[cfg(all(feature = "utoipa", any(feature = "tower", feature = "actix-web")))]
     pub(crate) fn sufficient_sets(&self) -> Vec<&[Scope]> {

@@ -42,6 +42,18 @@ pub(super) fn feed_broke(realm: &str, error: &StoreError) {
     );
 }
 
+pub(super) fn usage_is_held_up(realm: &str, error: &StoreError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "usage is not stored: it waits in memory and is tried again"
+    );
+}
+
+pub(super) fn usage_was_not_counted(realm: &str, requests: u64) {
+    tracing::warn!(target: TARGET, realm, requests,
+        "requests were served and not counted: more usage waits than usage_capacity allows"
+    );
+}
+
 /// An error with all its causes.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (**error).source());

@@ -6,6 +6,13 @@ const UP: &str = "keygate_change_feed_up";
 /// How often the feed broke, or could not be connected.
 const BREAKS: &str = "keygate_change_feed_breaks_total";
 
+/// Requests that were served and are missing from the counts of usage.
+const UNCOUNTED: &str = "keygate_usage_uncounted_total";
+
+pub(super) fn usage_was_not_counted(realm: &str, requests: u64) {
+    counter!(UNCOUNTED, "realm" => realm.to_owned()).increment(requests);
+}
+
 pub(super) fn feed_came_alive(realm: &str) {
     gauge!(UP, "realm" => realm.to_owned()).set(1.0);
 }

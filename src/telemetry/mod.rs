@@ -34,3 +34,19 @@ pub(crate) fn feed_is_left(realm: &str) {
     metrics::feed_is_left(realm);
     let _ = realm;
 }
+
+/// The store does not take what the gate named `realm` counted, which waits.
+pub(crate) fn usage_is_held_up(realm: &str, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::usage_is_held_up(realm, error);
+    let _ = (realm, error);
+}
+
+/// So many requests were served and not counted: more waits than is kept.
+pub(crate) fn usage_was_not_counted(realm: &str, requests: u64) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::usage_was_not_counted(realm, requests);
+    #[cfg(feature = "metrics")]
+    metrics::usage_was_not_counted(realm, requests);
+    let _ = (realm, requests);
+}

@@ -136,6 +136,7 @@ impl PrincipalBuilder {
             page: None,
             catalogue: None,
             standing: Default::default(),
+            meter: None,
         };
         let identity = Identity {
             gate: Arc::new(gate),

@@ -17,6 +17,7 @@ fn answers() -> Answers {
         page: None,
         catalogue: None,
         standing: Default::default(),
+        meter: None,
     }))
 }
 

@@ -1,0 +1,315 @@
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_timer::Delay;
+
+use super::tally::{Bounds, Needed, Row, Tally};
+use crate::authenticate::{Lost, within};
+use crate::clock::Day;
+use crate::key::{KeyId, RandomError};
+use crate::scope::ScopeSet;
+use crate::store::{
+    KeyUsage, ScopeUsage, SecretUsage, StoreError, StoreErrorKind, UsageBatch, UsageEntry,
+    UsageStore,
+};
+use crate::telemetry;
+use crate::waiters::{Waiters, first, lock};
+
+/// So many entries make a batch, so that no transaction is long.
+const BATCH: usize = 500;
+
+/// How long the store may take for one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long whoever reads waits for what this process has counted.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// How much is kept in memory, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) interval: Duration,
+    /// Rows of all threads: one for each key, secret, rule and day.
+    pub(crate) rows: usize,
+}
+
+/// What one gate has counted and the store has not.
+pub(crate) struct Ledger {
+    bounds: Arc<Bounds>,
+    interval: Duration,
+    tallies: Mutex<Vec<Arc<Tally>>>,
+    outbox: Mutex<Outbox>,
+    realm: String,
+    is_running: AtomicBool,
+    /// How often somebody asked for all counts to be handed on, and up to which of these it was tried.
+    asked: AtomicU64,
+    tried: AtomicU64,
+    tries: Waiters,
+}
+
+/// Batches in the order of their numbers. The first is added until the store has acknowledged it:
+/// nothing else is taken from the threads before, so that what waits does not grow.
+struct Outbox {
+    instance: u128,
+    sequence: u64,
+    batches: VecDeque<Arc<UsageBatch>>,
+}
+
+impl Ledger {
+    pub(crate) fn new(limits: Limits, realm: &str) -> Result<Self, RandomError> {
+        let mut instance = [0; 16];
+        getrandom::fill(&mut instance).map_err(RandomError::new)?;
+        Ok(Self {
+            bounds: Arc::new(Bounds::new(limits.rows)),
+            interval: limits.interval,
+            tallies: Mutex::default(),
+            outbox: Mutex::new(Outbox {
+                instance: u128::from_ne_bytes(instance),
+                sequence: 0,
+                batches: VecDeque::new(),
+            }),
+            realm: realm.to_owned(),
+            is_running: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            tried: AtomicU64::new(0),
+            tries: Waiters::default(),
+        })
+    }
+
+    pub(crate) fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// A tally for one more thread.
+    pub(super) fn open_tally(&self) -> (Arc<Tally>, Arc<Bounds>) {
+        let tally = Arc::new(Tally::default());
+        lock(&self.tallies).push(Arc::clone(&tally));
+        (tally, Arc::clone(&self.bounds))
+    }
+
+    /// Hands counts on as they come, until it is dropped. What failed is tried again after `backoff`.
+    pub(crate) async fn hand_on_for_ever(
+        &self,
+        store: &dyn UsageStore,
+        backoff: impl Fn(u32) -> Duration,
+    ) {
+        let _running = Running::begin(self);
+        let mut failures = 0;
+        loop {
+            let wait = match failures {
+                0 => self.interval,
+                failures => backoff(failures),
+            };
+            self.wait(wait, failures == 0).await;
+            match self.hand_on(store).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    if failures == 0 {
+                        telemetry::usage_is_held_up(&self.realm, &error);
+                    }
+                    failures = failures.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// Returns after `time`, or when somebody asks; `is_early` also when much has come.
+    async fn wait(&self, time: Duration, is_early: bool) {
+        let is_asked = || self.asked.load(Ordering::SeqCst) > self.tried.load(Ordering::SeqCst);
+        let is_filling = || is_asked() || is_early && self.bounds.is_filling();
+        first(
+            pin!(self.bounds.filling.until(is_filling)),
+            Delay::new(time),
+        )
+        .await;
+    }
+
+    /// Hands on all that was counted until now.
+    ///
+    /// It may be dropped at any point, and called again.
+    pub(crate) async fn hand_on(&self, store: &dyn UsageStore) -> Result<(), StoreError> {
+        let asked = self.asked.load(Ordering::SeqCst);
+        let handed_on = self.hand_on_batches(store).await;
+        self.tried.fetch_max(asked, Ordering::SeqCst);
+        self.tries.wake_all();
+        handed_on
+    }
+
+    async fn hand_on_batches(&self, store: &dyn UsageStore) -> Result<(), StoreError> {
+        // First what is left of the last time: only then the threads are asked.
+        self.send(store).await?;
+        self.collect();
+        self.send(store).await
+    }
+
+    async fn send(&self, store: &dyn UsageStore) -> Result<(), StoreError> {
+        loop {
+            let next = lock(&self.outbox).batches.front().cloned();
+            let Some(batch) = next else { return Ok(()) };
+            match within(PATIENCE, store.add(&batch)).await {
+                Ok(added) => added?,
+                Err(Lost::TooSlow) => return Err(StoreErrorKind::OutcomeUnknown.into()),
+                Err(Lost::Panicked) => {
+                    let cause = "it panicked";
+                    return Err(StoreError::new(StoreErrorKind::OutcomeUnknown, cause));
+                }
+            }
+            let batches = &mut lock(&self.outbox).batches;
+            // Another may have sent it too.
+            if batches
+                .front()
+                .is_some_and(|front| Arc::ptr_eq(front, &batch))
+            {
+                batches.pop_front();
+            }
+        }
+    }
+
+    /// Empties all tallies into batches.
+    fn collect(&self) {
+        let tallies = lock(&self.tallies).clone();
+        let mut entries = BTreeMap::new();
+        for tally in &tallies {
+            tally.empty(&self.bounds, |row| enter(&mut entries, &row));
+        }
+        // Those of threads that have ended are in nobody else's hands, and were emptied.
+        drop(tallies);
+        lock(&self.tallies).retain(|tally| Arc::strong_count(tally) > 1 || !tally.is_empty());
+        let uncounted = self.bounds.take_uncounted();
+        if uncounted > 0 {
+            telemetry::usage_was_not_counted(&self.realm, uncounted);
+        }
+        let mut outbox = lock(&self.outbox);
+        let mut entries = entries.into_values().peekable();
+        while entries.peek().is_some() {
+            outbox.sequence += 1;
+            let batch = UsageBatch {
+                instance: outbox.instance,
+                sequence: outbox.sequence,
+                entries: entries.by_ref().take(BATCH).collect(),
+            };
+            outbox.batches.push_back(Arc::new(batch));
+        }
+    }
+
+    /// Waits until what this process has counted so far was handed on, or that was tried: for a
+    /// second at most, and not where nobody does it.
+    pub(crate) async fn catch_up(&self) {
+        if !self.is_running.load(Ordering::SeqCst) {
+            return;
+        }
+        let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.bounds.filling.wake_all();
+        let is_tried =
+            || self.tried.load(Ordering::SeqCst) >= mine || !self.is_running.load(Ordering::SeqCst);
+        first(pin!(self.tries.until(is_tried)), Delay::new(CATCH_UP)).await;
+    }
+}
+
+/// What was counted holds what knows the gate, which would hold this.
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.bounds.close();
+        for tally in mem::take(&mut *lock(&self.tallies)) {
+            tally.empty(&self.bounds, drop);
+        }
+    }
+}
+
+/// Held while counts are handed on as they come.
+struct Running<'a>(&'a Ledger);
+
+impl<'a> Running<'a> {
+    fn begin(ledger: &'a Ledger) -> Self {
+        ledger.is_running.store(true, Ordering::SeqCst);
+        Self(ledger)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.is_running.store(false, Ordering::SeqCst);
+        self.0.tries.wake_all();
+    }
+}
+
+fn enter(entries: &mut BTreeMap<(KeyId, Day), UsageEntry>, row: &Row) {
+    let key_id = row.identity.key_id;
+    match entries.entry((key_id, row.day)) {
+        Entry::Occupied(mut entry) => entry.get_mut().usage.add(&row.usage()),
+        Entry::Vacant(place) => {
+            place.insert(UsageEntry {
+                key_id,
+                owner: row.identity.owner.as_ref().to_owned(),
+                day: row.day,
+                usage: row.usage(),
+            });
+        }
+    }
+}
+
+impl Row {
+    fn usage(&self) -> KeyUsage {
+        KeyUsage {
+            requests: self.requests,
+            last_used_at: self.last_at,
+            last_used_from: self.last_from,
+            scopes: self.scopes(self.had, |needed, granted| needed.used(granted)),
+            lacked: self.scopes(self.lacked, |needed, granted| needed.lacked(granted)),
+            secrets: vec![SecretUsage {
+                created_at: self.secret,
+                requests: self.requests,
+                last_used_at: self.last_at,
+            }],
+        }
+    }
+
+    fn scopes(
+        &self,
+        requests: u64,
+        select: impl Fn(&Needed, &ScopeSet) -> Vec<String>,
+    ) -> Vec<ScopeUsage> {
+        if requests == 0 {
+            return Vec::new();
+        }
+        let mut names = select(&self.needed, &self.identity.scopes);
+        names.sort_unstable();
+        names.dedup();
+        let scopes = names.into_iter().map(|scope| ScopeUsage {
+            scope,
+            requests,
+            last_at: self.last_at,
+        });
+        scopes.collect()
+    }
+}
+
+impl Needed {
+    /// What a key with these scopes used of it.
+    fn used(&self, granted: &ScopeSet) -> Vec<String> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Rule(rule) => rule.used_of(granted).map(ToString::to_string).collect(),
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            Self::All(scopes) => scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+            Self::Given(scopes) => scopes.iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// What it lacked.
+    fn lacked(&self, granted: &ScopeSet) -> Vec<String> {
+        match self {
+            Self::Rule(rule) => rule
+                .missing_from(granted)
+                .missing()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What one thread has counted and not handed on.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::mem;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+
+use foldhash::fast::FixedState;
+
+use crate::clock::{Day, Timestamp};
+use crate::key::KeyId;
+use crate::principal::Identity;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::scope::DeclaredScope;
+use crate::scope::{Rule, ScopeSet};
+use crate::waiters::{Waiters, lock};
+
+/// What there is to count.
+#[derive(Clone, Copy)]
+pub(crate) struct Event<'a> {
+    pub(crate) identity: &'a Arc<Identity>,
+    /// When the secret that was presented was made.
+    pub(crate) secret: Timestamp,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) at: Timestamp,
+    pub(crate) needs: Needs<'a>,
+    /// Whether it is a request by itself, and not a further question to one that was counted.
+    pub(crate) is_request: bool,
+}
+
+/// The scopes that a request needed.
+#[derive(Clone, Copy)]
+pub(crate) enum Needs<'a> {
+    Nothing,
+    Rule(&'a Rule),
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    All(&'static [DeclaredScope]),
+    /// What another key was given.
+    Given(&'a ScopeSet),
+}
+
+/// The same, to keep.
+#[derive(Clone)]
+pub(super) enum Needed {
+    Nothing,
+    Rule(Rule),
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    All(&'static [DeclaredScope]),
+    Given(ScopeSet),
+}
+
+/// What a row is found by: whatever is added up is equal in these.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Tag {
+    key_id: KeyId,
+    day: Day,
+    secret: Timestamp,
+    needs: u64,
+}
+
+/// What was counted under one tag.
+pub(super) struct Row {
+    pub(super) identity: Arc<Identity>,
+    pub(super) day: Day,
+    pub(super) secret: Timestamp,
+    pub(super) needed: Needed,
+    pub(super) requests: u64,
+    /// How often the key had what was needed.
+    pub(super) had: u64,
+    /// How often it lacked that, and was let through all the same.
+    pub(super) lacked: u64,
+    pub(super) last_at: Timestamp,
+    pub(super) last_from: Option<IpAddr>,
+}
+
+type Table = HashMap<Tag, Row, foldhash::fast::RandomState>;
+
+/// The tables of one thread. There are two, so that one is free while the other is emptied: whoever
+/// counts never waits.
+#[derive(Default)]
+pub(super) struct Tally {
+    tables: [Mutex<Table>; 2],
+    /// Takes the place of a table that is emptied, with room for as much.
+    spare: Mutex<Table>,
+}
+
+/// What all threads share: read by each count, and written only for a row that is new.
+pub(super) struct Bounds {
+    capacity: usize,
+    rows: AtomicUsize,
+    uncounted: AtomicU64,
+    is_closed: AtomicBool,
+    /// Woken when half of the capacity is taken.
+    pub(super) filling: Waiters,
+}
+
+impl Bounds {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            rows: AtomicUsize::new(0),
+            uncounted: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+            filling: Waiters::default(),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_filling(&self) -> bool {
+        self.rows.load(Ordering::Relaxed) > self.capacity / 2
+    }
+
+    /// How much was not counted since this was asked last.
+    pub(super) fn take_uncounted(&self) -> u64 {
+        self.uncounted.swap(0, Ordering::Relaxed)
+    }
+
+    /// Takes the place of a row, if there is one left.
+    fn take_place(&self) -> bool {
+        let taken = self.rows.fetch_add(1, Ordering::Relaxed);
+        if taken == self.capacity / 2 {
+            self.filling.wake_all();
+        }
+        if taken >= self.capacity {
+            self.rows.fetch_sub(1, Ordering::Relaxed);
+            self.uncounted.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+}
+
+impl Tally {
+    pub(super) fn count(&self, event: &Event<'_>, bounds: &Bounds) {
+        match self.tables.iter().find_map(free) {
+            Some(mut table) => add(&mut table, event, bounds),
+            // Only one is ever emptied at a time.
+            None => drop(bounds.uncounted.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// Hands every row to `take`, and forgets it.
+    pub(super) fn empty(&self, bounds: &Bounds, mut take: impl FnMut(Row)) {
+        let mut spare = lock(&self.spare);
+        for table in &self.tables {
+            mem::swap(&mut *lock(table), &mut *spare);
+            let rows = spare.len();
+            spare.drain().for_each(|(_, row)| take(row));
+            bounds.rows.fetch_sub(rows, Ordering::Relaxed);
+            // Room for what came this time, and not for what once came.
+            spare.shrink_to(2 * rows);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.iter().all(|table| lock(table).is_empty())
+    }
+}
+
+/// The table, if nobody empties it.
+fn free(table: &Mutex<Table>) -> Option<MutexGuard<'_, Table>> {
+    match table.try_lock() {
+        Ok(table) => Some(table),
+        Err(TryLockError::Poisoned(table)) => Some(table.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+fn add(table: &mut Table, event: &Event<'_>, bounds: &Bounds) {
+    let tag = Tag {
+        key_id: event.identity.key_id,
+        day: Day::of(event.at),
+        secret: event.secret,
+        needs: event.needs.fingerprint(),
+    };
+    match table.get_mut(&tag) {
+        Some(row) => row.add(event),
+        None if bounds.take_place() => {
+            let mut row = Row::new(&tag, event);
+            row.add(event);
+            table.insert(tag, row);
+        }
+        None => {}
+    }
+}
+
+impl Row {
+    fn new(tag: &Tag, event: &Event<'_>) -> Self {
+        Self {
+            identity: Arc::clone(event.identity),
+            day: tag.day,
+            secret: tag.secret,
+            needed: event.needs.keep(),
+            requests: 0,
+            had: 0,
+            lacked: 0,
+            last_at: event.at,
+            last_from: None,
+        }
+    }
+
+    fn add(&mut self, event: &Event<'_>) {
+        self.requests += u64::from(event.is_request);
+        match event.needs.are_granted_to(event.identity) {
+            true => self.had += 1,
+            false => self.lacked += 1,
+        }
+        self.last_at = event.at;
+        self.last_from = event.address;
+    }
+}
+
+impl Needs<'_> {
+    fn fingerprint(self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Rule(rule) => rule.fingerprint(),
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            Self::All(scopes) => scopes.as_ptr().addr() as u64,
+            Self::Given(scopes) => FixedState::default().hash_one(scopes),
+        }
+    }
+
+    /// Whether the caller had it. Whom an enforced rule let through did.
+    fn are_granted_to(self, identity: &Identity) -> bool {
+        match self {
+            Self::Rule(rule) if rule.is_report_only() => rule.check(&identity.scopes).is_ok(),
+            _ => true,
+        }
+    }
+
+    fn keep(self) -> Needed {
+        match self {
+            Self::Nothing => Needed::Nothing,
+            Self::Rule(rule) => Needed::Rule(rule.clone()),
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            Self::All(scopes) => Needed::All(scopes),
+            Self::Given(scopes) => Needed::Given(scopes.clone()),
+        }
+    }
+}
