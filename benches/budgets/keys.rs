@@ -35,8 +35,17 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// A gate on `store` whose cache keeps `capacity` keys.
+/// A gate on `store` whose cache keeps `capacity` keys, and which counts nothing.
 pub(crate) fn gate(store: impl KeyStore, capacity: usize) -> Keygate {
+    build(store, capacity, false)
+}
+
+/// The same, which counts how keys are used.
+pub(crate) fn counting_gate(store: impl KeyStore, capacity: usize) -> Keygate {
+    build(store, capacity, true)
+}
+
+fn build(store: impl KeyStore, capacity: usize, counts: bool) -> Keygate {
     let clock = StandingClock {
         wall: SystemTime::now().into(),
         monotonic: Instant::now(),
@@ -45,7 +54,9 @@ pub(crate) fn gate(store: impl KeyStore, capacity: usize) -> Keygate {
         .pepper(Pepper::from_bytes(PEPPER).unwrap())
         .store(store)
         .clock(clock)
-        .cache_capacity(capacity);
+        .cache_capacity(capacity)
+        .record_usage(counts)
+        .usage_capacity(4 * capacity);
     block_on(builder.build()).unwrap()
 }
 

@@ -47,6 +47,18 @@ pub(crate) fn bench(criterion: &mut Criterion) -> Vec<String> {
     group.bench_function("one gate", |b| {
         b.iter_custom(|rounds| race([shared, shared], &texts[0], rounds));
     });
+    let [shared, private] = [(); 2].map(|()| {
+        let gate = keys::counting_gate(store.clone(), 1);
+        keys::warm(&gate, &texts);
+        gate
+    });
+    let (shared, private) = (shared.authenticator(), private.authenticator());
+    group.bench_function("two private gates, counted", |b| {
+        b.iter_custom(|rounds| race([shared, private], &texts[0], rounds));
+    });
+    group.bench_function("one gate, counted", |b| {
+        b.iter_custom(|rounds| race([shared, shared], &texts[0], rounds));
+    });
     group.finish();
     Vec::new()
 }

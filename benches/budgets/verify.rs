@@ -1,4 +1,5 @@
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::Criterion;
 use keygate::{Attempt, Authenticator};
@@ -32,9 +33,12 @@ pub(crate) fn bench(criterion: &mut Criterion) -> Vec<String> {
 
 fn of_size(criterion: &mut Criterion, count: usize) -> Vec<String> {
     let (store, texts) = keys::store(count);
-    let gate = keys::gate(store, count);
+    let gate = keys::gate(Arc::clone(&store), count);
     let filled = allocation_counter::measure(|| keys::warm(&gate, &texts));
     let authenticator = gate.authenticator();
+    let counting_gate = keys::counting_gate(store, count);
+    keys::warm(&counting_gate, &texts);
+    let counting = counting_gate.authenticator();
     let floor = Floor::new(&texts);
     let mistyped: Vec<String> = texts.iter().map(|text| mistype(text)).collect();
 
@@ -49,6 +53,10 @@ fn of_size(criterion: &mut Criterion, count: usize) -> Vec<String> {
     });
     let mut shuffled = Shuffled::new(&texts);
     group.bench_function("hit", |b| b.iter(|| hit(authenticator, shuffled.next())));
+    let mut shuffled = Shuffled::new(&texts);
+    group.bench_function("hit, counted", |b| {
+        b.iter(|| hit(counting, shuffled.next()));
+    });
     let mut shuffled = Shuffled::new(&mistyped);
     group.bench_function("junk", |b| b.iter(|| junk(authenticator, shuffled.next())));
     group.finish();
@@ -56,10 +64,17 @@ fn of_size(criterion: &mut Criterion, count: usize) -> Vec<String> {
     let of_a_hit = allocation_counter::measure(|| {
         hit(authenticator, &texts[0]);
     });
+    let of_a_counted_hit = allocation_counter::measure(|| {
+        hit(counting, &texts[0]);
+    });
     vec![
         format!(
             "{count} keys: a hit allocates {} times",
             of_a_hit.count_total
+        ),
+        format!(
+            "{count} keys: a counted hit allocates {} times",
+            of_a_counted_hit.count_total
         ),
         format!(
             "{count} keys: {} bytes a cached key",

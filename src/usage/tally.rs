@@ -214,8 +214,10 @@ impl Row {
             true => self.had += 1,
             false => self.lacked += 1,
         }
-        self.last_at = event.at;
-        self.last_from = event.address;
+        if event.at >= self.last_at {
+            self.last_at = event.at;
+            self.last_from = event.address;
+        }
     }
 }
 

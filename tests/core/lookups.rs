@@ -209,7 +209,12 @@ async fn a_gate_that_is_dropped_lets_go_of_its_store() {
     assert!(request.await.is_err());
     let World { store, keys, .. } = world;
     drop(keys);
-    assert_eq!(Arc::strong_count(&store), 1);
+    // Where it has background work, that ends first.
+    let begun = Instant::now();
+    while Arc::strong_count(&store) > 1 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(millis(1)).await;
+    }
 }
 
 #[tokio::test]

@@ -29,3 +29,4 @@ mod revocation;
 mod rotation;
 mod secrets;
 mod standing;
+mod usage;
