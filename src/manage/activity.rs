@@ -12,8 +12,8 @@ use crate::usage::since::counted_since;
 
 /// A key, and how it is used.
 ///
-/// What callers did in the last seconds in other processes may not be counted yet: they add up their
-/// counts now and then. Only what was accepted is a use.
+/// Only what was accepted is a use. What callers did in the last seconds in other processes may not be
+/// counted yet, nor what they did for as long as those processes cannot reach the store.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct KeyActivity {

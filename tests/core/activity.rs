@@ -305,20 +305,6 @@ async fn the_old_secret_of_a_key_that_has_ended_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn usage_that_cannot_be_read_is_an_error_and_never_a_key_that_was_not_used() {
-    let world = World::new().await;
-    let manager = world.keys.manager();
-    let id = issue(&world).await.info.key_id;
-    counting_since(&world, Some(ago(&world, DAY))).await;
-    let down = Fault::Fail(StoreErrorKind::Unavailable);
-    world.store.usage_reads.always(down);
-    let outcome = manager.activity(&id).await;
-    assert!(
-        matches!(outcome, Err(ManageError::Store(error)) if error.kind() == StoreErrorKind::Unavailable)
-    );
-}
-
-#[tokio::test]
 async fn a_moment_that_is_none_is_an_error_that_names_the_setting() {
     let world = World::new().await;
     let id = issue(&world).await.info.key_id;

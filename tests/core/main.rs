@@ -32,3 +32,4 @@ mod revocation;
 mod rotation;
 mod secrets;
 mod standing;
+mod unwatched;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use keygate::audit::{Actor, AuditAction};
-use keygate::store::{Abilities, AuditQuery, Listed, Page, Write};
+use keygate::store::AuditQuery;
 use keygate::{
-    Attempt, Change, Clock, Conflict, Filter, Issued, KeyId, KeyRecord, KeyStore, ManageError,
-    MemoryStore, NewKey, Privileges, Rotation, Rule, ScopeSet, StoreError, StoreErrorKind,
+    Attempt, Change, Clock, Conflict, Issued, KeyId, ManageError, NewKey, Privileges, Rotation,
+    Rule, ScopeSet,
 };
 use proptest::prelude::*;
 
@@ -19,7 +18,7 @@ use crate::manage::conflict;
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A key with these scopes, issued when everybody has counted for a year, a year ago.
-async fn aged(world: &World, scopes: &[&str]) -> Issued {
+pub(crate) async fn aged(world: &World, scopes: &[&str]) -> Issued {
     counting_since(world, Some(ago(world, 365 * DAY))).await;
     let new = NewKey::for_owner("a").never_expires();
     let key = world
@@ -380,87 +379,6 @@ async fn a_caller_narrows_within_its_sight_and_its_ceiling() {
     assert!(matches!(outcome, Err(ManageError::BeyondCeiling(_))));
     let info = narrow(&strong, &key.info.key_id).await.unwrap();
     assert_eq!(info.scopes, set(&["a"]));
-}
-
-#[tokio::test]
-async fn usage_that_cannot_be_read_narrows_nothing() {
-    let world = World::new().await;
-    let key = aged(&world, &["a", "b"]).await;
-    let id = key.info.key_id;
-    count(&world, Use::of(&key.info, world.clock.wall()).needing("a")).await;
-    let before = world.record(&id).await;
-    world
-        .store
-        .usage_reads
-        .always(Fault::Fail(StoreErrorKind::Unavailable));
-    let change = Change::new().name("CI").narrow_to_used(MONTH);
-    let manager = world.keys.manager();
-    for outcome in [
-        manager.change(&id, change).await.map(drop),
-        manager
-            .rotate_with(&id, Rotation::new().narrow_to_used(MONTH))
-            .await
-            .map(drop),
-    ] {
-        assert!(matches!(outcome, Err(ManageError::Store(_))));
-    }
-    assert_eq!(world.record(&id).await, before);
-}
-
-/// A store that keeps keys and nothing else.
-struct OnlyKeys(MemoryStore);
-
-#[async_trait]
-impl KeyStore for OnlyKeys {
-    async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
-        self.0.get(id).await
-    }
-
-    async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
-        self.0.write(change).await
-    }
-
-    async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
-        self.0.list(page).await
-    }
-
-    fn abilities(&self) -> Abilities<'_> {
-        Abilities::none()
-    }
-}
-
-#[tokio::test]
-async fn on_a_store_without_usage_nothing_is_proved_and_reports_say_so() {
-    let clock = ManualClock::new();
-    let keys = builder(OnlyKeys(MemoryStore::new()), &clock).build().await;
-    let keys = keys.unwrap();
-    let manager = keys.manager();
-    let new = NewKey::for_owner("a").scopes(["a"]).never_expires();
-    let id = manager.issue(new).await.unwrap().info.key_id;
-    clock.advance(365 * DAY);
-    let activity = manager.activity(&id).await.unwrap();
-    assert_eq!((&activity.usage, activity.counted_since), (&None, None));
-    assert!(!activity.safe_to_revoke(DAY).is_safe());
-    assert!(activity.privileges(DAY).is_err());
-    let today = keygate::Day::of(clock.wall());
-    for outcome in [
-        manager
-            .change(&id, Change::new().narrow_to_used(DAY))
-            .await
-            .map(drop),
-        manager.idle(Filter::new(), DAY).await.map(drop),
-        manager
-            .over_privileged(Filter::new().owner("nobody"), DAY)
-            .await
-            .map(drop),
-        manager.shadow_refusals(Filter::new(), DAY).await.map(drop),
-        manager.request_days(&id, today..=today).await.map(drop),
-        manager.owner_days("a", today..=today).await.map(drop),
-        manager.owner_totals(today, None, 10).await.map(drop),
-        manager.forget_usage_before(today).await,
-    ] {
-        assert!(matches!(outcome, Err(ManageError::NoUsage)));
-    }
 }
 
 fn scopes(wildcards: bool) -> impl Strategy<Value = Vec<String>> {

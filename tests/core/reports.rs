@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use keygate::{
     ActivityList, Change, Clock, Day, Filter, KeyId, KeyInfo, KeyManager, ManageError, NewKey,
-    StoreErrorKind,
 };
 
 use crate::activity::{Use, ago, count, counting_since};
@@ -267,33 +266,6 @@ async fn pages_tell_everything_once() {
     for limit in [0, 1_001] {
         let outcome = manager.idle(Filter::new().limit(limit), MONTH).await;
         assert!(matches!(outcome, Err(ManageError::Invalid(_))));
-    }
-}
-
-#[tokio::test]
-async fn an_outage_ends_a_report() {
-    let world = World::new().await;
-    let manager = world.keys.manager();
-    issue(&world, lasting()).await;
-    let today = Day::of(world.clock.wall());
-    let down = || Fault::Fail(StoreErrorKind::Unavailable);
-    world.store.usage_reads.always(down());
-    for outcome in [
-        manager.idle(Filter::new(), MONTH).await.map(drop),
-        manager
-            .over_privileged(Filter::new(), MONTH)
-            .await
-            .map(drop),
-        manager
-            .shadow_refusals(Filter::new(), MONTH)
-            .await
-            .map(drop),
-        manager.owner_days("a", today..=today).await.map(drop),
-        manager.owner_totals(today, None, 1).await.map(drop),
-    ] {
-        assert!(
-            matches!(outcome, Err(ManageError::Store(error)) if error.kind() == StoreErrorKind::Unavailable)
-        );
     }
 }
 
