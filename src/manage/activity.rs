@@ -83,7 +83,8 @@ impl Unproved {
         match (self.watched_since, self.provable_at) {
             (None, _) => {
                 "nothing proves what was not used: not every instance on the store counts; \
-                          let all of them count, and ask again when they did for that long"
+                          let all of them count (Builder::record_usage), and ask again when they \
+                          did for that long"
                     .into()
             }
             (Some(since), Some(at)) => format!(

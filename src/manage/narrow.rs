@@ -14,7 +14,7 @@ use crate::scope::{Scope, ScopeSet, covers};
 pub struct Privileges {
     /// What it may do.
     pub granted: ScopeSet,
-    /// The scopes that are enough for what it did: those that were needed, without wildcards. `None`
+    /// The scopes that are enough for what it did: those that were needed, as they were asked for. `None`
     /// when the key was not used at all: there is nothing to narrow it to.
     pub narrowed: Option<ScopeSet>,
     /// The granted scopes that narrowing drops. A wildcard is dropped even if it was used: what was
@@ -35,8 +35,8 @@ impl KeyActivity {
     /// What the key may do beyond what it needed within `window`.
     ///
     /// A scope was needed where a rule of a guard or [`Principal::authorize`](crate::Principal::authorize)
-    /// asked for it, or where the key lacked it for a rule that only
-    /// [reports](crate::Rule::report_only) that. What the service judges by
+    /// asked for it, where it was given to another key on behalf of this one, or where the key lacked it
+    /// for a rule that only [reports](crate::Rule::report_only) that. What the service judges by
     /// [`Principal::scopes`](crate::Principal::scopes) on its own, nobody counts.
     ///
     /// A key that is younger than the window is judged by its life so far, and a scope that was granted

@@ -65,7 +65,7 @@ impl Change {
         Self::default()
     }
 
-    /// Its scopes become those that it needed within `window`, without wildcards: see
+    /// Its scopes become those that it needed within `window`, in the place of wildcards too: see
     /// [`KeyActivity::privileges`](crate::KeyActivity::privileges). Nothing is added to them. What
     /// callers need while it is done, or did in the last seconds in other processes, may not be counted.
     ///

@@ -147,6 +147,19 @@ async fn what_a_rule_on_trial_found_lacking_is_needed_once_it_is_granted() {
     assert_eq!(found.narrowed, Some(set(&["orders:export"])));
 }
 
+/// On behalf of a key, another one was given a wildcard.
+#[tokio::test]
+async fn a_wildcard_that_was_needed_as_one_is_kept() {
+    let world = World::new().await;
+    let key = aged(&world, &["orders:**", "users:*"]).await;
+    let used = Use::of(&key.info, world.clock.wall());
+    let used = used.needing("orders:*").needing("users:*");
+    count(&world, used).await;
+    let found = privileges(&world, &key, MONTH).await;
+    assert_eq!(found.narrowed, Some(set(&["orders:*", "users:*"])));
+    assert_eq!(found.dropped, set(&["orders:**"]));
+}
+
 #[tokio::test]
 async fn a_key_that_was_used_and_needed_no_scope_is_left_without_any() {
     let world = World::new().await;
