@@ -54,6 +54,12 @@ impl Timestamp {
         Self::from_unix_millis(self.0.checked_add(by)?).ok()
     }
 
+    /// Whether `age` has passed from this moment to `now`. It has not where the moment lies in the
+    /// future, as after a step of the clock.
+    pub(crate) fn is_older_than(self, age: Duration, now: Self) -> bool {
+        self.checked_add(age).is_some_and(|then| then <= now)
+    }
+
     /// The time from `earlier` to this moment; zero when `earlier` is later.
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))

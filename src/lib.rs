@@ -70,8 +70,9 @@ pub use key::{
 pub use keygate::Keygate;
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
-    Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyList, KeyManager,
-    ManageError, NewKey, OwnerRevocation, Policy, RevokeFailure, Revoked,
+    ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyActivity,
+    KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, Policy, Privileges, RevokeFailure,
+    Revoked, Rotation, Safety, Unproved,
 };
 pub use principal::Principal;
 pub use record::{

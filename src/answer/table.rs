@@ -223,7 +223,8 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
             unavailable(detail)
         }
         ManageError::UnknownPepper(_) => unavailable(NOT_DONE),
-        ManageError::Random(_) => Row {
+        // A service that asks for usage should have a store that keeps it.
+        ManageError::NoUsage | ManageError::Random(_) => Row {
             code: "internal",
             ..Row::new(500, grpc::INTERNAL, Challenge::None, INTERNAL)
         },

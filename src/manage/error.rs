@@ -1,6 +1,7 @@
 use crate::clock::Timestamp;
 use crate::key::{KeyId, ParseKeyError, RandomError};
 use crate::mac::PepperId;
+use crate::manage::activity::Unproved;
 use crate::manage::ceiling::Excess;
 use crate::record::TextError;
 use crate::scope::{GrantError, ScopeError, UndeclaredScope};
@@ -24,6 +25,9 @@ pub enum ManageError {
     /// A value that cannot be taken, with what it must be.
     #[error("{0}")]
     Invalid(String),
+    /// The store does not keep how keys are used.
+    #[error("the store keeps no usage: give it the ability, or use a store that has it")]
+    NoUsage,
     /// There is no such key, or it is out of the caller's sight.
     #[error("there is no key {0}")]
     NotFound(KeyId),
@@ -62,6 +66,11 @@ pub enum Conflict {
     /// An ended key stays ended.
     #[error("the key has expired: issue another")]
     Expired,
+    /// What was never used cannot be narrowed to what was used.
+    #[error(
+        "the key was not used in that time, so there is nothing to narrow it to: revoke or disable it instead"
+    )]
+    NotUsed,
     /// Only during a rotation is there a newer secret to supersede.
     #[error("no rotation is under way: rotate the key instead")]
     NotRotating,
@@ -77,6 +86,9 @@ pub enum Conflict {
         /// When the older of them ends.
         until: Option<Timestamp>,
     },
+    /// It was not watched for long enough to say what was not used.
+    #[error(transparent)]
+    Unproved(#[from] Unproved),
     /// Somebody set the version by hand to the largest there is.
     #[error(
         "the version of the key's record was set by hand to the largest there is and cannot rise: issue another key"

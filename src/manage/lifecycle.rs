@@ -53,10 +53,13 @@ impl KeyManager {
     ///
     /// # Errors
     /// What is wrong with `change`, [`Conflict::Revoked`], [`Conflict::Expired`] (an ended key is
-    /// not brought back), [`ManageError::BeyondCeiling`], and as [`inspect`](Self::inspect).
+    /// not brought back), [`ManageError::BeyondCeiling`], and as [`inspect`](Self::inspect). To
+    /// [narrow](Change::narrow_to_used) also [`Conflict::Unproved`], [`Conflict::NotUsed`] and
+    /// [`ManageError::NoUsage`].
     pub async fn change(&self, id: &KeyId, change: Change) -> Result<KeyInfo, ManageError> {
+        change.check()?;
         let updated = self
-            .update(id, Demand::Hold, |record| {
+            .update_and_narrow(id, Demand::Hold, change.narrow, |record| {
                 let now = self.now();
                 if record.revocation.is_some() {
                     return Err(Conflict::Revoked.into());
@@ -64,14 +67,13 @@ impl KeyManager {
                 if record.expires_at.is_some_and(|end| now >= end) {
                     return Err(Conflict::Expired.into());
                 }
-                let before = record.clone();
                 change.traits.apply(
                     record,
                     &self.shared.policy,
                     self.shared.catalogue.as_ref(),
                     now,
                 )?;
-                Ok((*record != before).then_some(AuditAction::Changed))
+                Ok(Some(AuditAction::Changed))
             })
             .await?;
         Ok(self.info(&updated.record))

@@ -1,21 +1,31 @@
+use std::time::Duration;
+
 use super::ceiling::Ceiling;
 use super::{KeyManager, ManageError, sees};
+use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::record::{KeyInfo, KeyStatus};
 use crate::store::{Page, StoreError, StoreErrorKind, Unreadable};
 
-/// Which keys to list.
+/// Which keys to list: those for which everything holds that is said.
 ///
 /// ```
 /// # use keygate::{Filter, KeyStatus};
+/// # use std::time::Duration;
+/// let day = Duration::from_secs(24 * 60 * 60);
 /// let filter = Filter::new().owner("org_42").status(KeyStatus::Active).limit(20);
+/// let ending_soon = Filter::new().expiring_within(30 * day);
+/// let due_for_rotation = Filter::new().secret_older_than(90 * day);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Filter {
     owner: Option<String>,
     status: Option<KeyStatus>,
+    expiring_within: Option<Duration>,
+    older_than: Option<Duration>,
+    secret_older_than: Option<Duration>,
     after: Option<KeyId>,
-    limit: usize,
+    pub(super) limit: usize,
 }
 
 /// A page of keys, in the order of their ids.
@@ -39,6 +49,9 @@ impl Filter {
         Self {
             owner: None,
             status: None,
+            expiring_within: None,
+            older_than: None,
+            secret_older_than: None,
             after: None,
             limit: 100,
         }
@@ -56,6 +69,24 @@ impl Filter {
         self
     }
 
+    /// Only keys that expire within `time` from now, and have not ended yet.
+    pub const fn expiring_within(mut self, time: Duration) -> Self {
+        self.expiring_within = Some(time);
+        self
+    }
+
+    /// Only keys that were issued at least `age` ago, whatever their status.
+    pub const fn older_than(mut self, age: Duration) -> Self {
+        self.older_than = Some(age);
+        self
+    }
+
+    /// Only keys whose newest secret was made at least `age` ago, and that have not ended.
+    pub const fn secret_older_than(mut self, age: Duration) -> Self {
+        self.secret_older_than = Some(age);
+        self
+    }
+
     /// Only keys after this one: the next page.
     pub const fn after(mut self, id: KeyId) -> Self {
         self.after = Some(id);
@@ -69,9 +100,72 @@ impl Filter {
     }
 }
 
+impl Filter {
+    fn selects(&self, key: &KeyInfo, now: Timestamp) -> bool {
+        let ends_within = |time| {
+            // A time beyond the last moment there is includes every end.
+            let until = now.checked_add(time).unwrap_or(Timestamp::MAX);
+            !key.has_ended(now) && key.expires_at.is_some_and(|end| end <= until)
+        };
+        let is_old = |age| key.created_at.is_older_than(age, now);
+        let has_old_secret = |age| {
+            let newest = key.secrets.first();
+            !key.has_ended(now)
+                && newest.is_some_and(|secret| secret.created_at.is_older_than(age, now))
+        };
+        self.status.is_none_or(|status| status == key.status)
+            && self.expiring_within.is_none_or(ends_within)
+            && self.older_than.is_none_or(is_old)
+            && self.secret_older_than.is_none_or(has_old_secret)
+    }
+}
+
 impl Default for Filter {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A listing under way.
+pub(super) struct Walk<'a> {
+    manager: &'a KeyManager,
+    filter: &'a Filter,
+    ceiling: Option<Ceiling>,
+    after: Option<KeyId>,
+    is_over: bool,
+}
+
+/// What one read of the store gave, of keys that the filter selects.
+pub(super) struct Stretch {
+    pub(super) keys: Vec<KeyInfo>,
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+impl Walk<'_> {
+    /// What lies behind the last stretch; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Stretch>, ManageError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let own = self.ceiling.as_ref().and_then(|ceiling| ceiling.owner());
+        let page = Page {
+            owner: self.filter.owner.as_deref().or(own),
+            after: self.after,
+            limit: KeyManager::PAGE.max(self.filter.limit),
+        };
+        let listed = self.manager.shared.store.list(&page).await?;
+        match listed.is_full(page.limit) {
+            true => self.after = Some(listed_past(self.after, listed.last_id())?),
+            false => self.is_over = true,
+        }
+        let ceiling = self.ceiling.as_ref();
+        let seen = listed.records.iter().filter(|record| sees(ceiling, record));
+        let now = self.manager.now();
+        let keys = seen.map(|record| KeyInfo::new(record, now));
+        Ok(Some(Stretch {
+            keys: keys.filter(|key| self.filter.selects(key, now)).collect(),
+            unreadable: listed.unreadable,
+        }))
     }
 }
 
@@ -85,6 +179,28 @@ impl KeyManager {
     /// [`ManageError::Invalid`] for a limit out of range, [`ManageError::OwnerNotFound`] for an
     /// owner out of the caller's sight, [`ManageError::Store`].
     pub async fn list(&self, filter: Filter) -> Result<KeyList, ManageError> {
+        let mut list = KeyList {
+            keys: Vec::new(),
+            unreadable: Vec::new(),
+            next: None,
+        };
+        let mut walk = self.walk(&filter).await?;
+        while let Some(stretch) = walk.next().await? {
+            list.unreadable.extend(stretch.unreadable);
+            for key in stretch.keys {
+                if list.keys.len() == filter.limit {
+                    list.next = list.keys.last().map(|key| key.key_id);
+                    keep_until(list.next, &mut list.unreadable);
+                    return Ok(list);
+                }
+                list.keys.push(key);
+            }
+        }
+        Ok(list)
+    }
+
+    /// Begins to read the keys that `filter` selects.
+    pub(super) async fn walk<'a>(&'a self, filter: &'a Filter) -> Result<Walk<'a>, ManageError> {
         if !(1..=Filter::MAX_LIMIT).contains(&filter.limit) {
             let problem = format!("a page holds 1 to {} keys", Filter::MAX_LIMIT);
             return Err(ManageError::Invalid(problem));
@@ -93,52 +209,20 @@ impl KeyManager {
         if let Some(owner) = &filter.owner {
             check_owner_in_sight(ceiling.as_ref(), owner)?;
         }
-        let own = ceiling.as_ref().and_then(|ceiling| ceiling.owner());
-        let owner = filter.owner.as_deref().or(own);
-        let mut list = KeyList {
-            keys: Vec::new(),
-            unreadable: Vec::new(),
-            next: None,
-        };
-        let mut after = filter.after;
-        loop {
-            let limit = Self::PAGE.max(filter.limit);
-            let listed = self
-                .shared
-                .store
-                .list(&Page {
-                    owner,
-                    after,
-                    limit,
-                })
-                .await?;
-            let (full, last) = (listed.is_full(limit), listed.last_id());
-            list.unreadable.extend(listed.unreadable);
-            for record in listed
-                .records
-                .iter()
-                .filter(|record| sees(ceiling.as_ref(), record))
-            {
-                let info = self.info(record);
-                if filter.status.is_some_and(|status| status != info.status) {
-                    continue;
-                }
-                if list.keys.len() == filter.limit {
-                    let last = list.keys.last().map(|key: &KeyInfo| key.key_id);
-                    // What lies behind this page is told with the next one.
-                    let behind = |id: &str| last.as_ref().is_some_and(|last| id > last.as_str());
-                    list.unreadable.retain(|key| !behind(&key.id));
-                    list.next = last;
-                    return Ok(list);
-                }
-                list.keys.push(info);
-            }
-            if !full {
-                return Ok(list);
-            }
-            after = Some(listed_past(after, last)?);
-        }
+        Ok(Walk {
+            manager: self,
+            filter,
+            ceiling,
+            after: filter.after,
+            is_over: false,
+        })
     }
+}
+
+/// What lies behind a page is told with the next one.
+pub(super) fn keep_until(last: Option<KeyId>, unreadable: &mut Vec<Unreadable>) {
+    let behind = |id: &str| last.as_ref().is_some_and(|last| id > last.as_str());
+    unreadable.retain(|key| !behind(&key.id));
 }
 
 /// Where the page behind a full one begins.

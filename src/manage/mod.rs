@@ -4,6 +4,7 @@
 //! is durable. A manager acts for the host, or [on behalf of a caller](KeyManager::on_behalf_of):
 //! then nothing it yields or strengthens goes beyond what that caller can do.
 
+mod activity;
 mod ceiling;
 mod draft;
 mod error;
@@ -11,11 +12,15 @@ mod find;
 mod issue;
 mod lifecycle;
 mod list;
+mod narrow;
 mod new_key;
 mod policy;
+mod report;
 mod rotate;
+mod totals;
 mod write;
 
+pub use activity::{KeyActivity, Safety, Unproved};
 pub use ceiling::Excess;
 pub use draft::Draft;
 pub use error::{Conflict, ManageError};
@@ -23,8 +28,11 @@ pub use find::{Found, FoundSecret};
 pub use issue::Issued;
 pub use lifecycle::{OwnerRevocation, RevokeFailure, Revoked};
 pub use list::{Filter, KeyList};
+pub use narrow::Privileges;
 pub use new_key::{Change, NewKey};
 pub use policy::Policy;
+pub use report::ActivityList;
+pub use rotate::Rotation;
 
 use std::fmt;
 use std::sync::Arc;

@@ -21,6 +21,7 @@ pub struct NewKey {
 #[derive(Clone, Debug, Default)]
 pub struct Change {
     pub(super) traits: Traits,
+    pub(super) narrow: Option<Duration>,
 }
 
 /// What can be chosen of a key, both at first and later.
@@ -62,6 +63,39 @@ impl Change {
     /// No change yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Its scopes become those that it needed within `window`, in the place of wildcards too: see
+    /// [`KeyActivity::privileges`](crate::KeyActivity::privileges). Nothing is added to them. What
+    /// callers need while it is done, or did in the last seconds in other processes, may not be counted.
+    ///
+    /// It is refused where not all instances counted for so long
+    /// ([`Conflict::Unproved`](crate::Conflict::Unproved)), and for a key that was not used in
+    /// that time ([`Conflict::NotUsed`](crate::Conflict::NotUsed)).
+    ///
+    /// ```
+    /// # use keygate::{Change, KeyId, KeyManager, ManageError};
+    /// # use std::time::Duration;
+    /// # async fn run(manager: &KeyManager, id: &KeyId) -> Result<(), ManageError> {
+    /// let month = Duration::from_secs(31 * 24 * 60 * 60);
+    /// let info = manager.change(id, Change::new().narrow_to_used(month)).await?;
+    /// println!("it keeps {}", info.scopes);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn narrow_to_used(mut self, window: Duration) -> Self {
+        self.narrow = Some(window);
+        self
+    }
+
+    /// What is contradictory about it, if anything is.
+    pub(super) fn check(&self) -> Result<(), ManageError> {
+        match self.narrow.is_some() && self.traits.scopes.is_some() {
+            true => Err(ManageError::Invalid(
+                "scopes are either named or narrowed to those that were used: choose one".into(),
+            )),
+            false => Ok(()),
+        }
     }
 }
 

@@ -7,6 +7,48 @@ use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText};
 use crate::record::{KeyInfo, KeyRecord, SecretSlot, Secrets};
 
+/// How to rotate a key. Without a word, as the policy has it.
+///
+/// ```
+/// # use keygate::Rotation;
+/// # use std::time::Duration;
+/// let day = Duration::from_secs(24 * 60 * 60);
+/// let rotation = Rotation::new().overlap(7 * day).narrow_to_used(31 * day);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rotation {
+    overlap: Option<Duration>,
+    narrow: Option<Duration>,
+}
+
+impl Rotation {
+    /// With the overlap of the policy, and without a change of scopes.
+    pub const fn new() -> Self {
+        Self {
+            overlap: None,
+            narrow: None,
+        }
+    }
+
+    /// How long the old secret works; zero ends it at once.
+    pub const fn overlap(self, overlap: Duration) -> Self {
+        Self {
+            overlap: Some(overlap),
+            ..self
+        }
+    }
+
+    /// The key also loses the scopes that it did not need within `window`, as by
+    /// [`Change::narrow_to_used`](crate::Change::narrow_to_used): at once, for both secrets. Where that
+    /// is refused, the key is not rotated.
+    pub const fn narrow_to_used(self, window: Duration) -> Self {
+        Self {
+            narrow: Some(window),
+            ..self
+        }
+    }
+}
+
 impl KeyManager {
     /// Gives the key a new secret; the old one works for the policy's overlap, 24 hours unless set.
     ///
@@ -17,27 +59,37 @@ impl KeyManager {
     /// rotation was first, [`Conflict::Revoked`], [`Conflict::Expired`], and as
     /// [`inspect`](Self::inspect) and [`issue`](Self::issue).
     pub async fn rotate(&self, id: &KeyId) -> Result<Issued, ManageError> {
-        self.rotate_with_overlap(id, self.shared.policy.default_overlap)
-            .await
+        self.rotate_with(id, Rotation::new()).await
     }
 
     /// As [`rotate`](Self::rotate), with an overlap of its own; zero ends the old secret at once.
     ///
     /// # Errors
-    /// As [`rotate`](Self::rotate), and [`ManageError::Invalid`] beyond the policy's maximum.
+    /// As [`rotate_with`](Self::rotate_with).
     pub async fn rotate_with_overlap(
         &self,
         id: &KeyId,
         overlap: Duration,
     ) -> Result<Issued, ManageError> {
-        let max = self.shared.policy.max_overlap;
+        self.rotate_with(id, Rotation::new().overlap(overlap)).await
+    }
+
+    /// As [`rotate`](Self::rotate), in the way that is said.
+    ///
+    /// # Errors
+    /// As [`rotate`](Self::rotate), and [`ManageError::Invalid`] beyond the policy's maximum. To narrow
+    /// also [`Conflict::Unproved`], [`Conflict::NotUsed`] and [`ManageError::NoUsage`].
+    pub async fn rotate_with(&self, id: &KeyId, how: Rotation) -> Result<Issued, ManageError> {
+        let policy = &self.shared.policy;
+        let overlap = how.overlap.unwrap_or(policy.default_overlap);
+        let max = policy.max_overlap;
         if overlap > max {
             return Err(ManageError::Invalid(format!(
                 "the old secret may go on for at most {}",
                 humantime::format_duration(max)
             )));
         }
-        self.replace_current(id, AuditAction::Rotated, |record, now| {
+        self.replace_current(id, AuditAction::Rotated, how.narrow, |record, now| {
             if let Some(previous) = record
                 .secrets
                 .previous
@@ -66,12 +118,15 @@ impl KeyManager {
     /// # Errors
     /// [`Conflict::NotRotating`], and as [`rotate`](Self::rotate).
     pub async fn supersede(&self, id: &KeyId) -> Result<Issued, ManageError> {
-        self.replace_current(id, AuditAction::Superseded, |record, now| {
-            match &record.secrets.previous {
+        self.replace_current(
+            id,
+            AuditAction::Superseded,
+            None,
+            |record, now| match &record.secrets.previous {
                 Some(previous) if !previous.has_ended(now) => Ok(()),
                 _ => Err(Conflict::NotRotating),
-            }
-        })
+            },
+        )
         .await
     }
 
@@ -103,12 +158,13 @@ impl KeyManager {
         &self,
         id: &KeyId,
         action: AuditAction,
+        narrow: Option<Duration>,
         mut prepare: impl FnMut(&mut KeyRecord, Timestamp) -> Result<(), Conflict> + Send,
     ) -> Result<Issued, ManageError> {
         let mut seen: Option<Secrets> = None;
         let mut fresh: Option<KeyText> = None;
         let updated = self
-            .update(id, Demand::Hold, |record| {
+            .update_and_narrow(id, Demand::Hold, narrow, |record| {
                 let now = self.now();
                 if record.revocation.is_some() {
                     return Err(Conflict::Revoked.into());

@@ -22,21 +22,35 @@ pub(super) enum Demand {
 
 impl KeyManager {
     /// Reads the record, lets `change` alter it, and writes it if nobody else did in between;
-    /// otherwise begins again. Where `change` answers `None`, nothing is to be done.
+    /// otherwise begins again. Where `change` answers `None` or alters nothing, nothing is to be done.
     pub(super) async fn update(
         &self,
         id: &KeyId,
         demand: Demand,
+        change: impl FnMut(&mut KeyRecord) -> Result<Option<AuditAction>, ManageError> + Send,
+    ) -> Result<Updated, ManageError> {
+        self.update_and_narrow(id, demand, None, change).await
+    }
+
+    /// As [`update`](Self::update), and takes from the record what it did not need within `window`.
+    pub(super) async fn update_and_narrow(
+        &self,
+        id: &KeyId,
+        demand: Demand,
+        window: Option<Duration>,
         mut change: impl FnMut(&mut KeyRecord) -> Result<Option<AuditAction>, ManageError> + Send,
     ) -> Result<Updated, ManageError> {
         for attempt in 1..=demand.attempts() {
             let (before, ceiling) = self.read(id).await?;
             let mut after = before.clone();
             let action = change(&mut after)?;
+            if let Some(window) = window {
+                self.narrow(&mut after, window).await?;
+            }
             if let Some(ceiling) = ceiling {
                 demand.check(&ceiling, &before, &after)?;
             }
-            let Some(action) = action else {
+            let Some(action) = action.filter(|_| after != before) else {
                 return Ok(Updated {
                     record: before,
                     changed: false,

@@ -101,6 +101,11 @@ impl KeyInfo {
             version: record.version,
         }
     }
+
+    /// Whether it is revoked or expired. One that is paused may be enabled again.
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        self.revocation.is_some() || self.expires_at.is_some_and(|end| now >= end)
+    }
 }
 
 impl KeyStatus {

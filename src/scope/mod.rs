@@ -107,7 +107,7 @@ const fn fault_of(text: &str) -> Option<&'static str> {
 }
 
 /// Whether `granted` opens everything that `wanted` opens.
-fn covers(granted: &str, wanted: &str) -> bool {
+pub(crate) fn covers(granted: &str, wanted: &str) -> bool {
     if !has_wildcard(granted) {
         return granted == wanted;
     }

@@ -69,6 +69,12 @@ impl ScopeSet {
         other.iter().filter(|wanted| !self.covers(wanted))
     }
 
+    /// Those of the scopes that `keep` answers for.
+    pub(crate) fn only(&self, keep: impl FnMut(&&str) -> bool) -> Self {
+        let words: Vec<&str> = self.iter().filter(keep).collect();
+        Self(words.join(" ").into())
+    }
+
     pub(crate) fn covers(&self, wanted: &str) -> bool {
         self.iter().any(|granted| covers(granted, wanted))
     }

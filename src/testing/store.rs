@@ -29,6 +29,8 @@ pub struct FaultyStore {
     pub lists: Calls,
     /// The calls of [`UsageStore::add`].
     pub usage_adds: Calls,
+    /// The calls of the methods of [`UsageStore`] that read.
+    pub usage_reads: Calls,
     corrupt: Mutex<BTreeSet<KeyId>>,
     /// Held by every call that is under way.
     token: Arc<()>,
@@ -118,6 +120,7 @@ impl FaultyStore {
             writes: Calls::default(),
             lists: Calls::default(),
             usage_adds: Calls::default(),
+            usage_reads: Calls::default(),
             corrupt: Mutex::default(),
             token: Arc::new(()),
         }
@@ -249,7 +252,8 @@ impl UsageStore for FaultyStore {
     }
 
     async fn of_keys(&self, ids: &[KeyId]) -> Result<Vec<Option<KeyUsage>>, StoreError> {
-        self.usage()?.of_keys(ids).await
+        let fault = self.usage_reads.begin();
+        self.meet(fault, self.usage()?.of_keys(ids)).await
     }
 
     async fn days_of_key(
@@ -257,7 +261,8 @@ impl UsageStore for FaultyStore {
         id: &KeyId,
         days: RangeInclusive<Day>,
     ) -> Result<Vec<DayTotal>, StoreError> {
-        self.usage()?.days_of_key(id, days).await
+        let fault = self.usage_reads.begin();
+        self.meet(fault, self.usage()?.days_of_key(id, days)).await
     }
 
     async fn days_of_owner(
@@ -265,7 +270,9 @@ impl UsageStore for FaultyStore {
         owner: &str,
         days: RangeInclusive<Day>,
     ) -> Result<Vec<DayTotal>, StoreError> {
-        self.usage()?.days_of_owner(owner, days).await
+        let fault = self.usage_reads.begin();
+        self.meet(fault, self.usage()?.days_of_owner(owner, days))
+            .await
     }
 
     async fn owners_on(
@@ -274,7 +281,9 @@ impl UsageStore for FaultyStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<OwnerTotal>, StoreError> {
-        self.usage()?.owners_on(day, after, limit).await
+        let fault = self.usage_reads.begin();
+        self.meet(fault, self.usage()?.owners_on(day, after, limit))
+            .await
     }
 
     async fn forget_before(&self, day: Day) -> Result<(), StoreError> {
@@ -300,6 +309,7 @@ impl fmt::Debug for FaultyStore {
             .field("writes", &self.writes)
             .field("lists", &self.lists)
             .field("usage_adds", &self.usage_adds)
+            .field("usage_reads", &self.usage_reads)
             .finish_non_exhaustive()
     }
 }

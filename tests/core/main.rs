@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod activity;
 mod authenticate;
 mod ceiling;
 mod ceiling_histories;
@@ -21,12 +22,15 @@ mod herds;
 mod lookups;
 mod manage;
 mod model;
+mod narrowing;
 mod outage_grace;
 mod outcomes;
 mod owners;
 mod peppers;
+mod reports;
 mod revocation;
 mod rotation;
 mod secrets;
 mod standing;
+mod unwatched;
 mod usage;

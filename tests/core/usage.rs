@@ -195,10 +195,11 @@ async fn giving_scopes_to_another_key_uses_those_of_the_caller() {
     let issued = issue(&world.keys, &["keys:write", "orders:*", "users:read"]).await;
     let caller = present(&world.keys, issued.key.expose()).await.unwrap();
     let own = manager.on_behalf_of(&caller);
-    own.issue(NewKey::for_owner("org_1").scopes(["orders:read"]))
+    let _ = own
+        .issue(NewKey::for_owner("org_1").scopes(["orders:read"]))
         .await
         .unwrap();
-    own.rotate(&issued.info.key_id).await.unwrap();
+    let _ = own.rotate(&issued.info.key_id).await.unwrap();
     world.keys.shutdown().await;
     let usage = used(world.store.inner(), &issued.info.key_id)
         .await

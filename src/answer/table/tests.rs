@@ -224,6 +224,7 @@ fn management_errors_have_their_status_and_tell_callers_nothing_of_our_own_failu
             "store_unavailable",
             Some(NOT_DONE),
         ),
+        (ManageError::NoUsage, 500, "internal", Some(INTERNAL)),
         (
             RandomError::new(getrandom::Error::UNSUPPORTED).into(),
             500,
