@@ -8,7 +8,19 @@ mod metrics;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use log::{accepted, failed, refused};
 
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::principal::Principal;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::scope::MissingScopes;
 use crate::store::StoreError;
+
+/// A rule that only reports would have refused this caller.
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) fn would_refuse(principal: &Principal, missing: &MissingScopes) {
+    log::would_refuse(principal, missing);
+    #[cfg(feature = "metrics")]
+    metrics::would_refuse(&principal.gate().realm);
+}
 
 /// The change feed of the gate named `realm` is heard of.
 pub(crate) fn feed_came_alive(realm: &str) {
