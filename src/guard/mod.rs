@@ -198,10 +198,7 @@ impl Guard {
             .filter(|caller| authenticator.vouches_for(caller))
         {
             return match access.rule().map_or(Ok(()), |rule| caller.authorize(rule)) {
-                Ok(()) => {
-                    report(access.rule(), caller);
-                    Verdict::Pass(self.passed(caller))
-                }
+                Ok(()) => Verdict::Pass(self.passed(caller)),
                 Err(rejection) => Verdict::refuse(rejection, Some(caller.key_id())),
             };
         }
@@ -222,8 +219,7 @@ impl Guard {
         let attempt = attempt(text, request.address, access.rule());
         match authenticator.authenticate_cached(attempt, |caller| caller.to_principal()) {
             Some(Ok(principal)) => {
-                telemetry::accepted(&principal);
-                report(access.rule(), &principal);
+                accepted(&principal, access.rule());
                 Verdict::Admit(principal)
             }
             Some(Err(refusal)) => Verdict::refuse(refusal, claimed_id(text).as_ref()),
@@ -238,10 +234,7 @@ impl Guard {
             let attempt = attempt(&text, address, rule.as_ref());
             let decision = authenticator.authenticate_uncached(attempt).await;
             match &decision {
-                Ok(principal) => {
-                    telemetry::accepted(principal);
-                    report(rule.as_ref(), principal);
-                }
+                Ok(principal) => accepted(principal, rule.as_ref()),
                 Err(refusal) => telemetry::refused(refusal, claimed_id(&text).as_ref()),
             }
             decision
@@ -257,11 +250,11 @@ impl Verdict {
     }
 }
 
-/// Tells operators of a caller that was let through, and would be refused if the rule were enforced.
-fn report(rule: Option<&Rule>, caller: &Principal) {
-    let rule = rule.filter(|rule| rule.is_report_only());
-    if let Some(Err(missing)) = rule.map(|rule| rule.check(caller.scopes())) {
-        telemetry::would_refuse(caller, &missing);
+/// Tells operators of a caller that was let in, and of a rule that would not have let it in.
+fn accepted(caller: &Principal, rule: Option<&Rule>) {
+    telemetry::accepted(caller);
+    if let Some(rule) = rule {
+        telemetry::report(rule, caller);
     }
 }
 

@@ -7,10 +7,8 @@ const UP: &str = "keygate_change_feed_up";
 const BREAKS: &str = "keygate_change_feed_breaks_total";
 
 /// How many requests rules that only report would have refused.
-#[cfg(any(feature = "tower", feature = "actix-web"))]
 const WOULD_REFUSE: &str = "keygate_would_refuse_total";
 
-#[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(super) fn would_refuse(realm: &str) {
     counter!(WOULD_REFUSE, "realm" => realm.to_owned()).increment(1);
 }

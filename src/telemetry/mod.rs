@@ -8,18 +8,22 @@ mod metrics;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use log::{accepted, failed, refused};
 
-#[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::principal::Principal;
-#[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::scope::MissingScopes;
+use crate::scope::Rule;
 use crate::store::StoreError;
 
-/// A rule that only reports would have refused this caller.
-#[cfg(any(feature = "tower", feature = "actix-web"))]
-pub(crate) fn would_refuse(principal: &Principal, missing: &MissingScopes) {
-    log::would_refuse(principal, missing);
-    #[cfg(feature = "metrics")]
-    metrics::would_refuse(&principal.gate().realm);
+/// A caller was let through. Where `rule` only reports, and would have refused it, that is told.
+pub(crate) fn report(rule: &Rule, principal: &Principal) {
+    if !rule.is_report_only() {
+        return;
+    }
+    if let Err(missing) = rule.check(principal.scopes()) {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        log::would_refuse(principal, &missing);
+        #[cfg(feature = "metrics")]
+        metrics::would_refuse(&principal.gate().realm);
+        let _ = missing;
+    }
 }
 
 /// The change feed of the gate named `realm` is heard of.
