@@ -49,8 +49,8 @@ async fn of_the_keys_of_two_gates_the_end_of_the_inner_ones_is_told() {
     let outer = outer.await;
     let world = World::with(|builder| builder.tell_callers_of_end(100 * DAY)).await;
     let inner = world.keys;
-    let handler = get(|| async {}).layer(inner.authenticate());
-    let app = Router::new().route("/", handler.layer(outer.authenticate()));
+    let within = Router::new().route("/", get(|| async {}).layer(inner.authenticate()));
+    let app = within.layer(outer.authenticate());
     let (of_outer, of_inner) = (key(&outer, &[]).await, key(&inner, &[]).await);
     let headers = [("x-outer-key", &*of_outer), ("x-api-key", &*of_inner)];
     for _cold_then_cached in 0..2 {

@@ -27,8 +27,9 @@ async fn a_tried_rule_of_a_scope_that_is_not_declared_stops_the_start() {
 #[tokio::test]
 async fn a_tried_rule_of_another_gate_lets_nobody_in_with_the_key_of_this_one() {
     let (outer, inner) = (gate().await, gate().await);
-    let tried = get(|| async {}).layer(inner.require("a".report_only()));
-    let app = Router::new().route("/", tried.layer(outer.authenticate()));
+    let tried = inner.require("a".report_only());
+    let within = Router::new().route("/", get(|| async {}).layer(tried));
+    let app = within.layer(outer.authenticate());
     for key in [key(&outer, &["a"]).await, key(&inner, &["a"]).await] {
         for _cold_then_cached in 0..2 {
             let request = Request::get("/").header("x-api-key", &key);

@@ -141,7 +141,7 @@ async fn a_tried_rule_within_an_enforced_one_leaves_the_scopes_of_that_and_its_o
     let tried = || keys.require("a:y".report_only());
     let routes = routes!(described).guarded_by(tried());
     let routes = routes.guarded_by(tried()).guarded_by(keys.require("a:x"));
-    let (_, document) = OpenApiRouter::new().routes(routes).split_for_parts();
+    let (_, document) = OpenApiRouter::<()>::new().routes(routes).split_for_parts();
     let said = &json(&document)["paths"]["/a"]["get"];
     let expected = json!([{ "bearer_key": ["a:x"] }, { "X-API-Key": ["a:x"] }]);
     assert_eq!(said["security"], expected);
@@ -182,7 +182,7 @@ async fn a_header_that_an_operation_declares_itself_stays() {
 
     let keys = gate(|builder| builder.tell_callers_of_end(std::time::Duration::MAX)).await;
     let routes = routes!(declares).guarded_by(keys.authenticate());
-    let (_, document) = OpenApiRouter::new().routes(routes).split_for_parts();
+    let (_, document) = OpenApiRouter::<()>::new().routes(routes).split_for_parts();
     let headers = &json(&document)["paths"]["/a"]["get"]["responses"]["200"]["headers"];
     let headers = headers.as_object().unwrap();
     let names: Vec<_> = headers.keys().map(String::as_str).collect();
