@@ -10,7 +10,7 @@ use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::environment::Environments;
-use crate::gate::{Gate, StandingSource, default_realm, is_page, is_realm};
+use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::guard::{ClientAddress, ClientAddresses};
 use crate::key::{KeyId, Prefix, PrefixError, RandomError, Secret};
@@ -40,6 +40,7 @@ pub struct Builder {
     page: Option<String>,
     credentials: Credentials,
     catalogue: Option<Catalogue>,
+    end_notice: Option<Duration>,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     addresses: ClientAddresses,
 }
@@ -70,6 +71,7 @@ impl Builder {
             page: None,
             credentials: Credentials::new(),
             catalogue: None,
+            end_notice: None,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             addresses: Default::default(),
         }
@@ -138,6 +140,33 @@ impl Builder {
     /// [`grpc`](crate::CallersPage::grpc), so that it has all sections.
     pub fn callers_page_url(mut self, url: impl Into<String>) -> Self {
         self.page = Some(url.into());
+        self
+    }
+
+    /// Tells callers when what they present ends, so that they replace it on a schedule and not after
+    /// a 401: responses to accepted requests get one of two header fields, or metadata over gRPC,
+    /// from so long before the end on. Without it, none does.
+    ///
+    /// | field | what ends | what its caller needs |
+    /// |---|---|---|
+    /// | `X-API-Key-Expires` | the key | another key, or a later end |
+    /// | `X-API-Key-Rotate-By` | the secret that was presented, before its key | the newer secret, or a rotation |
+    ///
+    /// Their value is a moment as in RFC 3339, such as `2026-11-22T05:34:28.000Z`. A field of that name
+    /// that a handler set itself stays.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn run(builder: keygate::Builder) -> keygate::Builder {
+    /// builder.tell_callers_of_end(Duration::from_secs(14 * 24 * 60 * 60))
+    /// # }
+    /// ```
+    ///
+    /// Scripts in browsers read them only where CORS lists them in `Access-Control-Expose-Headers`. A
+    /// handler that lets shared caches keep its responses shows them to others, too: they say when a
+    /// key ends, and not whose it is.
+    pub fn tell_callers_of_end(mut self, within: Duration) -> Self {
+        self.end_notice = Some(within);
         self
     }
 
@@ -310,6 +339,10 @@ impl Builder {
             credentials: self.credentials,
             page: self.page,
             catalogue: self.catalogue,
+            end_notice: self.end_notice.map(|within| EndNotice {
+                within,
+                clock: Arc::clone(&self.clock),
+            }),
             standing: StandingSource::default(),
             meter,
         });

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
+use crate::clock::{Clock, Timestamp};
 use crate::credentials::Credentials;
 use crate::key::Prefix;
 use crate::principal::Principal;
@@ -20,9 +22,25 @@ pub(crate) struct Gate {
     pub(crate) page: Option<String>,
     /// The scopes that the service declares, if it does.
     pub(crate) catalogue: Option<Catalogue>,
+    /// Whether responses tell callers when their keys end.
+    pub(crate) end_notice: Option<EndNotice>,
     pub(crate) standing: StandingSource,
     /// Counts how keys are used, if that is done.
     pub(crate) meter: Option<Meter>,
+}
+
+/// How long before the end of what they presented callers are told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct EndNotice {
+    pub(crate) within: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl EndNotice {
+    /// Whether it is time to tell of an end.
+    pub(crate) fn is_due(&self, end: Timestamp) -> bool {
+        end.saturating_since(self.clock.wall()) <= self.within
+    }
 }
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

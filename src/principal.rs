@@ -14,6 +14,7 @@ use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::{DeclaredScope, IntoRule, Requirement};
 use crate::scope::{Rule, ScopeSet};
 use crate::store::{StoreError, StoreErrorKind};
+use crate::telemetry;
 use crate::usage::{Event, Needs};
 
 /// Who is calling. It is cheap to clone and holds nothing secret, not even a MAC.
@@ -193,13 +194,15 @@ impl Principal {
         self.address
     }
 
-    /// Whether the key may do what `rule` asks for.
+    /// Whether the key may do what `rule` asks for. One that [only reports](Rule::report_only) is always
+    /// satisfied, and what the key lacks is told to operators.
     ///
     /// # Errors
     /// [`Rejection::ScopeInsufficient`], with what is missing.
     pub fn authorize(&self, rule: &Rule) -> Result<(), Rejection> {
         rule.enforce(self.scopes())
             .map_err(Rejection::ScopeInsufficient)?;
+        telemetry::report(rule, self);
         self.count(Needs::Rule(rule));
         Ok(())
     }

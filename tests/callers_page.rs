@@ -84,6 +84,8 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
                 "Bundle",
                 "gRPC",
                 "method_denied",
+                "x-api-key-expires",
+                "x-api-key-rotate-by",
                 "-X POST",
                 "OpenAPI",
             ],
@@ -131,6 +133,11 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
                 "another1 day",
             ],
             &["not to expire at all"],
+        ),
+        (
+            page_of(|builder| builder.tell_callers_of_end(14 * DAY)).await,
+            &["From 14 days before that end on, responses have the header x-api-key-expires,"],
+            &[],
         ),
         (
             page_of(|builder| builder.policy(no_overlap)).await,

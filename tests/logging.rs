@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use keygate::{
-    Keygate, ManageError, MemoryStore, NewKey, Pepper, Principal, StoreError, StoreErrorKind,
+    Keygate, ManageError, MemoryStore, NewKey, Pepper, Principal, Rule, StoreError, StoreErrorKind,
 };
 use tower::ServiceExt;
 use tracing_subscriber::filter::LevelFilter;
@@ -42,6 +42,20 @@ async fn owner(caller: Principal) -> String {
     caller.owner().to_owned()
 }
 
+async fn key_with_scopes(keys: &Keygate) -> String {
+    let new = NewKey::for_owner("org_42").scopes(["a", "b"]);
+    let issued = keys.manager().issue(new).await.unwrap();
+    issued.key.expose().to_owned()
+}
+
+async fn issued_and_revoked(keys: &Keygate) -> String {
+    let issued = keys.manager().issue(NewKey::for_owner("org_42")).await;
+    let issued = issued.unwrap();
+    let id = issued.info.key_id;
+    keys.manager().revoke(&id, "").await.unwrap();
+    issued.key.expose().to_owned()
+}
+
 #[tokio::test]
 async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() {
     let log = Log::default();
@@ -59,7 +73,12 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
     let (key, id) = (issued.key.expose(), issued.info.key_id);
     let inner = Router::new().route("/inner", get(owner).layer(keys.require("a")));
     let inner = inner.layer(keys.authenticate());
+    let tried = || Rule::all(["a", "b"]).unwrap().report_only();
+    let within = Router::new().route("/tried_within", get(owner).layer(keys.require(tried())));
+    let within = within.layer(keys.authenticate());
     let app = Router::new()
+        .merge(within)
+        .route("/tried", get(owner).layer(keys.require(tried())))
         .route("/x", get(owner).layer(keys.require("a")))
         .route("/any", get(owner).layer(keys.authenticate()))
         .merge(inner)
@@ -90,6 +109,40 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
         .find(|line| line.contains("scope_insufficient"))
         .unwrap();
     assert!(refused.contains(id.as_str()), "{refused}");
+    for path in ["/tried", "/tried", "/tried_within"] {
+        assert_eq!(call(path, Some(key)).await, StatusCode::OK, "{path}");
+        let lines = log.take();
+        let told: Vec<&str> = lines
+            .lines()
+            .filter(|line| line.contains("would"))
+            .collect();
+        let [told] = told[..] else {
+            panic!("{path} tells once: {lines}")
+        };
+        for part in [
+            "INFO keygate:",
+            id.as_str(),
+            "org_42",
+            "missing_scopes=\"a b\"",
+        ] {
+            assert!(told.contains(part), "{path}: {part} in {told}");
+        }
+        assert!(!lines.contains(key));
+    }
+    let (granted, revoked) = (
+        key_with_scopes(&keys).await,
+        issued_and_revoked(&keys).await,
+    );
+    log.take();
+    for _cold_then_cached in 0..2 {
+        assert_eq!(call("/tried", Some(&granted)).await, StatusCode::OK);
+        assert_eq!(
+            call("/tried", Some(&revoked)).await,
+            StatusCode::UNAUTHORIZED
+        );
+        let lines = log.take();
+        assert!(!lines.contains("would"), "{lines}");
+    }
     assert_eq!(call("/manage", None).await, StatusCode::SERVICE_UNAVAILABLE);
     assert!(log.take().contains("disk failure"));
     for _recent_then_cached in 0..2 {

@@ -86,10 +86,10 @@ where
                     };
                     match decided {
                         Ok(principal) => {
-                            this.guard.admit(&mut request, principal);
+                            let passed = this.guard.admit(&mut request, principal);
                             State::Calling {
                                 response: service.call(request),
-                                passed: Passed::WithKey,
+                                passed,
                             }
                         }
                         Err(refusal) => State::Refused {

@@ -71,29 +71,37 @@ impl ActixGuard {
             outer: outer.as_ref(),
             address,
         });
-        if outer.is_some() && !matches!(verdict, Verdict::Pass) {
+        if outer.is_some() && !matches!(verdict, Verdict::Pass(_)) {
             // A principal of another gate means nothing here.
             request.extensions_mut().remove::<Principal>();
         }
         verdict
     }
 
-    /// Hands the request on in the name of `principal`.
-    pub(super) fn admit(&self, request: &mut ServiceRequest, principal: Principal) {
+    /// Hands the request on in the name of `principal`, as one that passes so.
+    pub(super) fn admit(&self, request: &mut ServiceRequest, principal: Principal) -> Passed {
+        let passed = self.guard.passed(&principal);
         for name in &self.carriers {
             if let Some(value) = request.headers_mut().get_mut(name) {
                 value.set_sensitive(true);
             }
         }
         request.extensions_mut().insert(principal);
+        passed
     }
 
-    /// Tells caches whom a response is for, if nobody did.
+    /// Tells caches whom a response is for, and its caller when the key ends, if nobody did.
     pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
         if let Some(private) = passed.cache_control()
             && !headers.contains_key(CACHE_CONTROL)
         {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static(private));
+        }
+        if let Some(ending) = passed.ending()
+            && !headers.contains_key(ending.name)
+            && let Ok(moment) = HeaderValue::try_from(ending.value())
+        {
+            headers.insert(HeaderName::from_static(ending.name), moment);
         }
         if passed.varies() && !headers.get_all(VARY).any(|vary| *vary == self.vary) {
             headers.append(VARY, self.vary.clone());
@@ -120,7 +128,7 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let guard = Rc::clone(&self.guard);
         let passed = match guard.decide(&request) {
-            Verdict::Pass => Passed::WithKey,
+            Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
             Verdict::PassOpen => Passed::Open,
             Verdict::PassNameless => {
@@ -128,10 +136,7 @@ where
                 request.extensions_mut().insert(nameless);
                 Passed::Nameless
             }
-            Verdict::Admit(principal) => {
-                guard.admit(&mut request, principal);
-                Passed::WithKey
-            }
+            Verdict::Admit(principal) => guard.admit(&mut request, principal),
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, refusal, request),
             Verdict::Ask(decision) => {
                 return GuardFuture::asking(guard, decision, request, Rc::clone(&self.inner));

@@ -17,11 +17,13 @@
 //! }
 //! ```
 
+mod ending;
 mod extract;
 mod grpc;
 mod problem;
 mod table;
 
+pub(crate) use ending::{EXPIRES, Ending, ROTATE_BY};
 pub use extract::Extracted;
 pub use grpc::GrpcAnswer;
 pub(crate) use grpc::name as grpc_name;
@@ -31,11 +33,11 @@ pub(crate) use problem::{phrase, title};
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::credentials::Credentials;
 use crate::gate::Gate;
 use crate::manage::ManageError;
-#[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::principal::Principal;
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::Catalogue;
@@ -93,6 +95,31 @@ impl Answers {
     /// The answer to a gRPC request that is not let through.
     pub fn refuse_grpc(&self, refusal: &Refusal) -> GrpcAnswer {
         self.row(refusal).into_grpc(&self.0.realm)
+    }
+
+    /// The header field that tells an accepted caller when its key ends, as name and value, where
+    /// [`tell_callers_of_end`](crate::Builder::tell_callers_of_end) is set and that is near. Guards
+    /// add it by themselves.
+    ///
+    /// ```
+    /// # use keygate::{Keygate, Principal};
+    /// fn tell(keys: &Keygate, caller: &Principal, headers: &mut Vec<(&'static str, String)>) {
+    ///     headers.extend(keys.answers().end_header(caller));
+    /// }
+    /// ```
+    pub fn end_header(&self, caller: &Principal) -> Option<(&'static str, String)> {
+        let ending = self.ending(caller)?;
+        Some((ending.name, ending.value()))
+    }
+
+    pub(crate) fn ending(&self, caller: &Principal) -> Option<Ending> {
+        let notice = self.0.end_notice.as_ref()?;
+        Ending::of(caller).filter(|ending| notice.is_due(ending.at()))
+    }
+
+    /// How long before the end of a key its callers are told of it, if they are.
+    pub(crate) fn end_notice(&self) -> Option<Duration> {
+        Some(self.0.end_notice.as_ref()?.within)
     }
 
     pub(crate) fn credentials(&self) -> &Credentials {

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use super::calling::failure;
 use super::document::{Document, Text};
 use super::facts::{Facts, spelt};
+use crate::answer::{EXPIRES, ROTATE_BY};
 use crate::changes::FRESH_FOR;
 use crate::key::{CHECKSUM_LEN, ID_LEN, Prefix, SECRET_LEN};
 use crate::scope::{Bundle, Catalogue, DeclaredScope, Scope, ScopeSet};
@@ -91,7 +94,7 @@ fn lifetimes(document: &mut Document, facts: &Facts) {
         "A key lasts {} from its issue, unless something else was agreed.",
         spelt(policy.default_lifetime)
     );
-    document.list(vec![
+    let mut items = vec![
         Text::plain(lasts),
         match policy.max_lifetime {
             Some(max) => Text::plain(format!(
@@ -111,7 +114,21 @@ fn lifetimes(document: &mut Document, facts: &Facts) {
             .and(", in every process of the service, ")
             .and_plain(spelt(FRESH_FOR))
             .and(" after the revocation at the latest."),
-    ]);
+    ];
+    items.extend(facts.answers.end_notice().map(end_notice));
+    document.list(items);
+}
+
+fn end_notice(within: Duration) -> Text {
+    Text::from("From ")
+        .and_plain(spelt(within))
+        .and(" before that end on, responses have the header ")
+        .and_code(EXPIRES)
+        .and(", with its moment as in RFC 3339. If the text that you send ends before its key, it is ")
+        .and_code(ROTATE_BY)
+        .and(": use the newer text, or ")
+        .and(Text::link("#rotation", "rotate"))
+        .and(". Have your programs look for both, and tell you.")
 }
 
 fn rotation(document: &mut Document, facts: &Facts) {

@@ -46,7 +46,7 @@ impl Demand {
 }
 
 impl Access {
-    pub(super) fn rule(&self) -> Option<&Rule> {
+    pub(crate) fn rule(&self) -> Option<&Rule> {
         match self {
             Self::Scopes(rule) => Some(rule),
             _ => None,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::answer::{Answers, Extracted};
+use crate::answer::{Answers, Ending, Extracted};
 use crate::authenticate::{Attempt, Authenticator};
 use crate::key::{KeyId, PresentedKey};
 use crate::principal::Principal;
@@ -60,7 +60,7 @@ pub(crate) struct Incoming<'a, H> {
 /// What becomes of a request.
 pub(crate) enum Verdict {
     /// It goes on as it is: an outer guard of the same gate has verified its key.
-    Pass,
+    Pass(Passed),
     /// It goes on, and no key was looked for.
     #[cfg(feature = "tonic")]
     PassOpen,
@@ -74,7 +74,7 @@ pub(crate) enum Verdict {
     Ask(Decision),
 }
 
-/// By what a request got through, and so what its response has to say to caches.
+/// By what a request got through, and so what its response has to say: to caches, and of the key.
 #[derive(Clone, Copy)]
 pub(crate) enum Passed {
     /// By being open to all.
@@ -82,15 +82,23 @@ pub(crate) enum Passed {
     Open,
     /// Without a key.
     Nameless,
-    /// With a key.
-    WithKey,
+    /// With a key, of whose end it may be time to tell.
+    WithKey(Option<Ending>),
 }
 
 impl Passed {
     /// The `Cache-Control` of a response that has none (RFC 9111, section 5.2.2).
     pub(crate) const fn cache_control(self) -> Option<&'static str> {
         match self {
-            Self::WithKey => Some("private, no-cache"),
+            Self::WithKey(_) => Some("private, no-cache"),
+            _ => None,
+        }
+    }
+
+    /// What the response has to tell of the end of the key.
+    pub(crate) const fn ending(self) -> Option<Ending> {
+        match self {
+            Self::WithKey(ending) => ending,
             _ => None,
         }
     }
@@ -161,6 +169,11 @@ impl Guard {
         &self.shared.answers
     }
 
+    /// How a request of this caller passes.
+    pub(crate) fn passed(&self, caller: &Principal) -> Passed {
+        Passed::WithKey(self.answers().ending(caller))
+    }
+
     /// The names of all fields that may carry a key, as `Vary` has them.
     pub(crate) fn vary(&self) -> String {
         self.answers().header_names().collect::<Vec<_>>().join(", ")
@@ -185,7 +198,7 @@ impl Guard {
             .filter(|caller| authenticator.vouches_for(caller))
         {
             return match access.rule().map_or(Ok(()), |rule| caller.authorize(rule)) {
-                Ok(()) => Verdict::Pass,
+                Ok(()) => Verdict::Pass(self.passed(caller)),
                 Err(rejection) => Verdict::refuse(rejection, Some(caller.key_id())),
             };
         }
@@ -206,7 +219,7 @@ impl Guard {
         let attempt = attempt(text, request.address, access.rule());
         match authenticator.authenticate_cached(attempt, |caller| caller.to_principal()) {
             Some(Ok(principal)) => {
-                telemetry::accepted(&principal);
+                accepted(&principal, access.rule());
                 Verdict::Admit(principal)
             }
             Some(Err(refusal)) => Verdict::refuse(refusal, claimed_id(text).as_ref()),
@@ -221,7 +234,7 @@ impl Guard {
             let attempt = attempt(&text, address, rule.as_ref());
             let decision = authenticator.authenticate_uncached(attempt).await;
             match &decision {
-                Ok(principal) => telemetry::accepted(principal),
+                Ok(principal) => accepted(principal, rule.as_ref()),
                 Err(refusal) => telemetry::refused(refusal, claimed_id(&text).as_ref()),
             }
             decision
@@ -234,6 +247,14 @@ impl Verdict {
         let refusal = refusal.into();
         telemetry::refused(&refusal, key_id);
         Self::Refuse(refusal)
+    }
+}
+
+/// Tells operators of a caller that was let in, and of a rule that would not have let it in.
+fn accepted(caller: &Principal, rule: Option<&Rule>) {
+    telemetry::accepted(caller);
+    if let Some(rule) = rule {
+        telemetry::report(rule, caller);
     }
 }
 

@@ -3,6 +3,7 @@ use std::error::Error as StdError;
 use crate::key::KeyId;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
+use crate::scope::{MissingScopes, Scope};
 use crate::store::StoreError;
 
 /// What hosts filter by.
@@ -26,6 +27,16 @@ pub(crate) fn refused(refusal: &Refusal, key_id: Option<&KeyId>) {
         }
         Refusal::Failed(error) => failed("request not decided", error),
     }
+}
+
+/// By a rule that only reports. It is told of each request, and at a level that is on by default:
+/// whoever tries a rule wants to know of it.
+pub(super) fn would_refuse(principal: &Principal, missing: &MissingScopes) {
+    let missing: Vec<&str> = missing.missing().iter().map(Scope::as_str).collect();
+    tracing::info!(target: TARGET,
+        key_id = %principal.key_id(), owner = principal.owner(), missing_scopes = missing.join(" "),
+        "key accepted, and would be refused if its rule were enforced"
+    );
 }
 
 pub(crate) fn failed(what: &str, error: &(dyn StdError + 'static)) {

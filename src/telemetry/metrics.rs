@@ -13,6 +13,13 @@ pub(super) fn usage_was_not_counted(realm: &str, requests: u64) {
     counter!(UNCOUNTED, "realm" => realm.to_owned()).increment(requests);
 }
 
+/// How many requests rules that only report would have refused.
+const WOULD_REFUSE: &str = "keygate_would_refuse_total";
+
+pub(super) fn would_refuse(realm: &str) {
+    counter!(WOULD_REFUSE, "realm" => realm.to_owned()).increment(1);
+}
+
 pub(super) fn feed_came_alive(realm: &str) {
     gauge!(UP, "realm" => realm.to_owned()).set(1.0);
 }

@@ -8,7 +8,23 @@ mod metrics;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use log::{accepted, failed, refused};
 
+use crate::principal::Principal;
+use crate::scope::Rule;
 use crate::store::StoreError;
+
+/// A caller was let through. Where `rule` only reports, and would have refused it, that is told.
+pub(crate) fn report(rule: &Rule, principal: &Principal) {
+    if !rule.is_report_only() {
+        return;
+    }
+    if let Err(missing) = rule.check(principal.scopes()) {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        log::would_refuse(principal, &missing);
+        #[cfg(feature = "metrics")]
+        metrics::would_refuse(&principal.gate().realm);
+        let _ = missing;
+    }
+}
 
 /// The change feed of the gate named `realm` is heard of.
 pub(crate) fn feed_came_alive(realm: &str) {

@@ -135,6 +135,7 @@ impl PrincipalBuilder {
             credentials: Credentials::new(),
             page: None,
             catalogue: None,
+            end_notice: None,
             standing: Default::default(),
             meter: None,
         };

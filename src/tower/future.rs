@@ -95,10 +95,10 @@ where
                 StateProjection::Asking { decision, call } => {
                     match (ready!(decision.as_mut().poll(context)), call.take()) {
                         (Ok(principal), Some((mut service, mut request))) => {
-                            this.guard.admit(&mut request, principal);
+                            let passed = this.guard.admit(&mut request, principal);
                             State::Calling {
                                 response: service.call(request),
-                                passed: Passed::WithKey,
+                                passed,
                             }
                         }
                         (Err(refusal), _) => State::Refused { refusal },

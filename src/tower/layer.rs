@@ -62,28 +62,35 @@ impl HttpGuard {
             outer: request.extensions().get(),
             address,
         });
-        if !matches!(verdict, Verdict::Pass) {
+        if !matches!(verdict, Verdict::Pass(_)) {
             // A principal of another gate means nothing here.
             request.extensions_mut().remove::<Principal>();
         }
         verdict
     }
 
-    /// Hands the request on in the name of `principal`.
-    pub(super) fn admit<B>(&self, request: &mut Request<B>, principal: Principal) {
+    /// Hands the request on in the name of `principal`, as one that passes so.
+    pub(super) fn admit<B>(&self, request: &mut Request<B>, principal: Principal) -> Passed {
+        let passed = self.guard.passed(&principal);
         for name in &self.carriers {
             if let Some(value) = request.headers_mut().get_mut(name) {
                 value.set_sensitive(true);
             }
         }
         request.extensions_mut().insert(principal);
+        passed
     }
 
-    /// Tells caches whom a response is for, if nobody did.
+    /// Tells caches whom a response is for, and its caller when the key ends, if nobody did.
     pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
         if let Some(private) = passed.cache_control() {
             let private = HeaderValue::from_static(private);
             headers.entry(CACHE_CONTROL).or_insert(private);
+        }
+        if let Some(ending) = passed.ending()
+            && let Ok(moment) = HeaderValue::try_from(ending.value())
+        {
+            headers.entry(ending.name).or_insert(moment);
         }
         if passed.varies() {
             match headers.entry(VARY) {
@@ -120,7 +127,7 @@ where
         let guard = Arc::clone(&self.guard);
         let reply = Reply::to(&request, ResBody::SPEAKS_GRPC || guard.speaks_grpc());
         let passed = match guard.decide(&mut request) {
-            Verdict::Pass => Passed::WithKey,
+            Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
             Verdict::PassOpen => Passed::Open,
             Verdict::PassNameless => {
@@ -128,10 +135,7 @@ where
                 request.extensions_mut().insert(nameless);
                 Passed::Nameless
             }
-            Verdict::Admit(principal) => {
-                guard.admit(&mut request, principal);
-                Passed::WithKey
-            }
+            Verdict::Admit(principal) => guard.admit(&mut request, principal),
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, reply, refusal),
             Verdict::Ask(decision) => {
                 // The clone that was polled ready is the one to call.

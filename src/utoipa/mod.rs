@@ -46,6 +46,8 @@
 //! ```
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
+mod end_headers;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
 mod guard;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod operations;

@@ -11,7 +11,7 @@ use keygate::{
     Conflict, Issued, Keygate, ManageError, NewKey, Rejection, StoreError, StoreErrorKind,
 };
 
-use crate::common::{Fault, World};
+use crate::common::{DAY, Fault, World};
 use crate::support::{Log, get, key, run, with_key};
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ async fn brew() -> Result<String, Teapot> {
 }
 
 #[actix_web::test]
-async fn errors_of_a_handler_and_of_a_middleware_go_out_as_they_are_and_marked_for_caches() {
+async fn errors_of_a_handler_and_of_a_middleware_go_out_as_they_are_and_marked() {
     async fn fails(_: ServiceRequest, _: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
         Err(Teapot.into())
     }
@@ -47,7 +47,8 @@ async fn errors_of_a_handler_and_of_a_middleware_go_out_as_they_are_and_marked_f
             .await
             .inspect_err(|error| assert!(error.as_error::<Teapot>().is_some()))
     }
-    let keys = World::new().await.keys;
+    let keys = World::with(|builder| builder.tell_callers_of_end(100 * DAY)).await;
+    let keys = keys.keys;
     let good = key(&keys, &[]).await;
     let resource = || web::resource("/x").route(web::get().to(brew));
     let of_handler = App::new()
@@ -69,6 +70,8 @@ async fn errors_of_a_handler_and_of_a_middleware_go_out_as_they_are_and_marked_f
                 (StatusCode::IM_A_TEAPOT, "no coffee")
             );
             answer.assert_private();
+            let end = answer.header("x-api-key-expires");
+            assert_eq!(end, Some("2027-02-20T05:34:28.000Z"));
         }
     }
 }

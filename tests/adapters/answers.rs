@@ -66,6 +66,9 @@ impl HttpAnswer {
             }
             Expect::Refused(refused) => (refused.status, refusal_headers(case, refused)),
         };
+        // Its name comes last in the alphabet.
+        let told = case.told.map(|(name, moment)| (name, moment.to_owned()));
+        let headers: Vec<_> = headers.into_iter().chain(told).collect();
         let expected = headers.iter().map(|(name, value)| (*name, value.as_str()));
         // What a handler says is its content is its own matter.
         let of_handler = |name: &str| self.status == 200 && name == "content-type";
@@ -113,8 +116,8 @@ fn refusal_headers(case: &Case, refused: Refused) -> Vec<(&'static str, String)>
     if let Some(seconds) = refused.retry_after {
         headers.push(("retry-after", seconds.to_string()));
     }
-    // What an extractor refuses comes back through the guard.
-    if by_handler(case, refused) {
+    // What is refused behind a guard comes back through it.
+    if behind_guard(case, refused) {
         headers.push(("vary", case.setup.vary().to_owned()));
     }
     if let Some(added) = refused.challenge {
@@ -131,6 +134,12 @@ impl GrpcAnswer {
         let name = case.name;
         assert_eq!(self.http_status, 200, "{name}");
         assert_eq!(self.headers["content-type"], "application/grpc", "{name}");
+        for field in ["x-api-key-expires", "x-api-key-rotate-by"] {
+            let told = case.told.filter(|(name, _)| *name == field);
+            let found: Vec<_> = self.headers.get_all(field).iter().collect();
+            let expected: Vec<_> = told.iter().map(|(_, moment)| *moment).collect();
+            assert_eq!(found, expected, "{name}: {field}");
+        }
         match case.expect {
             Expect::Accepted(owner) => {
                 let trailers = self.trailers.as_ref().unwrap();
@@ -172,7 +181,8 @@ impl GrpcAnswer {
         if refused.code != "internal" {
             assert_eq!(info.domain, LIVE, "{name}");
             // What a handler refuses comes back through the guard.
-            let expected = match (by_handler(case, refused), refused.code) {
+            let by_handler = case.route != Route::Nested && behind_guard(case, refused);
+            let expected = match (by_handler, refused.code) {
                 (true, "key_missing") => None,
                 (true, _) => Some("private, no-cache"),
                 (false, _) => Some("no-store"),
@@ -187,10 +197,11 @@ impl GrpcAnswer {
     }
 }
 
-/// Whether it is the handler that refuses, behind a guard that let the request through.
-fn by_handler(case: &Case, refused: Refused) -> bool {
+/// Whether it is the handler that refuses, or an inner guard, behind a guard that let the request
+/// through.
+fn behind_guard(case: &Case, refused: Refused) -> bool {
     match case.route {
-        Route::Extracted => refused.missing.is_some(),
+        Route::Extracted | Route::Nested | Route::Strict => refused.missing.is_some(),
         Route::Insistent => refused.code == "key_missing",
         _ => false,
     }

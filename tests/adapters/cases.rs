@@ -13,6 +13,8 @@ pub(crate) struct Case {
     pub(crate) route: Route,
     pub(crate) store: Store,
     pub(crate) expect: Expect,
+    /// The field that tells when what was sent ends, and what it says.
+    pub(crate) told: Option<(&'static str, &'static str)>,
 }
 
 /// Where the gate takes keys from.
@@ -65,16 +67,31 @@ pub(crate) enum Route {
     Optional,
     /// Behind `authenticate_optional()`, by an extractor that needs somebody to be calling.
     Insistent,
+    /// Behind `authenticate()`, and within that `require("orders:read")`.
+    Nested,
+    /// Behind `require("orders:read")`, by a handler that tells itself when the key ends.
+    Telling,
+    /// Behind a rule that only reports, for `orders:write`.
+    Reported,
+    /// Behind `require("orders:read")`, and within that a rule that only reports, for `orders:write`.
+    Tightened,
+    /// Behind a rule that only reports, by an extractor, both for `orders:read`.
+    Strict,
     /// Behind no guard, by an extractor that asks who is calling.
     Unguarded,
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Orders,
         Self::Extracted,
         Self::Optional,
         Self::Insistent,
+        Self::Nested,
+        Self::Telling,
+        Self::Reported,
+        Self::Tightened,
+        Self::Strict,
         Self::Unguarded,
     ];
 
@@ -84,6 +101,11 @@ impl Route {
             Self::Extracted => "/extracted",
             Self::Optional => "/optional",
             Self::Insistent => "/insistent",
+            Self::Nested => "/nested",
+            Self::Telling => "/telling",
+            Self::Reported => "/reported",
+            Self::Tightened => "/tightened",
+            Self::Strict => "/strict",
             Self::Unguarded => "/unguarded",
         }
     }
@@ -175,7 +197,19 @@ const ORDERS: Case = Case {
     route: Route::Orders,
     store: Store::Works,
     expect: ACCEPTED,
+    told: None,
 };
+
+/// What the handler that tells itself says of the key's end.
+pub(crate) const OWN_WORDS: &str = "ask us";
+
+const EXPIRES: &str = "x-api-key-expires";
+const ROTATE_BY: &str = "x-api-key-rotate-by";
+
+/// Three days after the keys were issued, and so on.
+const IN_3_DAYS: Option<(&str, &str)> = Some((EXPIRES, "2026-11-25T05:34:28.000Z"));
+const IN_A_WEEK: Option<(&str, &str)> = Some((EXPIRES, "2026-11-29T06:34:28.000Z"));
+const OLD_IN_A_DAY: Option<(&str, &str)> = Some((ROTATE_BY, "2026-11-23T05:34:28.000Z"));
 
 const GOOD: &[(&str, &str)] = &[("authorization", "Bearer {good}")];
 
@@ -244,7 +278,7 @@ pub(crate) const CASES: &[Case] = &[
     // What is wrong with a key that is ours.
     Case { name: "expired", headers: bearer!("{expired}"), expect: EXPIRED, ..ORDERS },
     Case { name: "the old secret after its overlap", headers: bearer!("{superseded}"), expect: EXPIRED, ..ORDERS },
-    Case { name: "the old secret during its overlap", headers: bearer!("{overlapping}"), ..ORDERS },
+    Case { name: "the old secret during its overlap", headers: bearer!("{overlapping}"), told: OLD_IN_A_DAY, ..ORDERS },
     Case { name: "revoked", headers: bearer!("{revoked}"), expect: REVOKED, ..ORDERS },
     Case { name: "disabled", headers: bearer!("{disabled}"), expect: DISABLED, ..ORDERS },
     Case { name: "another network's", headers: bearer!("{bound}"), expect: ADDRESS, ..ORDERS },
@@ -264,6 +298,38 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "optional, by an extractor, without a key", route: Route::Insistent, expect: MISSING, ..ORDERS },
     Case { name: "optional, with a bad key", headers: bearer!("{revoked}"), route: Route::Optional, expect: REVOKED, ..ORDERS },
     Case { name: "optional, with two", headers: &[("x-api-key", "{good}"), ("x-api-key", "{good}")], route: Route::Optional, expect: DUPLICATED, ..ORDERS },
+
+    // A rule that only reports: every key that opens is let through, and no other.
+    Case { name: "reported, without the scope", headers: GOOD, route: Route::Reported, ..ORDERS },
+    Case { name: "reported, without any scope", headers: bearer!("{weak}"), route: Route::Reported, ..ORDERS },
+    Case { name: "reported, with the scope", headers: bearer!("{wide}"), route: Route::Reported, ..ORDERS },
+    Case { name: "reported, without a key", route: Route::Reported, expect: MISSING, ..ORDERS },
+    Case { name: "reported, with a wrong secret", headers: bearer!("{wrong_secret}"), route: Route::Reported, expect: INVALID, ..ORDERS },
+    Case { name: "reported, with a revoked key", headers: bearer!("{revoked}"), route: Route::Reported, expect: REVOKED, ..ORDERS },
+    Case { name: "reported, with another network's key", headers: bearer!("{bound}"), route: Route::Reported, expect: ADDRESS, ..ORDERS },
+    Case { name: "reported, and the store fails", headers: GOOD, route: Route::Reported, store: Store::Fails, expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "reported within an enforced rule, without its scope", headers: GOOD, route: Route::Tightened, ..ORDERS },
+    Case { name: "reported within an enforced rule, without that one's", headers: bearer!("{weak}"), route: Route::Tightened, expect: LACKING, ..ORDERS },
+    Case { name: "reported, and enforced by an extractor", headers: bearer!("{weak}"), route: Route::Strict, expect: LACKING, ..ORDERS },
+    Case { name: "reported, and enforced by an extractor, with the scope", headers: GOOD, route: Route::Strict, ..ORDERS },
+
+    // Callers are told when what they sent ends, within a week.
+    Case { name: "a key that ends", headers: bearer!("{ending}"), told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a key that ends in exactly a week", headers: bearer!("{ending_in_a_week}"), told: IN_A_WEEK, ..ORDERS },
+    Case { name: "a key that ends a millisecond later", headers: bearer!("{ending_later}"), ..ORDERS },
+    Case { name: "the old secret of a key that ends later", headers: bearer!("{ending_overlapping}"), told: OLD_IN_A_DAY, ..ORDERS },
+    Case { name: "the new secret of that key", headers: bearer!("{ending_rotated}"), told: IN_3_DAYS, ..ORDERS },
+    Case { name: "the old secret of a key that ends with it", headers: bearer!("{ending_at_once}"), told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a key that ends, by its own field", headers: &[("x-acme-key", "{ending}")], setup: Setup::OwnField, told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a key that ends, where callers are not told", headers: bearer!("{ending}"), setup: Setup::Basic, ..ORDERS },
+    Case { name: "a key that ends, through two guards", headers: bearer!("{ending}"), route: Route::Nested, told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a key that ends, optional", headers: bearer!("{ending}"), route: Route::Optional, told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a key that ends, reported", headers: bearer!("{ending}"), route: Route::Reported, told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a key that ends, refused by an extractor", headers: bearer!("{ending_weak}"), route: Route::Extracted, expect: LACKING, told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a key that ends, refused by a guard", headers: bearer!("{ending_weak}"), expect: LACKING, ..ORDERS },
+    Case { name: "a key that ends, refused by an inner guard", headers: bearer!("{ending_weak}"), route: Route::Nested, expect: LACKING, told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a handler that tells itself", headers: bearer!("{ending}"), route: Route::Telling, told: Some((EXPIRES, OWN_WORDS)), ..ORDERS },
+    Case { name: "a handler that tells itself, of a key that goes on", headers: GOOD, route: Route::Telling, told: Some((EXPIRES, OWN_WORDS)), ..ORDERS },
 
     // Our own failures: never an "accepted", never a 401.
     Case { name: "the store fails", headers: GOOD, store: Store::Fails, expect: UNAVAILABLE, ..ORDERS },

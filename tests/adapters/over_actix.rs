@@ -4,13 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::test::{TestRequest, init_service, read_body, try_call_service};
-use actix_web::{App, HttpServer, web};
-use keygate::{Authorized, Keygate, Principal};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use keygate::{Authorized, IntoRule, Keygate, Principal};
 
 use crate::answers::HttpAnswer;
-use crate::cases::{Route, Setup};
+use crate::cases::{OWN_WORDS, Route, Setup};
 use crate::wire::Wire;
-use crate::world::{Gates, ORDERS_READ, Sent, Stage};
+use crate::world::{Gates, ORDERS_READ, ORDERS_WRITE, Sent, Stage};
 use crate::{Http, play_http};
 
 async fn stage() -> Stage {
@@ -28,6 +28,12 @@ async fn owner_of_orders(caller: Authorized<ORDERS_READ>) -> String {
 
 async fn required_owner(caller: Principal) -> String {
     caller.owner().to_owned()
+}
+
+async fn telling_owner(caller: Principal) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header(("x-api-key-expires", OWN_WORDS));
+    response.body(caller.owner().to_owned())
 }
 
 fn app(config: &mut web::ServiceConfig, gates: &Gates) {
@@ -59,6 +65,33 @@ fn routes(config: &mut web::ServiceConfig, keys: &Keygate) {
             resource(Route::Insistent)
                 .wrap(keys.authenticate_optional())
                 .route(web::get().to(required_owner)),
+        )
+        .service(
+            resource(Route::Nested)
+                .wrap(keys.require(ORDERS_READ))
+                .wrap(keys.authenticate())
+                .route(web::get().to(required_owner)),
+        )
+        .service(
+            resource(Route::Telling)
+                .wrap(keys.require(ORDERS_READ))
+                .route(web::get().to(telling_owner)),
+        )
+        .service(
+            resource(Route::Reported)
+                .wrap(keys.require(ORDERS_WRITE.report_only()))
+                .route(web::get().to(required_owner)),
+        )
+        .service(
+            resource(Route::Tightened)
+                .wrap(keys.require(ORDERS_WRITE.report_only()))
+                .wrap(keys.require(ORDERS_READ))
+                .route(web::get().to(required_owner)),
+        )
+        .service(
+            resource(Route::Strict)
+                .wrap(keys.require(ORDERS_READ.report_only()))
+                .route(web::get().to(owner_of_orders)),
         )
         .service(resource(Route::Unguarded).route(web::get().to(required_owner)));
 }

@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 use crate::answers::HttpAnswer;
-use crate::cases::{Route, Setup};
-use crate::over_tower::{collect, guard, request};
+use crate::cases::{OWN_WORDS, Route, Setup};
+use crate::over_tower::{collect, guards, request};
 use crate::wire::Wire;
 use crate::world::{Gates, ORDERS_READ, Sent, Stage};
 use crate::{Http, play_http};
@@ -35,6 +35,11 @@ async fn required_owner(caller: Principal) -> String {
     caller.owner().to_owned()
 }
 
+async fn telling_owner(caller: Principal) -> ([(&'static str, &'static str); 1], String) {
+    let own_words = ("x-api-key-expires", OWN_WORDS);
+    ([own_words], caller.owner().to_owned())
+}
+
 fn app(gates: &Gates) -> Router {
     Setup::ALL.into_iter().fold(Router::new(), |app, setup| {
         app.nest(setup.path(), routes(gates.of(setup)))
@@ -44,14 +49,13 @@ fn app(gates: &Gates) -> Router {
 fn routes(keys: &Keygate) -> Router {
     Route::ALL.into_iter().fold(Router::new(), |routes, route| {
         let handler = match route {
-            Route::Orders | Route::Insistent | Route::Unguarded => get(required_owner),
-            Route::Extracted => get(owner_of_orders),
+            Route::Extracted | Route::Strict => get(owner_of_orders),
             Route::Optional => get(owner),
+            Route::Telling => get(telling_owner),
+            _ => get(required_owner),
         };
-        let guarded = match guard(keys, route) {
-            Some(guard) => handler.layer(guard),
-            None => handler,
-        };
+        let guards = guards(keys, route).into_iter();
+        let guarded = guards.fold(handler, |handler, guard| handler.layer(guard));
         routes.route(route.path(), guarded)
     })
 }

@@ -22,8 +22,8 @@ use tower::util::{BoxCloneSyncService, option_layer};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::answers::GrpcAnswer;
-use crate::cases::{Route, Setup};
-use crate::over_tower::guard;
+use crate::cases::{OWN_WORDS, Route, Setup};
+use crate::over_tower::guards;
 use crate::world::{Gates, ORDERS_READ, Sent, Stage};
 use crate::{Grpc, play_grpc};
 
@@ -40,22 +40,30 @@ async fn stage() -> Stage {
 fn method(keys: &Keygate, route: Route) -> Method {
     let handler = move |request: tonic::Request<String>| async move {
         let owner = match route {
-            Route::Orders | Route::Insistent | Route::Unguarded => {
-                request.principal()?.owner().to_owned()
+            Route::Extracted | Route::Strict => {
+                request.authorized::<ORDERS_READ>()?.owner().to_owned()
             }
-            Route::Extracted => request.authorized::<ORDERS_READ>()?.owner().to_owned(),
             Route::Optional => {
                 let caller = request.extensions().get::<Principal>();
                 caller.map_or("nobody".to_owned(), |caller| caller.owner().to_owned())
             }
+            _ => request.principal()?.owner().to_owned(),
         };
-        Ok::<_, Status>(tonic::Response::new(owner))
+        let mut response = tonic::Response::new(owner);
+        if route == Route::Telling {
+            let own_words = OWN_WORDS.parse().unwrap();
+            let metadata = response.metadata_mut();
+            metadata.insert("x-api-key-expires", own_words);
+        }
+        Ok::<_, Status>(response)
     };
     let method = service_fn(move |request: Request<Body>| async move {
         let mut grpc = server::Grpc::new(ProstCodec::<String, String>::default());
         Ok(grpc.unary(service_fn(handler), request).await)
     });
-    BoxCloneSyncService::new(option_layer(guard(keys, route)).layer(method))
+    let mut guards = guards(keys, route).into_iter();
+    let (inner, outer) = (option_layer(guards.next()), option_layer(guards.next()));
+    BoxCloneSyncService::new(outer.layer(inner.layer(method)))
 }
 
 /// An empty message of the client's.

@@ -4,20 +4,20 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::body::Bytes;
-use axum::http::{Request, Response};
+use axum::http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use keygate::{Authorized, Guard, Keygate, Principal};
+use keygate::{Authorized, Guard, IntoRule, Keygate, Principal};
 use tokio::net::TcpListener;
 use tower::util::{BoxCloneService, option_layer};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::answers::HttpAnswer;
-use crate::cases::{Route, Setup};
+use crate::cases::{OWN_WORDS, Route, Setup};
 use crate::wire::Wire;
-use crate::world::{Gates, ORDERS_READ, Sent, Stage};
+use crate::world::{Gates, ORDERS_READ, ORDERS_WRITE, Sent, Stage};
 use crate::{Http, play_http};
 
 /// The peer, as whoever serves puts it into a request.
@@ -31,13 +31,20 @@ async fn stage() -> Stage {
         .await
 }
 
-/// What stands before each route, on tower and axum.
-pub(crate) fn guard(keys: &Keygate, route: Route) -> Option<Guard> {
+/// What stands before each route, from within.
+pub(crate) fn guards(keys: &Keygate, route: Route) -> Vec<Guard> {
     match route {
-        Route::Orders => Some(keys.require(ORDERS_READ)),
-        Route::Extracted => Some(keys.authenticate()),
-        Route::Optional | Route::Insistent => Some(keys.authenticate_optional()),
-        Route::Unguarded => None,
+        Route::Orders | Route::Telling => vec![keys.require(ORDERS_READ)],
+        Route::Extracted => vec![keys.authenticate()],
+        Route::Optional | Route::Insistent => vec![keys.authenticate_optional()],
+        Route::Nested => vec![keys.require(ORDERS_READ), keys.authenticate()],
+        Route::Reported => vec![keys.require(ORDERS_WRITE.report_only())],
+        Route::Tightened => vec![
+            keys.require(ORDERS_WRITE.report_only()),
+            keys.require(ORDERS_READ),
+        ],
+        Route::Strict => vec![keys.require(ORDERS_READ.report_only())],
+        Route::Unguarded => vec![],
     }
 }
 
@@ -45,20 +52,34 @@ fn service<B: Send + 'static>(keys: &Keygate, route: Route) -> Service<B> {
     let handler = service_fn(move |request: Request<B>| async move {
         let extensions = request.extensions();
         let owner = match route {
-            Route::Orders | Route::Optional => {
+            Route::Orders
+            | Route::Optional
+            | Route::Nested
+            | Route::Telling
+            | Route::Reported
+            | Route::Tightened => {
                 let caller = extensions.get::<Principal>();
                 caller.map_or("nobody".into(), |caller| caller.owner().to_owned())
             }
-            Route::Extracted | Route::Insistent | Route::Unguarded => {
+            Route::Extracted | Route::Insistent | Route::Strict | Route::Unguarded => {
                 match Authorized::<ORDERS_READ>::of(extensions) {
                     Ok(caller) => caller.owner().to_owned(),
                     Err(answer) => return Ok(answer.into()),
                 }
             }
         };
-        Ok(Response::new(Full::from(owner)))
+        let mut response = Response::new(Full::from(owner));
+        if route == Route::Telling {
+            let own_words = HeaderValue::from_static(OWN_WORDS);
+            response
+                .headers_mut()
+                .insert("x-api-key-expires", own_words);
+        }
+        Ok(response)
     });
-    BoxCloneService::new(option_layer(guard(keys, route)).layer(handler))
+    let mut guards = guards(keys, route).into_iter();
+    let (inner, outer) = (option_layer(guards.next()), option_layer(guards.next()));
+    BoxCloneService::new(outer.layer(inner.layer(handler)))
 }
 
 pub(crate) fn request<B>(sent: &Sent, body: B) -> Request<B> {

@@ -13,7 +13,7 @@ use keygate::{
 
 use crate::cases::{Case, Route, Setup, Store};
 use crate::common::{
-    self, DAY, DECLINED, HOUR, LIVE, SANDBOX, SECOND, World, fresh_pepper, pepper,
+    self, DAY, DECLINED, HOUR, LIVE, SANDBOX, SECOND, World, fresh_pepper, millis, pepper,
 };
 
 /// Where the page for callers is said to stand.
@@ -81,6 +81,10 @@ impl Stage {
                 .scopes(SCOPES)
                 .callers_page_url(PAGE)
                 .credentials(credentials);
+            let builder = match setup {
+                Setup::Basic => builder,
+                Setup::Usual | Setup::OwnField => builder.tell_callers_of_end(7 * DAY),
+            };
             gates.push((setup, configure(builder).build().await.unwrap()));
         }
         let manager = world.keys.manager();
@@ -100,6 +104,18 @@ impl Stage {
             ("bound", plain().allowed_ips(["10.0.0.0/8"])),
             ("local", plain().allowed_ips(["127.0.0.0/8"])),
             ("limited", plain()),
+            ("ending", plain().expires_in(3 * DAY)),
+            ("ending_in_a_week", plain().expires_in(7 * DAY + HOUR)),
+            (
+                "ending_later",
+                plain().expires_in(7 * DAY + HOUR + millis(1)),
+            ),
+            (
+                "ending_weak",
+                NewKey::for_owner("org_42").expires_in(3 * DAY),
+            ),
+            ("ending_overlapping", plain().expires_in(3 * DAY)),
+            ("ending_at_once", plain().expires_in(3 * DAY)),
         ];
         for (name, new) in new {
             let issued = manager.issue(new).await.unwrap();
@@ -114,6 +130,15 @@ impl Stage {
             .unwrap();
         let _ = manager
             .rotate_with_overlap(&ids["overlapping"], DAY)
+            .await
+            .unwrap();
+        let rotated = manager
+            .rotate_with_overlap(&ids["ending_overlapping"], DAY)
+            .await
+            .unwrap();
+        keys.insert("ending_rotated", rotated.key.expose().to_owned());
+        let _ = manager
+            .rotate_with_overlap(&ids["ending_at_once"], 3 * DAY)
             .await
             .unwrap();
         let limit = RateLimit {

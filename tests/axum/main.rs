@@ -6,7 +6,9 @@
 mod common;
 
 mod declared;
+mod ending;
 mod live;
+mod reported;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

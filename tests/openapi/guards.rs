@@ -2,7 +2,8 @@
 
 use axum::Router;
 use keygate::axum::RoutesExt;
-use keygate::{Credentials, Guard, Keygate, Rule};
+use keygate::testing::RouteCheck;
+use keygate::{Credentials, Guard, IntoRule, Keygate, Rule};
 use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::Paths;
@@ -112,6 +113,81 @@ async fn a_problem_of_the_hosts_own_stays() {
     default_gate().await.modify(&mut document);
     let schemas = json(&document)["components"]["schemas"].clone();
     assert_eq!(schemas["Problem"]["description"], "ours");
+}
+
+#[tokio::test]
+async fn a_tried_rule_is_documented_as_a_valid_key_with_a_note_and_is_a_guard_to_the_check() {
+    let keys = gate(|builder| builder.credentials(Credentials::new().headers([""; 0]))).await;
+    let tried = || keys.require(Rule::any(["a", "b"]).unwrap().report_only());
+    assert_eq!(security(tried()), json!([{ "bearer_key": [] }]));
+    let (app, document) = app(tried());
+    let description = &document["paths"]["/a"]["get"]["description"];
+    let note =
+        "A rule that asks for any of the scopes a b is being tried: a key without is let through.";
+    assert_eq!(description, note);
+    let responses = &document["paths"]["/a"]["put"]["responses"];
+    let refused = json!({ "$ref": "#/components/responses/KeyRefused" });
+    assert_eq!(responses["401"], refused);
+    RouteCheck::new(&keys).assert(&app).await;
+}
+
+#[tokio::test]
+async fn a_tried_rule_within_an_enforced_one_leaves_the_scopes_of_that_and_its_own_note_once() {
+    /// What is there.
+    #[utoipa::path(get, path = "/a", responses((status = 200, description = "fine")))]
+    async fn described() {}
+
+    let keys = default_gate().await;
+    let tried = || keys.require("a:y".report_only());
+    let routes = routes!(described).guarded_by(tried());
+    let routes = routes.guarded_by(tried()).guarded_by(keys.require("a:x"));
+    let (_, document) = OpenApiRouter::<()>::new().routes(routes).split_for_parts();
+    let said = &json(&document)["paths"]["/a"]["get"];
+    let expected = json!([{ "bearer_key": ["a:x"] }, { "X-API-Key": ["a:x"] }]);
+    assert_eq!(said["security"], expected);
+    let texts = format!("{} {}", said["summary"], said["description"]);
+    assert!(texts.contains("What is there."), "{texts}");
+    assert_eq!(
+        texts.matches("the scope a:y is being tried").count(),
+        1,
+        "{texts}"
+    );
+}
+
+#[tokio::test]
+async fn the_headers_that_tell_of_an_end_are_documented_where_that_is_set() {
+    let within = std::time::Duration::from_secs(7);
+    let keys = gate(|builder| builder.tell_callers_of_end(within)).await;
+    let (_, document) = app(keys.authenticate());
+    let responses = &document["paths"]["/a"]["get"]["responses"];
+    for name in ["x-api-key-expires", "x-api-key-rotate-by"] {
+        let header = &responses["200"]["headers"][name];
+        assert_eq!(header["schema"]["format"], "date-time", "{name}");
+        assert!(header["description"].is_string(), "{name}");
+    }
+    assert_eq!(responses["403"], json!({ "description": "its own" }));
+    let (_, document) = app(default_gate().await.authenticate());
+    let response = &document["paths"]["/a"]["get"]["responses"]["200"];
+    assert_eq!(response, &json!({ "description": "fine" }));
+}
+
+#[tokio::test]
+async fn a_header_that_an_operation_declares_itself_stays() {
+    #[utoipa::path(get, path = "/a", responses((
+        status = 200,
+        description = "fine",
+        headers(("X-API-Key-Expires" = String, description = "its own")),
+    )))]
+    async fn declares() {}
+
+    let keys = gate(|builder| builder.tell_callers_of_end(std::time::Duration::MAX)).await;
+    let routes = routes!(declares).guarded_by(keys.authenticate());
+    let (_, document) = OpenApiRouter::<()>::new().routes(routes).split_for_parts();
+    let headers = &json(&document)["paths"]["/a"]["get"]["responses"]["200"]["headers"];
+    let headers = headers.as_object().unwrap();
+    let names: Vec<_> = headers.keys().map(String::as_str).collect();
+    assert_eq!(names, ["X-API-Key-Expires", "x-api-key-rotate-by"]);
+    assert_eq!(headers["X-API-Key-Expires"]["description"], "its own");
 }
 
 #[tokio::test]

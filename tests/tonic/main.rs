@@ -23,5 +23,6 @@ mod refusals;
 mod route_check;
 mod streams;
 mod support;
+mod tried;
 mod web;
 mod wire;

@@ -16,6 +16,7 @@ fn answers() -> Answers {
         credentials: Credentials::new(),
         page: None,
         catalogue: None,
+        end_notice: None,
         standing: Default::default(),
         meter: None,
     }))
