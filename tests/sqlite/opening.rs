@@ -36,7 +36,7 @@ async fn the_file_is_marked_versioned_durable_and_reopened_without_a_change() {
     };
     assert_eq!(pragma("journal_mode"), "wal");
     assert_eq!(pragma("application_id"), 0x6b67_6174.to_string());
-    assert_eq!(pragma("user_version"), "2");
+    assert_eq!(pragma("user_version"), "3");
     let before = schema();
     let again = place.open().await;
     assert_eq!(schema(), before);
@@ -74,7 +74,7 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date_and_keeps_its_rows() {
     assert_eq!(schema("main"), schema("new"));
     let version = "SELECT user_version FROM pragma_user_version";
     let version: i64 = hand.query_row(version, (), |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[test]
@@ -154,7 +154,7 @@ async fn a_newer_schema_is_refused_and_stays_byte_identical() {
     place
         .by_hand()
         .execute_batch(
-            "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 3;
+            "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 4;
              CREATE TABLE keygate_keys (id, geofence);",
         )
         .unwrap();
@@ -164,8 +164,8 @@ async fn a_newer_schema_is_refused_and_stays_byte_identical() {
         matches!(
             error,
             SqliteOpenError::Newer {
-                schema: 3,
-                known: 2,
+                schema: 4,
+                known: 3,
                 ..
             }
         ),

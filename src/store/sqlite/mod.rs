@@ -7,6 +7,7 @@ mod place;
 mod pool;
 mod rows;
 mod settings;
+mod usage;
 mod worker;
 
 pub use error::SqliteOpenError;
@@ -64,7 +65,9 @@ const WRITER: WorkerSettings = WorkerSettings {
 /// can be looked at and changed with the `sqlite3` program. Every change of a row raises its
 /// version, so running processes see it like any other. The database itself refuses to take back a
 /// revocation. It keeps the ids of the last few thousand changes in `keygate_changes`, for the feed:
-/// leave that table to it.
+/// leave that table to it. How keys are used is in the tables `keygate_usage` and
+/// `keygate_usage_scopes`, `_secrets`, `_days` and `_owners`, which are for reading: to add to them is
+/// no change of a key.
 ///
 /// # Change feed
 /// Forty times a second the file is asked whether anybody committed anything, in the thread of
@@ -159,10 +162,10 @@ impl SqliteStore {
     }
 
     /// Makes a change whole or not at all.
-    async fn change(
+    async fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<(), StoreError> {
+        change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let place = Arc::clone(&self.shared.place);
         let transact = move |connection: &mut Connection| {
             place.check()?;
@@ -170,11 +173,12 @@ impl SqliteStore {
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(store_error)?;
-            change(&transaction)?;
+            let changed = change(&transaction)?;
             transaction.commit().map_err(commit_error)?;
             // It is in this file, which may be the one that nobody opens any more.
             let lost = |error| StoreError::new(StoreErrorKind::OutcomeUnknown, error);
-            place.check().map_err(lost)
+            place.check().map_err(lost)?;
+            Ok(changed)
         };
         self.shared.writer.ask(transact).await
     }
@@ -221,6 +225,7 @@ impl KeyStore for SqliteStore {
             .with_audit_log(self)
             .with_change_feed(self)
             .with_settings(self)
+            .with_usage(self)
     }
 }
 
