@@ -1,5 +1,6 @@
 //! For each case, a store that breaks its clause.
 
+mod adds;
 mod feeds;
 mod stores;
 mod usage;

@@ -177,6 +177,18 @@ async fn an_instance_is_forgotten_a_month_after_its_last_batch() {
 }
 
 #[tokio::test]
+async fn a_sequence_beyond_the_range_of_sqlite_is_refused_and_counts_nothing() {
+    let place = Place::new();
+    let store = place.open().await;
+    let ids = ids(1);
+    for sequence in [1 << 63, u64::MAX] {
+        let refused = usage(&store).add(&batch(1, sequence, &ids)).await;
+        assert_eq!(kind(refused), StoreErrorKind::Unavailable);
+    }
+    assert_eq!(of_keys(&store, &ids).await, [None]);
+}
+
+#[tokio::test]
 async fn more_days_than_are_deleted_at_once_are_forgotten() {
     let place = Place::new();
     let store = place.open().await;

@@ -65,9 +65,18 @@ const WRITER: WorkerSettings = WorkerSettings {
 /// can be looked at and changed with the `sqlite3` program. Every change of a row raises its
 /// version, so running processes see it like any other. The database itself refuses to take back a
 /// revocation. It keeps the ids of the last few thousand changes in `keygate_changes`, for the feed:
-/// leave that table to it. How keys are used is in the tables `keygate_usage` and
-/// `keygate_usage_scopes`, `_secrets`, `_days` and `_owners`, which are for reading: to add to them is
-/// no change of a key.
+/// leave that table to it.
+///
+/// How keys are used lies beside them. To count changes no key.
+///
+/// | table | has a row for each |
+/// |---|---|
+/// | `keygate_usage` | key, over all days |
+/// | `keygate_usage_scopes` | key, and scope that was needed (or lacked, where a rule only reports that) |
+/// | `keygate_usage_secrets` | key, and secret, which is known by when it was made |
+/// | `keygate_usage_days` | day in UTC, and key |
+/// | `keygate_usage_owners` | day in UTC, and owner |
+/// | `keygate_usage_batches` | process, with its last batch: leave that table to it |
 ///
 /// # Change feed
 /// Forty times a second the file is asked whether anybody committed anything, in the thread of

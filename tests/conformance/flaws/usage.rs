@@ -1,16 +1,15 @@
-//! Stores that count with one flaw.
+//! Stores whose usage has one flaw.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use async_trait::async_trait;
 use keygate::store::{DayTotal, KeyUsage, OwnerTotal, ScopeUsage, UsageBatch};
-use keygate::{Day, KeyId, StoreError, Timestamp};
-use tokio::task::yield_now;
+use keygate::{Day, KeyId, Timestamp};
 
+use super::adds::*;
 use super::{Entry, as_signed};
 use crate::counted::Counted;
-use crate::mutant::{Flaw, Shared};
+use crate::mutant::Flaw;
 
 /// Each case by its name, with a store that it must catch.
 #[rustfmt::skip]
@@ -277,153 +276,4 @@ impl Flaw for Forgets {
     fn forget_before(&self, usage: &mut Counted, day: Day) {
         self.0(usage, day);
     }
-}
-
-struct CountsInTheRecord;
-
-#[async_trait]
-impl Flaw for CountsInTheRecord {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        add(store, batch);
-        let mut contents = store.lock();
-        for entry in &batch.entries {
-            if let Some(record) = contents.records.get_mut(&entry.key_id) {
-                record.version += 1;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Reads the whole record, and writes the whole record.
-struct WritesRecordsBack;
-
-#[async_trait]
-impl Flaw for WritesRecordsBack {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        let ids = batch.entries.iter().map(|entry| entry.key_id);
-        let read: Vec<_> = {
-            let contents = store.lock();
-            ids.filter_map(|id| contents.records.get(&id).cloned())
-                .collect()
-        };
-        yield_now().await;
-        add(store, batch);
-        let mut contents = store.lock();
-        for record in read {
-            contents.records.insert(record.id, record);
-        }
-        Ok(())
-    }
-}
-
-/// As a foreign key does.
-struct CountsTheKnown;
-
-#[async_trait]
-impl Flaw for CountsTheKnown {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        let mut batch = batch.clone();
-        let records = store.lock().records.clone();
-        batch
-            .entries
-            .retain(|entry| records.contains_key(&entry.key_id));
-        add(store, &batch);
-        Ok(())
-    }
-}
-
-/// Only what is added up over all days is guarded.
-struct CountsDaysAgain;
-
-#[async_trait]
-impl Flaw for CountsDaysAgain {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        if add(store, batch) {
-            return Ok(());
-        }
-        let usage = &mut store.lock().usage;
-        let keys = usage.keys.clone();
-        usage.add(batch, KeyUsage::add);
-        usage.keys = keys;
-        Ok(())
-    }
-}
-
-struct ReadsAndWrites;
-
-#[async_trait]
-impl Flaw for ReadsAndWrites {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        let mut usage = store.lock().usage.clone();
-        if is_new(&usage, batch) {
-            usage.mark(batch);
-            usage.add(batch, KeyUsage::add);
-            yield_now().await;
-            store.lock().usage = usage;
-        }
-        Ok(())
-    }
-}
-
-struct AddsInTwoSteps;
-
-#[async_trait]
-impl Flaw for AddsInTwoSteps {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        let (one, other) = batch.entries.split_at(batch.entries.len() / 2);
-        let part = |entries: &[_]| UsageBatch {
-            entries: entries.to_vec(),
-            ..batch.clone()
-        };
-        if add(store, &part(one)) {
-            yield_now().await;
-            store.lock().usage.add(&part(other), KeyUsage::add);
-        }
-        Ok(())
-    }
-}
-
-struct MarksFirst;
-
-#[async_trait]
-impl Flaw for MarksFirst {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        if is_new(&store.lock().usage, batch) {
-            store.lock().usage.mark(batch);
-            yield_now().await;
-            store.lock().usage.add(batch, KeyUsage::add);
-        }
-        Ok(())
-    }
-}
-
-struct MarksLast;
-
-#[async_trait]
-impl Flaw for MarksLast {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        if is_new(&store.lock().usage, batch) {
-            store.lock().usage.add(batch, KeyUsage::add);
-            yield_now().await;
-            store.lock().usage.mark(batch);
-        }
-        Ok(())
-    }
-}
-
-fn is_new(usage: &Counted, batch: &UsageBatch) -> bool {
-    let last = usage.batches.get(&batch.instance);
-    last.is_none_or(|last| *last < batch.sequence)
-}
-
-/// As a sound store does; whether the batch was new.
-fn add(store: &Shared, batch: &UsageBatch) -> bool {
-    let usage = &mut store.lock().usage;
-    let new = is_new(usage, batch);
-    if new {
-        usage.mark(batch);
-        usage.add(batch, KeyUsage::add);
-    }
-    new
 }
