@@ -190,7 +190,12 @@ pub trait Settings: Send + Sync {
 ///
 /// # Counts
 /// They are added up; of moments the latest stays, and of addresses the one of the latest request.
-/// [`KeyUsage::add`] does it in memory. What one `add` acknowledged, every later read sees.
+/// [`KeyUsage::add`] does it in memory. A count goes up to `i64::MAX` at least, and does not fall beyond
+/// that. Owners and scopes are compared byte for byte.
+///
+/// # Reads
+/// What one `add` acknowledged, every later read sees. [`of_keys`](Self::of_keys) sees a batch whole or
+/// not at all.
 #[async_trait]
 pub trait UsageStore: Send + Sync {
     /// Adds a batch. What an instance added last is kept for a month after that at least.

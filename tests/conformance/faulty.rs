@@ -50,6 +50,7 @@ impl Dice {
         self.plan(&store.gets, true);
         self.plan(&store.lists, true);
         self.plan(&store.writes, false);
+        self.plan(&store.usage_adds, false);
         store
     }
 }

@@ -14,27 +14,22 @@ use crate::support::*;
 
 const CHILD: &str = "KEYGATE_SQLITE_TEST_CHILD";
 
-/// This binary, to run only the test `name` of this module, on the file of `place`.
-fn child(name: &str, place: &Place) -> Command {
+/// This binary, to run only the test `name`, on the file of `place`.
+pub(crate) fn child(name: &str, place: &Place) -> Command {
     child_of(std::env::current_exe().unwrap(), name, place)
 }
 
 fn child_of(program: PathBuf, name: &str, place: &Place) -> Command {
     let mut command = Command::new(program);
     command
-        .args([
-            &format!("crash::{name}"),
-            "--exact",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args([name, "--exact", "--ignored", "--nocapture"])
         .env(CHILD, place.path())
         .stdout(Stdio::piped());
     command
 }
 
 /// The file to work on, in a child.
-fn childs_path() -> PathBuf {
+pub(crate) fn childs_path() -> PathBuf {
     std::env::var_os(CHILD).unwrap().into()
 }
 
@@ -59,7 +54,7 @@ async fn what_another_process_writes_is_told() {
     let store = place.open().await;
     let ear = Ear::default();
     following(&store, &ear, async {
-        let mut process = child("child_that_writes_until_it_is_killed", &place)
+        let mut process = child("crash::child_that_writes_until_it_is_killed", &place)
             .spawn()
             .unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -86,7 +81,7 @@ async fn whatever_was_acknowledged_survives_a_kill_and_every_row_is_whole() {
     let place = Place::new();
     let mut acknowledged: HashMap<KeyId, u64> = HashMap::new();
     for round in 0..8 {
-        let mut process = child("child_that_writes_until_it_is_killed", &place)
+        let mut process = child("crash::child_that_writes_until_it_is_killed", &place)
             .spawn()
             .unwrap();
         let delay = random_delay();
@@ -140,7 +135,7 @@ async fn a_kill_while_the_file_is_made_leaves_one_that_can_be_opened() {
         let place = Place::new();
         let mut processes: Vec<_> = (0..2)
             .map(|_| {
-                child("child_that_writes_until_it_is_killed", &place)
+                child("crash::child_that_writes_until_it_is_killed", &place)
                     .spawn()
                     .unwrap()
             })
@@ -185,7 +180,7 @@ async fn a_file_or_directory_that_cannot_be_written_is_refused() {
     copy(std::env::current_exe().unwrap(), &program).unwrap();
     let refused = |path: PathBuf| {
         let place = Place::new();
-        let mut command = child_of(program.clone(), "child_that_may_not_write", &place);
+        let mut command = child_of(program.clone(), "crash::child_that_may_not_write", &place);
         command.env(CHILD, path);
         // Permissions do not bind the super-user.
         if is_super_user() {
@@ -213,7 +208,7 @@ fn is_super_user() -> bool {
 }
 
 /// A random delay of up to 65 ms.
-fn random_delay() -> Duration {
+pub(crate) fn random_delay() -> Duration {
     let hash = RandomState::new().hash_one("");
     Duration::from_micros(hash % 65_536)
 }

@@ -15,3 +15,4 @@ mod records;
 mod replaced;
 mod sharing;
 mod support;
+mod usage;

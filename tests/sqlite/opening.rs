@@ -36,24 +36,37 @@ async fn the_file_is_marked_versioned_durable_and_reopened_without_a_change() {
     };
     assert_eq!(pragma("journal_mode"), "wal");
     assert_eq!(pragma("application_id"), 0x6b67_6174.to_string());
-    assert_eq!(pragma("user_version"), "2");
+    assert_eq!(pragma("user_version"), "3");
     let before = schema();
     let again = place.open().await;
     assert_eq!(schema(), before);
     assert_eq!(events(&again).await.len(), 1);
 }
 
-/// As the first release made it.
-const FIRST_SCHEMA: &str = concat!(
-    include_str!("../../src/store/sqlite/migrations/0001_keys.sql"),
-    "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 1; PRAGMA journal_mode = wal;"
-);
+/// As earlier code made it, beginning with the first release.
+const OLDER_SCHEMAS: [&str; 2] = [
+    concat!(
+        include_str!("../../src/store/sqlite/migrations/0001_keys.sql"),
+        "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 1; PRAGMA journal_mode = wal;"
+    ),
+    concat!(
+        include_str!("../../src/store/sqlite/migrations/0001_keys.sql"),
+        include_str!("../../src/store/sqlite/migrations/0002_changes.sql"),
+        "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 2; PRAGMA journal_mode = wal;"
+    ),
+];
 
 #[tokio::test]
-async fn a_file_of_the_first_schema_is_brought_up_to_date_and_keeps_its_rows() {
+async fn a_file_of_an_older_schema_is_brought_up_to_date_and_keeps_its_rows() {
+    for schema in OLDER_SCHEMAS {
+        brought_up_to_date(schema).await;
+    }
+}
+
+async fn brought_up_to_date(older: &str) {
     let (old, new) = (Place::new(), Place::new());
     let hand = old.by_hand();
-    hand.execute_batch(FIRST_SCHEMA).unwrap();
+    hand.execute_batch(older).unwrap();
     let (kept, ended) = (full_record(), revoked(&record()));
     let source = new.open().await;
     for record in [&kept, &ended] {
@@ -61,12 +74,19 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date_and_keeps_its_rows() {
     }
     hand.execute("ATTACH ?1 AS new", [new.path().to_str().unwrap()])
         .unwrap();
-    hand.execute_batch("INSERT INTO main.keygate_keys SELECT * FROM new.keygate_keys")
-        .unwrap();
+    hand.execute_batch(
+        "INSERT INTO main.keygate_keys SELECT * FROM new.keygate_keys;
+         INSERT INTO main.keygate_audit SELECT * FROM new.keygate_audit;
+         INSERT INTO main.keygate_settings VALUES ('pepper/1', x'01');",
+    )
+    .unwrap();
     let store = old.open().await;
     for record in [kept, ended] {
         assert_eq!(store.get(&record.id).await.unwrap(), Some(record));
     }
+    assert_eq!(events(&store).await, events(&source).await);
+    let settings = store.abilities().settings.unwrap();
+    assert_eq!(settings.read("pepper/1").await.unwrap(), Some(vec![1]));
     let schema = |name: &str| -> String {
         let all = format!("SELECT group_concat(sql, ';') FROM {name}.sqlite_schema");
         hand.query_row(&all, (), |row| row.get(0)).unwrap()
@@ -74,31 +94,33 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date_and_keeps_its_rows() {
     assert_eq!(schema("main"), schema("new"));
     let version = "SELECT user_version FROM pragma_user_version";
     let version: i64 = hand.query_row(version, (), |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[test]
-fn a_file_of_the_first_schema_is_brought_up_to_date_by_many_at_once() {
-    let place = Place::new();
-    place.by_hand().execute_batch(FIRST_SCHEMA).unwrap();
-    let start = std::sync::Barrier::new(4);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                start.wait();
-                let runtime = tokio::runtime::Builder::new_current_thread().build();
-                runtime.unwrap().block_on(async {
-                    insert(&place.open().await, &record()).await.unwrap();
+fn a_file_of_an_older_schema_is_brought_up_to_date_by_many_at_once() {
+    for schema in OLDER_SCHEMAS {
+        let place = Place::new();
+        place.by_hand().execute_batch(schema).unwrap();
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    let runtime = tokio::runtime::Builder::new_current_thread().build();
+                    runtime.unwrap().block_on(async {
+                        insert(&place.open().await, &record()).await.unwrap();
+                    });
                 });
-            });
-        }
-    });
-    let told = "SELECT count(*) FROM keygate_changes";
-    let told: i64 = place
-        .by_hand()
-        .query_row(told, (), |row| row.get(0))
-        .unwrap();
-    assert_eq!(told, 4);
+            }
+        });
+        let told = "SELECT count(*) FROM keygate_changes";
+        let told: i64 = place
+            .by_hand()
+            .query_row(told, (), |row| row.get(0))
+            .unwrap();
+        assert_eq!(told, 4);
+    }
 }
 
 #[tokio::test]
@@ -154,7 +176,7 @@ async fn a_newer_schema_is_refused_and_stays_byte_identical() {
     place
         .by_hand()
         .execute_batch(
-            "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 3;
+            "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 4;
              CREATE TABLE keygate_keys (id, geofence);",
         )
         .unwrap();
@@ -164,8 +186,8 @@ async fn a_newer_schema_is_refused_and_stays_byte_identical() {
         matches!(
             error,
             SqliteOpenError::Newer {
-                schema: 3,
-                known: 2,
+                schema: 4,
+                known: 3,
                 ..
             }
         ),

@@ -7,6 +7,7 @@ mod place;
 mod pool;
 mod rows;
 mod settings;
+mod usage;
 mod worker;
 
 pub use error::SqliteOpenError;
@@ -65,6 +66,17 @@ const WRITER: WorkerSettings = WorkerSettings {
 /// version, so running processes see it like any other. The database itself refuses to take back a
 /// revocation. It keeps the ids of the last few thousand changes in `keygate_changes`, for the feed:
 /// leave that table to it.
+///
+/// How keys are used lies beside them. To count changes no key.
+///
+/// | table | has a row for each |
+/// |---|---|
+/// | `keygate_usage` | key, over all days |
+/// | `keygate_usage_scopes` | key, and scope that was needed (or lacked, where a rule only reports that) |
+/// | `keygate_usage_secrets` | key, and secret, which is known by when it was made |
+/// | `keygate_usage_days` | day in UTC, and key |
+/// | `keygate_usage_owners` | day in UTC, and owner |
+/// | `keygate_usage_batches` | process, with its last batch: leave that table to it |
 ///
 /// # Change feed
 /// Forty times a second the file is asked whether anybody committed anything, in the thread of
@@ -159,10 +171,10 @@ impl SqliteStore {
     }
 
     /// Makes a change whole or not at all.
-    async fn change(
+    async fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<(), StoreError> {
+        change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let place = Arc::clone(&self.shared.place);
         let transact = move |connection: &mut Connection| {
             place.check()?;
@@ -170,11 +182,12 @@ impl SqliteStore {
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(store_error)?;
-            change(&transaction)?;
+            let changed = change(&transaction)?;
             transaction.commit().map_err(commit_error)?;
             // It is in this file, which may be the one that nobody opens any more.
             let lost = |error| StoreError::new(StoreErrorKind::OutcomeUnknown, error);
-            place.check().map_err(lost)
+            place.check().map_err(lost)?;
+            Ok(changed)
         };
         self.shared.writer.ask(transact).await
     }
@@ -221,6 +234,7 @@ impl KeyStore for SqliteStore {
             .with_audit_log(self)
             .with_change_feed(self)
             .with_settings(self)
+            .with_usage(self)
     }
 }
 

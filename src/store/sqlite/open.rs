@@ -14,9 +14,10 @@ use super::place::{Place, file_id};
 const APPLICATION_ID: i32 = 0x6b67_6174;
 
 /// The step from each schema to the next; `user_version` counts those that were taken.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001_keys.sql"),
     include_str!("migrations/0002_changes.sql"),
+    include_str!("migrations/0003_usage.sql"),
 ];
 
 /// How long opening waits for other processes.
