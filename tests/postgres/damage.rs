@@ -6,7 +6,7 @@ use keygate::{KeyStore, StoreErrorKind};
 use crate::support::*;
 
 /// Takes away everything that keeps damage out of a table.
-async fn unguard(place: &Place, table: &str) {
+pub(crate) async fn unguard(place: &Place, table: &str) {
     place
         .run(&format!(
             "DO $$ DECLARE found record; BEGIN
@@ -16,7 +16,8 @@ async fn unguard(place: &Place, table: &str) {
                  END LOOP;
                  FOR found IN SELECT attname FROM pg_attribute
                      WHERE attrelid = '{table}'::regclass AND attnum > 0 AND attnotnull
-                         AND attname NOT IN ('id', 'sequence') LOOP
+                         AND attnum <> ALL ((SELECT conkey FROM pg_constraint
+                             WHERE conrelid = '{table}'::regclass AND contype = 'p')::int2[]) LOOP
                      EXECUTE format('ALTER TABLE {table} ALTER %I DROP NOT NULL', found.attname);
                  END LOOP;
              END $$"

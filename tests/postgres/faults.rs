@@ -15,17 +15,17 @@ use crate::support::*;
 use StoreErrorKind::{OutcomeUnknown, Unavailable};
 
 /// What a store sends last of a change.
-const COMMIT: &[u8] = b"= 0; COMMIT";
+pub(crate) const COMMIT: &[u8] = b"= 0; COMMIT";
 
 /// A server of one's own, with a proxy before it and a store behind that.
-struct Way {
-    server: PostgresServer,
-    proxy: Proxy,
-    store: PostgresStore,
+pub(crate) struct Way {
+    pub(crate) server: PostgresServer,
+    pub(crate) proxy: Proxy,
+    pub(crate) store: PostgresStore,
 }
 
 impl Way {
-    async fn new() -> Option<Self> {
+    pub(crate) async fn new() -> Option<Self> {
         let server = PostgresServer::start()?;
         let proxy = Proxy::to(server.port());
         let url = format!("postgres://postgres@127.0.0.1:{}/postgres", proxy.port());
@@ -38,7 +38,7 @@ impl Way {
     }
 
     /// A store that goes to the server itself.
-    async fn direct(&self) -> PostgresStore {
+    pub(crate) async fn direct(&self) -> PostgresStore {
         PostgresStore::connect(&self.server.url()).await.unwrap()
     }
 

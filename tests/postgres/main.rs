@@ -14,3 +14,4 @@ mod opening;
 mod pooler;
 mod records;
 mod support;
+mod usage;

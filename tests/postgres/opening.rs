@@ -7,7 +7,8 @@ use tokio::time::timeout;
 use crate::servers::proxy::{Proxy, Trap};
 use crate::support::*;
 
-const SCHEMA: &str = include_str!("../../src/store/postgres/migrations/0001_keys.sql");
+const KEYS: &str = include_str!("../../src/store/postgres/migrations/0001_keys.sql");
+const USAGE: &str = include_str!("../../src/store/postgres/migrations/0002_usage.sql");
 
 #[tokio::test]
 async fn a_url_that_cannot_be_read_is_not_repeated() {
@@ -57,7 +58,7 @@ async fn many_instances_make_the_tables_at_once() {
             assert_eq!(store.get(&record.id).await.unwrap().as_ref(), Some(&record));
         }
         let steps = place.run("SELECT number FROM keygate_migrations").await;
-        assert_eq!(steps.len(), 1);
+        assert_eq!(steps.len(), 2);
     }
 }
 
@@ -116,7 +117,7 @@ async fn tables_that_are_newer_are_refused_and_left_alone() {
     };
     drop(place.open().await);
     place
-        .run("INSERT INTO keygate_migrations VALUES (2); ALTER TABLE keygate_keys ADD region text")
+        .run("INSERT INTO keygate_migrations VALUES (3); ALTER TABLE keygate_keys ADD region text")
         .await;
     for migrate in [true, false] {
         let builder = PostgresStore::builder(place.pool().clone()).migrate(migrate);
@@ -124,15 +125,15 @@ async fn tables_that_are_newer_are_refused_and_left_alone() {
         let newer = matches!(
             error,
             PostgresOpenError::Newer {
-                schema: 2,
-                known: 1
+                schema: 3,
+                known: 2
             }
         );
         assert!(newer, "{error:?}");
         assert!(error.to_string().contains("upgrade"));
     }
     let steps = place.run("SELECT FROM keygate_migrations").await;
-    assert_eq!(steps.len(), 2);
+    assert_eq!(steps.len(), 3);
 }
 
 #[tokio::test]
@@ -141,18 +142,26 @@ async fn a_team_can_run_the_files_by_itself_and_give_the_service_few_rights() {
         return;
     };
     let builder = || PostgresStore::builder(place.pool().clone()).migrate(false);
-    let error = builder().schema("auth").open().await.unwrap_err();
-    let missing = matches!(error, PostgresOpenError::NotMigrated { schema: 0, .. });
-    assert!(missing, "{error:?}");
+    place.run("CREATE SCHEMA auth").await;
+    for (taken, step) in [(0, KEYS), (1, USAGE)] {
+        let error = builder().schema("auth").open().await.unwrap_err();
+        let missing =
+            matches!(error, PostgresOpenError::NotMigrated { schema, .. } if schema == taken);
+        assert!(missing, "{error:?}");
+        let step = format!("BEGIN; SET LOCAL search_path = auth; {step}; COMMIT");
+        place.run(&step).await;
+    }
     let role = place.url.rsplit('/').next().unwrap();
     place
         .run(&format!(
-            "BEGIN; CREATE SCHEMA auth; SET LOCAL search_path = auth; {SCHEMA}; COMMIT;
-             CREATE ROLE {role} LOGIN;
+            "CREATE ROLE {role} LOGIN;
              GRANT USAGE ON SCHEMA auth TO {role};
              GRANT SELECT ON auth.keygate_migrations TO {role};
              GRANT SELECT, INSERT ON auth.keygate_audit TO {role};
-             GRANT SELECT, INSERT, UPDATE ON auth.keygate_keys, auth.keygate_settings TO {role};"
+             GRANT SELECT, INSERT, UPDATE ON auth.keygate_keys, auth.keygate_settings,
+                auth.keygate_usage, auth.keygate_usage_days, auth.keygate_usage_scopes,
+                auth.keygate_usage_secrets, auth.keygate_usage_batches TO {role};
+             GRANT DELETE ON auth.keygate_usage_days, auth.keygate_usage_batches TO {role};"
         ))
         .await;
     let url = place.url.replace("postgres@", &format!("{role}@"));
@@ -176,6 +185,7 @@ async fn a_team_can_run_the_files_by_itself_and_give_the_service_few_rights() {
             .compare_and_set(&name, Some(b"1"), b"2")
             .await
             .unwrap();
+        crate::usage::can_be_kept(&store).await;
         assert!(!events(&store).await.is_empty());
         drop(crate::feed::Following::live(&store).await);
     }
@@ -194,6 +204,7 @@ async fn schemas_and_prefixes_keep_stores_apart() {
         ("public", "other_"),
         ("it's a \"schema\" \\", "keygate_"),
         ("user", "table"),
+        ("public", "a_prefix_that_is_as_long_as_it_may_ever_"),
     ] {
         let builder = PostgresStore::builder(place.pool().clone());
         let builder = builder.schema(schema).table_prefix(prefix);
@@ -213,6 +224,7 @@ async fn schemas_and_prefixes_keep_stores_apart() {
             .until(crate::feed::Heard::Changed(record.id))
             .await;
         assert_eq!(events(store).await.len(), 1);
+        crate::usage::can_be_kept(store).await;
     }
     for (schema, prefix) in [
         ("", "a_"),
@@ -323,6 +335,8 @@ async fn changes_are_durable_whatever_the_session_says() {
              CREATE CONSTRAINT TRIGGER look_at_keys AFTER INSERT OR UPDATE ON keygate_keys
                  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look();
              CREATE CONSTRAINT TRIGGER look_at_settings AFTER INSERT OR UPDATE ON keygate_settings
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look();
+             CREATE CONSTRAINT TRIGGER look_at_usage AFTER INSERT OR DELETE ON keygate_usage_days
                  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look();",
         )
         .await;
@@ -346,8 +360,9 @@ async fn changes_are_durable_whatever_the_session_says() {
             .compare_and_set(level, Some(b"1"), b"2")
             .await
             .unwrap();
+        crate::usage::can_be_kept(&store).await;
         let sql = format!("SELECT FROM seen WHERE durability = '{expected}'");
-        assert_eq!(place.run(&sql).await.len(), 4, "{level}");
-        assert_eq!(place.run("SELECT FROM seen").await.len(), 4, "{level}");
+        assert_eq!(place.run(&sql).await.len(), 6, "{level}");
+        assert_eq!(place.run("SELECT FROM seen").await.len(), 6, "{level}");
     }
 }

@@ -12,6 +12,7 @@ use keygate::{KeyStore, PostgresStore, StoreErrorKind};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use crate::contract::assert_whole;
 use crate::feed::{Following, Heard};
 use crate::servers::{free_port, program};
 use crate::support::*;
@@ -97,7 +98,7 @@ async fn behind_a_transaction_pooler_it_keeps_every_clause() {
         return;
     };
     let open = async || open_through(&pooler, &place.another_schema()).await;
-    conformance::check(open).await.assert_ok();
+    assert_whole(&conformance::check(open).await);
 }
 
 #[tokio::test]

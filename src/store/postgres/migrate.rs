@@ -6,7 +6,10 @@ use super::names::{Names, WRITTEN_PREFIX, identifier, literal};
 use sqlx::{Error, Row};
 
 /// The steps from nothing to what this code needs. Each records itself.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_keys.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_keys.sql"),
+    include_str!("migrations/0002_usage.sql"),
+];
 
 /// Takes the steps that are missing, all or none.
 pub(super) async fn migrate(connection: &mut Lent, names: &Names) -> Result<(), PostgresOpenError> {

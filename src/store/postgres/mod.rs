@@ -9,6 +9,7 @@ mod moment;
 mod names;
 mod rows;
 mod statements;
+mod usage;
 
 pub use builder::PostgresBuilder;
 pub use error::PostgresOpenError;
@@ -242,7 +243,10 @@ impl KeyStore for PostgresStore {
     }
 
     fn abilities(&self) -> Abilities<'_> {
-        let abilities = Abilities::none().with_audit_log(self).with_settings(self);
+        let abilities = Abilities::none()
+            .with_audit_log(self)
+            .with_settings(self)
+            .with_usage(self);
         match self.shared.listen_options {
             Some(_) => abilities.with_change_feed(self),
             None => abilities,

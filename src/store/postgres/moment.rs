@@ -3,7 +3,9 @@
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueFormat, PgValueRef, Postgres};
+use sqlx::postgres::{
+    PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef, Postgres,
+};
 use sqlx::{Decode, Encode, Type};
 
 use crate::clock::{Timestamp, TimestampError};
@@ -12,6 +14,7 @@ use crate::clock::{Timestamp, TimestampError};
 const EPOCH_MILLIS: i64 = 946_684_800_000;
 
 const TIMESTAMPTZ: Oid = Oid(1184);
+const TIMESTAMPTZ_ARRAY: Oid = Oid(1185);
 
 /// A column of times: the number of microseconds that PostgreSQL keeps, whatever it says.
 #[derive(Clone, Copy)]
@@ -35,6 +38,12 @@ impl TryFrom<Moment> for Timestamp {
 impl Type<Postgres> for Moment {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_oid(TIMESTAMPTZ)
+    }
+}
+
+impl PgHasArrayType for Moment {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(TIMESTAMPTZ_ARRAY)
     }
 }
 

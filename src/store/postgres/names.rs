@@ -58,6 +58,27 @@ impl Names {
         self.table("settings")
     }
 
+    /// How keys were used, over all days.
+    pub(super) fn usage(&self) -> String {
+        self.table("usage")
+    }
+
+    pub(super) fn usage_days(&self) -> String {
+        self.table("usage_days")
+    }
+
+    pub(super) fn usage_scopes(&self) -> String {
+        self.table("usage_scopes")
+    }
+
+    pub(super) fn usage_secrets(&self) -> String {
+        self.table("usage_secrets")
+    }
+
+    pub(super) fn usage_batches(&self) -> String {
+        self.table("usage_batches")
+    }
+
     pub(super) fn migrations(&self) -> String {
         self.table("migrations")
     }

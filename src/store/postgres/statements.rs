@@ -3,6 +3,7 @@
 use super::link::{ANSWERED_BY, Sql};
 use super::names::Names;
 use super::rows::{COLUMNS, parameter, selected};
+use super::usage::UsageStatements;
 use crate::record::FORMAT;
 
 pub(super) struct Statements {
@@ -18,6 +19,7 @@ pub(super) struct Statements {
     pub(super) change_setting: Sql,
     /// Without conditions.
     pub(super) events: Sql,
+    pub(super) usage: UsageStatements,
 }
 
 /// The parameters behind those of a record.
@@ -25,7 +27,7 @@ const AUDIT: usize = COLUMNS.len() + 1;
 const EXPECTED: usize = COLUMNS.len() + 2;
 
 /// Commits what is written so that a crash of the server cannot undo it, whatever the session says.
-const DURABLE: &str = "durable AS MATERIALIZED (SELECT set_config('synchronous_commit',
+pub(super) const DURABLE: &str = "durable AS MATERIALIZED (SELECT set_config('synchronous_commit',
     CASE WHEN current_setting('synchronous_commit') IN ('on', 'remote_apply')
         THEN current_setting('synchronous_commit') ELSE 'on' END, true))";
 
@@ -66,6 +68,7 @@ impl Statements {
             )
             .into(),
             events: events(&names.audit()).into(),
+            usage: UsageStatements::new(names),
         }
     }
 }
