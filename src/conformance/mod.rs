@@ -25,7 +25,7 @@
 //! # How it runs
 //! 1. Everything happens in the caller's task, so a store finds the runtime that it needs. The suite
 //!    brings none.
-//! 2. Each case gets a store of its own, which must be empty: no record, event or setting.
+//! 2. Each case gets a store of its own, which must be empty: no record, event, setting or usage.
 //! 3. A case that fails does not stop the next, nor does a store that panics. A case that takes more
 //!    than a minute has failed.
 //! 4. What a store has no [ability](crate::store::Abilities) for is skipped, and the report says so.

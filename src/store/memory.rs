@@ -164,7 +164,7 @@ impl UsageStore for MemoryStore {
                 owner: entry.owner.clone(),
                 requests: 0,
             });
-            total.requests += entry.usage.requests;
+            total.requests = total.requests.saturating_add(entry.usage.requests);
         }
         Ok(())
     }
@@ -205,7 +205,8 @@ impl UsageStore for MemoryStore {
             .iter()
             .filter(|((of, _), _)| *of == day)
         {
-            *owners.entry(total.owner.clone()).or_default() += total.requests;
+            let sum = owners.entry(total.owner.clone()).or_default();
+            *sum = sum.saturating_add(total.requests);
         }
         let listed = owners
             .into_iter()
@@ -231,7 +232,8 @@ impl Usage {
         let mut totals: BTreeMap<Day, u64> = BTreeMap::new();
         for ((day, key), total) in &self.days {
             if days.contains(day) && counts(key, total) {
-                *totals.entry(*day).or_default() += total.requests;
+                let sum = totals.entry(*day).or_default();
+                *sum = sum.saturating_add(total.requests);
             }
         }
         let used = totals.into_iter().filter(|(_, requests)| *requests > 0);

@@ -2,6 +2,7 @@
 
 mod feeds;
 mod stores;
+mod usage;
 
 use feeds::*;
 use keygate::store::AuditQuery;
@@ -26,7 +27,7 @@ pub(crate) fn all() -> Vec<Entry> {
         audit(),
         settings(),
         feed(),
-        usage(),
+        usage::all(),
     ]
     .concat()
 }
@@ -301,15 +302,6 @@ fn feed() -> Vec<Entry> {
         ("a get after a change was told sees it, also before it was acknowledged", || Box::new(TellsFirst)),
         ("heartbeats come through while nothing is changed", || Box::new(BeatsWithChanges)),
         ("following can be dropped at any point, and taken up again", || Box::<FollowedOnce>::default()),
-    ]
-}
-
-#[rustfmt::skip]
-fn usage() -> Vec<Entry> {
-    vec![
-        ("a batch that is added leaves the records as they are", || Box::new(CountsInTheRecord)),
-        ("a key that is revoked while a batch is added stays revoked", || Box::new(WritesRecordsBack)),
-        ("batches are added up, and one that is added again changes nothing", || Box::new(CountsAgain)),
     ]
 }
 

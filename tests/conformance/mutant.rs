@@ -1,6 +1,6 @@
 //! A store that is sound but for one flaw.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 use std::sync::{Mutex, MutexGuard};
 
@@ -13,6 +13,8 @@ use keygate::store::{
 use keygate::{Day, KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
+use crate::counted::Counted;
+
 #[derive(Clone, Default)]
 pub(crate) struct Contents {
     pub(crate) records: BTreeMap<KeyId, KeyRecord>,
@@ -20,8 +22,7 @@ pub(crate) struct Contents {
     pub(crate) settings: BTreeMap<String, Vec<u8>>,
     /// The ids of the records that were written, in their order.
     pub(crate) changes: Vec<KeyId>,
-    pub(crate) usage: BTreeMap<KeyId, KeyUsage>,
-    pub(crate) batches: BTreeSet<(u128, u64)>,
+    pub(crate) usage: Counted,
 }
 
 /// What a sound store does.
@@ -82,19 +83,6 @@ impl Contents {
         }
         self.settings.insert(name.into(), value.into());
         Ok(())
-    }
-}
-
-impl Contents {
-    /// Adds up the requests alone.
-    pub(crate) fn add(&mut self, batch: &UsageBatch) {
-        for entry in &batch.entries {
-            let usage = self.usage.get(&entry.key_id);
-            let before = usage.map_or(0, |usage| usage.requests);
-            let mut usage = entry.usage.clone();
-            usage.requests += before;
-            self.usage.insert(entry.key_id, usage);
-        }
     }
 }
 
@@ -197,12 +185,60 @@ pub(crate) trait Flaw: Send + Sync + 'static {
         }
     }
 
+    /// What becomes of a batch on its way in.
+    fn keep_batch(&self, _: &mut UsageBatch) {}
+
+    /// Whether a batch is to be added, and not the last one of its instance again.
+    fn is_new(&self, last: Option<u64>, sequence: u64) -> bool {
+        last.is_none_or(|last| last < sequence)
+    }
+
+    /// Adds to what was counted of a key before.
+    fn merge(&self, sum: &mut KeyUsage, counted: &KeyUsage) {
+        sum.add(counted);
+    }
+
     async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        let mut contents = store.lock();
-        if contents.batches.insert((batch.instance, batch.sequence)) {
-            contents.add(batch);
+        let mut batch = batch.clone();
+        self.keep_batch(&mut batch);
+        let usage = &mut store.lock().usage;
+        let last = usage.batches.get(&batch.instance).copied();
+        if self.is_new(last, batch.sequence) {
+            usage.mark(&batch);
+            usage.add(&batch, |sum, counted| self.merge(sum, counted));
         }
         Ok(())
+    }
+
+    fn of_keys(&self, usage: &Counted, ids: &[KeyId]) -> Vec<Option<KeyUsage>> {
+        ids.iter().map(|id| usage.keys.get(id).cloned()).collect()
+    }
+
+    fn days_of_key(&self, usage: &Counted, id: &KeyId, days: RangeInclusive<Day>) -> Vec<DayTotal> {
+        usage.days(days, |key, _| key == id)
+    }
+
+    fn days_of_owner(
+        &self,
+        usage: &Counted,
+        owner: &str,
+        days: RangeInclusive<Day>,
+    ) -> Vec<DayTotal> {
+        usage.days(days, |_, of| of == owner)
+    }
+
+    fn owners_on(
+        &self,
+        usage: &Counted,
+        day: Day,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<OwnerTotal> {
+        usage.owners_on(day, after, limit)
+    }
+
+    fn forget_before(&self, usage: &mut Counted, day: Day) {
+        usage.days.retain(|(of, _), _| *of >= day);
     }
 }
 
@@ -280,36 +316,39 @@ impl UsageStore for Mutant {
     }
 
     async fn of_keys(&self, ids: &[KeyId]) -> Result<Vec<Option<KeyUsage>>, StoreError> {
-        let usage = &self.store.lock().usage;
-        Ok(ids.iter().map(|id| usage.get(id).cloned()).collect())
+        Ok(self.flaw.of_keys(&self.store.lock().usage, ids))
     }
 
     async fn days_of_key(
         &self,
-        _: &KeyId,
-        _: RangeInclusive<Day>,
+        id: &KeyId,
+        days: RangeInclusive<Day>,
     ) -> Result<Vec<DayTotal>, StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+        let usage = &self.store.lock().usage;
+        Ok(self.flaw.days_of_key(usage, id, days))
     }
 
     async fn days_of_owner(
         &self,
-        _: &str,
-        _: RangeInclusive<Day>,
+        owner: &str,
+        days: RangeInclusive<Day>,
     ) -> Result<Vec<DayTotal>, StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+        let usage = &self.store.lock().usage;
+        Ok(self.flaw.days_of_owner(usage, owner, days))
     }
 
     async fn owners_on(
         &self,
-        _: Day,
-        _: Option<&str>,
-        _: usize,
+        day: Day,
+        after: Option<&str>,
+        limit: usize,
     ) -> Result<Vec<OwnerTotal>, StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+        let usage = &self.store.lock().usage;
+        Ok(self.flaw.owners_on(usage, day, after, limit))
     }
 
-    async fn forget_before(&self, _: Day) -> Result<(), StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+    async fn forget_before(&self, day: Day) -> Result<(), StoreError> {
+        self.flaw.forget_before(&mut self.store.lock().usage, day);
+        Ok(())
     }
 }

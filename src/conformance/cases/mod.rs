@@ -1,4 +1,4 @@
-//! The cases, a file for each heading of the contract.
+//! The cases, a file for each heading of the contract, and a folder for usage.
 
 mod atomicity;
 mod audit;
@@ -52,9 +52,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         audit::CASES,
         settings::CASES,
         feed::CASES,
-        usage::CASES,
     ];
-    files.into_iter().flatten()
+    files.into_iter().chain(usage::CASES).flatten()
 }
 
 #[cfg(test)]

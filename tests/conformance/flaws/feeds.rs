@@ -1,9 +1,9 @@
-//! Stores whose feed of changes, or whose usage, has one flaw.
+//! Stores whose feed of changes has one flaw.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use keygate::store::{ChangeListener, UsageBatch, Write};
+use keygate::store::{ChangeListener, Write};
 use keygate::{StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
@@ -115,55 +115,5 @@ impl Flaw for FollowedOnce {
             true => StoreErrorKind::Unavailable.into(),
             false => Sound.follow(store, listener).await,
         }
-    }
-}
-
-pub(super) struct CountsInTheRecord;
-
-#[async_trait]
-impl Flaw for CountsInTheRecord {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        let mut contents = store.lock();
-        contents.add(batch);
-        for entry in &batch.entries {
-            if let Some(record) = contents.records.get_mut(&entry.key_id) {
-                record.version += 1;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Reads the whole record, and writes the whole record.
-pub(super) struct WritesRecordsBack;
-
-#[async_trait]
-impl Flaw for WritesRecordsBack {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        let ids = batch.entries.iter().map(|entry| entry.key_id);
-        let read: Vec<_> = {
-            let contents = store.lock();
-            ids.filter_map(|id| contents.records.get(&id).cloned())
-                .collect()
-        };
-        yield_now().await;
-        let mut contents = store.lock();
-        if contents.batches.insert((batch.instance, batch.sequence)) {
-            contents.add(batch);
-        }
-        for record in read {
-            contents.records.insert(record.id, record);
-        }
-        Ok(())
-    }
-}
-
-pub(super) struct CountsAgain;
-
-#[async_trait]
-impl Flaw for CountsAgain {
-    async fn add(&self, store: &Shared, batch: &UsageBatch) -> Result<(), StoreError> {
-        store.lock().add(batch);
-        Ok(())
     }
 }
