@@ -8,6 +8,9 @@ use crate::support::*;
 /// The last batch of instance 7.
 const INSTANCE: &str = "{keygate}:usage:instance:00000000000000000000000000000007";
 
+/// Sets a value with a space in it, written without one.
+const SPACED: &str = "EVAL return(redis.call('HSET',KEYS[1],'secret:5','x3\\0327')) 1 KEY:ID";
+
 /// A script is not rolled back.
 #[tokio::test]
 async fn what_is_in_the_way_of_a_batch_is_named_and_stops_it_before_it_begins() {
@@ -27,6 +30,10 @@ async fn what_is_in_the_way_of_a_batch_is_named_and_stops_it_before_it_begins() 
         ("HSET KEY:ID requests many", of_key("requests")),
         ("HSET KEY:ID requests -1", of_key("requests")),
         ("HSET KEY:ID requests 1e3", of_key("requests")),
+        (
+            "HSET KEY:ID requests 184467440737095516150",
+            of_key("requests"),
+        ),
         ("HSET KEY:ID last_used_at today", of_key("last_used_at")),
         (
             "HSET KEY:ID scope:orders:read 3",
@@ -37,6 +44,7 @@ async fn what_is_in_the_way_of_a_batch_is_named_and_stops_it_before_it_begins() 
             of_key("lacked:orders:write"),
         ),
         ("HSET KEY:ID secret:5 x", of_key("secret:5")),
+        (SPACED, of_key("secret:5")),
         ("HSET DAY:keys ID many", format!("field {id} of DAY:keys")),
         (
             "HSET DAY:owners org_42 many",

@@ -66,7 +66,7 @@ end
 -- What the pattern finds in a stored value, which is sound or in the way.
 local function find(hash, field, stored, pattern)
     local first, second = string.match(stored, pattern)
-    if not first then
+    if not first or #first > #LARGEST then
         obstacle = obstacle or { 'damaged', hash, field }
         return '0', '0'
     end
@@ -74,12 +74,12 @@ local function find(hash, field, stored, pattern)
 end
 
 local last = ask('GET', instance)
-if last then
-    last = find(instance, '', last, '^(%d+)$')
-    -- Compared as text: as numbers, large sequences next to each other are the same.
-    if #sequence < #last or (#sequence == #last and sequence <= last) then
-        return obstacle or { 'known' }
-    end
+if last and not string.find(last, '^%d+$') then
+    return { 'damaged', instance, '' }
+end
+-- Compared as text: as numbers, large sequences next to each other are the same.
+if last and (#sequence < #last or (#sequence == #last and sequence <= last)) then
+    return { 'known' }
 end
 ask('ZCARD', days)
 

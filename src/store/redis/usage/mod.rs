@@ -22,7 +22,7 @@ const PIECE: usize = 500;
 /// So many days are forgotten at once.
 const DAYS: usize = 100;
 
-/// Who has counts by the day. The name ends that of the hash.
+/// Whose counts by the day are asked for.
 #[derive(Clone, Copy)]
 pub(super) enum Of<'a> {
     Key(&'a KeyId),
