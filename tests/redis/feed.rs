@@ -43,6 +43,13 @@ impl Ear {
         self.log.lock().unwrap().1.push(heard);
     }
 
+    /// Of all that was heard, what it says of records.
+    pub(crate) fn changes(&self) -> Vec<Heard> {
+        let mut heard = self.heard();
+        heard.retain(|heard| !matches!(heard, Heard::Alive(_)));
+        heard
+    }
+
     fn alive(&self) -> usize {
         let is_alive = |heard: &&Heard| matches!(heard, Heard::Alive(_));
         self.heard().iter().filter(is_alive).count()

@@ -23,3 +23,4 @@ mod servers;
 mod support;
 #[cfg(feature = "redis-tls")]
 mod tls;
+mod usage;

@@ -101,6 +101,7 @@ async fn a_user_with_the_documented_rights_can_do_everything() {
     let settings = store.abilities().settings.unwrap();
     settings.compare_and_set("a", None, b"1").await.unwrap();
     assert_eq!(settings.read("a").await.unwrap(), Some(b"1".into()));
+    crate::usage::use_everything(&store).await;
     let (ear, _following) = crate::feed::follow(&store).await;
     ear.next_beat().await;
 }
@@ -218,6 +219,7 @@ async fn one_node_of_a_cluster_holds_everything_and_another_names_it() {
     update(&store, &revoked(&record)).await.unwrap();
     assert_eq!(listed(&store, None).await.records, [revoked(&record)]);
     assert_eq!(events(&store).await.len(), 2);
+    crate::usage::use_everything(&store).await;
     let (ear, _following) = crate::feed::follow(&store).await;
     ear.next_beat().await;
 

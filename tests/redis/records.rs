@@ -66,6 +66,8 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
     type_in(&server, "SCRIPT FLUSH").await;
     settings.compare_and_set("a", None, b"1").await.unwrap();
     type_in(&server, "SCRIPT FLUSH").await;
+    crate::usage::use_everything(&store).await;
+    type_in(&server, "SCRIPT FLUSH").await;
     ear.next_beat().await;
 }
 

@@ -66,6 +66,31 @@ impl Layout {
         self.key("audit:index")
     }
 
+    /// What the name of every key of usage begins with. It lies outside of what the feed tracks.
+    pub(super) fn usage(&self) -> String {
+        self.key("usage:")
+    }
+
+    /// A HASH for each key, named by its id.
+    pub(super) fn usage_of_keys(&self) -> String {
+        self.key("usage:key:")
+    }
+
+    /// A ZSET of the dates that have counts, by days since 1970.
+    pub(super) fn usage_days(&self) -> String {
+        self.key("usage:days")
+    }
+
+    /// What the names of the counts of a date begin with, before the date.
+    pub(super) fn usage_of_days(&self) -> String {
+        self.key("usage:day:")
+    }
+
+    /// A STRING with the sequence of the last batch of an instance.
+    pub(super) fn usage_instance(&self, instance: u128) -> String {
+        self.key(&format!("usage:instance:{instance:032x}"))
+    }
+
     /// What the beats of one follower begin with. Redis tells of the prefixes that a connection
     /// tracks in byte order, and the tilde is greater than every letter: when a beat comes in, the
     /// changes of the same moment have come before it.
@@ -92,6 +117,11 @@ mod tests {
             layout.settings(),
             layout.audit(),
             layout.audit_index(),
+            layout.usage(),
+            layout.usage_of_keys(),
+            layout.usage_days(),
+            layout.usage_of_days(),
+            layout.usage_instance(7),
             layout.beats("4KX9vQ2mB7tZ"),
         ] {
             assert!(key.starts_with("{team-7.keys}:"), "{key}");
@@ -106,6 +136,24 @@ mod tests {
     fn a_beat_sorts_after_every_record() {
         let layout = Layout::new("keygate").unwrap();
         assert!(layout.beats("0") > layout.record("zzzzzzzzzzzz"));
+    }
+
+    /// Else every batch would cost every instance a part of its cache.
+    #[test]
+    fn nothing_of_usage_is_tracked_by_the_feed() {
+        let layout = Layout::new("keygate").unwrap();
+        for tracked in [layout.records(), layout.beats("0")] {
+            assert!(!layout.usage().starts_with(&tracked));
+            assert!(!tracked.starts_with(&layout.usage()));
+        }
+        for key in [
+            layout.usage_of_keys(),
+            layout.usage_days(),
+            layout.usage_of_days(),
+            layout.usage_instance(u128::MAX),
+        ] {
+            assert!(key.starts_with(&layout.usage()), "{key}");
+        }
     }
 
     #[test]

@@ -12,6 +12,16 @@ pub(super) static EVENTS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/events.lua")));
 pub(super) static SET: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/set.lua")));
+pub(super) static ADD_USAGE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/add_usage.lua")));
+pub(super) static USAGE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/usage.lua")));
+pub(super) static USAGE_DAYS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/usage_days.lua")));
+pub(super) static USAGE_OWNERS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/usage_owners.lua")));
+pub(super) static FORGET_USAGE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/forget_usage.lua")));
 pub(super) static BEAT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/beat.lua")));
 
