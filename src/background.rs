@@ -1,4 +1,5 @@
-//! What a gate does beside the requests: it follows the store's change feed.
+//! What a gate does beside the requests: it follows the store's change feed, and looks for keys that
+//! end.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,8 +13,9 @@ use futures_timer::Delay;
 
 use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
 use crate::clock::Clock;
+use crate::expiry::Sweeper;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
-use crate::waiters::{Waiters, first};
+use crate::waiters::{Waiters, both, first};
 
 /// A feed whose heartbeats stay away for this long is given up and connected anew: there may be
 /// nobody at the other end of its connection.
@@ -37,6 +39,7 @@ struct Shared {
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     health: Arc<FeedHealth>,
+    sweeper: Option<Sweeper>,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
     is_running: AtomicBool,
@@ -48,6 +51,7 @@ impl Background {
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         changes: &Changes,
+        sweeper: Option<Sweeper>,
         realm: &str,
     ) -> Self {
         let health = FeedHealth::new(clock.wall(), realm);
@@ -56,6 +60,7 @@ impl Background {
                 store,
                 clock,
                 health: Arc::new(health),
+                sweeper,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
                 ended: Waiters::default(),
@@ -66,13 +71,19 @@ impl Background {
     /// Works on the runtime that this is called on, if there is one, and anything to do.
     #[cfg(feature = "tokio")]
     pub(crate) fn spawn(&self, changes: &Arc<Changes>) {
-        let has_work = self.shared.store.abilities().change_feed.is_some();
+        let has_feed = self.shared.store.abilities().change_feed.is_some();
+        let has_work = has_feed || self.shared.sweeper.is_some();
         if let Some(runtime) = tokio::runtime::Handle::try_current()
             .ok()
             .filter(|_| has_work)
         {
             runtime.spawn(self.run(changes));
         }
+    }
+
+    /// `None`: it looks for no keys that end.
+    pub(crate) fn sweeper(&self) -> Option<&Sweeper> {
+        self.shared.sweeper.as_ref()
     }
 
     pub(crate) fn status(&self, changes: &Changes) -> ChangeFeedStatus {
@@ -96,8 +107,10 @@ impl Background {
         async move {
             loop {
                 if let Some(_running) = Running::begin(&shared) {
-                    let work = pin!(shared.follow_for_ever(changes.clone()));
-                    return first(pin!(shared.stop.raised()), work).await;
+                    let stopped = pin!(shared.stop.raised());
+                    let follow = pin!(shared.follow_for_ever(changes.clone()));
+                    let follow = first(stopped, follow);
+                    return both(follow, shared.sweep_until_stopped()).await;
                 }
                 let is_free = || !shared.is_running.load(Ordering::SeqCst);
                 let free = pin!(shared.ended.until(is_free));
@@ -119,6 +132,12 @@ impl Background {
 }
 
 impl Shared {
+    async fn sweep_until_stopped(&self) {
+        if let Some(sweeper) = &self.sweeper {
+            sweeper.run(&self.stop).await;
+        }
+    }
+
     async fn follow_for_ever(&self, changes: Weak<Changes>) {
         let Some(feed) = self.store.abilities().change_feed else {
             return std::future::pending().await;

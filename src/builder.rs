@@ -10,6 +10,7 @@ use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::environment::Environments;
+use crate::expiry::{ExpiryNotifier, Sweeper};
 use crate::gate::{Gate, StandingSource, default_realm, is_page, is_realm};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::guard::{ClientAddress, ClientAddresses};
@@ -37,6 +38,7 @@ pub struct Builder {
     page: Option<String>,
     credentials: Credentials,
     catalogue: Option<Catalogue>,
+    notifier: Option<ExpiryNotifier>,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     addresses: ClientAddresses,
 }
@@ -62,6 +64,7 @@ impl Builder {
             page: None,
             credentials: Credentials::new(),
             catalogue: None,
+            notifier: None,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             addresses: Default::default(),
         }
@@ -121,6 +124,12 @@ impl Builder {
     /// these alone, and guards ask for no others.
     pub fn scopes(mut self, catalogue: Catalogue) -> Self {
         self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// Tells the host of keys that end soon, and of secrets that have to be rotated.
+    pub fn expiry_notifier(mut self, notifier: ExpiryNotifier) -> Self {
+        self.notifier = Some(notifier);
         self
     }
 
@@ -237,6 +246,10 @@ impl Builder {
         if let Some(contradiction) = self.policy.contradiction() {
             return Err(BuildError::Policy(contradiction));
         }
+        let notifier = self.notifier.as_ref();
+        if let Some(contradiction) = notifier.and_then(ExpiryNotifier::contradiction) {
+            return Err(BuildError::ExpiryNotifier(contradiction));
+        }
         if self.bounds.lookups < 2 {
             return Err(BuildError::TooFewLookups);
         }
@@ -265,10 +278,25 @@ impl Builder {
             catalogue: self.catalogue,
             standing: StandingSource::default(),
         });
+        let manager = KeyManager::new(
+            environments.clone(),
+            Arc::clone(&peppers),
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+            Arc::clone(&changes),
+            self.policy,
+            self.catalogue,
+        );
+        let (its_store, clock) = (Arc::clone(&store), Arc::clone(&self.clock));
+        let sweeper = Sweeper::new(its_store, clock, &manager, self.notifier);
+        if sweeper.is_some() && store.abilities().settings.is_none() {
+            return Err(BuildError::ExpiryUnshared);
+        }
         let background = Background::new(
             Arc::clone(&store),
             Arc::clone(&self.clock),
             &changes,
+            sweeper,
             &gate.realm,
         );
         #[cfg(feature = "tokio")]
@@ -276,23 +304,15 @@ impl Builder {
         Ok(Keygate {
             authenticator: Authenticator::new(
                 Arc::clone(&gate),
-                environments.clone(),
+                environments,
                 Arc::clone(&peppers),
                 decoy(&peppers)?,
-                Arc::clone(&store),
-                Arc::clone(&self.clock),
-                Arc::clone(&changes),
-                self.bounds,
-            ),
-            manager: KeyManager::new(
-                environments,
-                peppers,
                 store,
                 self.clock,
                 Arc::clone(&changes),
-                self.policy,
-                self.catalogue,
+                self.bounds,
             ),
+            manager,
             answers: Answers::new(gate),
             changes,
             background,
@@ -384,6 +404,14 @@ pub enum BuildError {
     /// Keys are accepted nowhere, or where they cannot be.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// The notifier of keys that end contradicts itself.
+    #[error("the expiry notifier contradicts itself: {0}")]
+    ExpiryNotifier(&'static str),
+    /// Keys that end are to be looked for on a store that cannot tell other instances of it.
+    #[error(
+        "expiry_notifier, and a policy with max_secret_age, need a store with settings, so that one instance at a time looks for keys that end: leave them out, or add the ability"
+    )]
+    ExpiryUnshared,
     /// An outage grace was set on a store that cannot tell other instances of it.
     #[error(
         "outage_grace needs a store with settings, so that every instance knows how long a revocation may take: leave it out, or add the ability"

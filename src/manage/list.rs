@@ -142,7 +142,7 @@ impl KeyManager {
 }
 
 /// Where the page behind a full one begins.
-pub(super) fn listed_past(after: Option<KeyId>, last: Option<KeyId>) -> Result<KeyId, ManageError> {
+pub(crate) fn listed_past(after: Option<KeyId>, last: Option<KeyId>) -> Result<KeyId, ManageError> {
     last.filter(|last| Some(*last) > after).ok_or_else(|| {
         let cause = "its list does not advance: it repeats itself, or a whole page has damaged ids";
         StoreError::new(StoreErrorKind::Corrupt, cause).into()

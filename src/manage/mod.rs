@@ -11,6 +11,7 @@ mod find;
 mod issue;
 mod lifecycle;
 mod list;
+mod mandatory;
 mod new_key;
 mod policy;
 mod rotate;
@@ -22,7 +23,9 @@ pub use error::{Conflict, ManageError};
 pub use find::{Found, FoundSecret};
 pub use issue::Issued;
 pub use lifecycle::{OwnerRevocation, RevokeFailure, Revoked};
+pub(crate) use list::listed_past;
 pub use list::{Filter, KeyList};
+pub(crate) use mandatory::WeakManager;
 pub use new_key::{Change, NewKey};
 pub use policy::Policy;
 

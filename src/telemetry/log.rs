@@ -42,6 +42,10 @@ pub(super) fn feed_broke(realm: &str, error: &StoreError) {
     );
 }
 
+pub(super) fn expiry_trouble(what: &str, key_id: Option<&str>, error: &(dyn StdError + 'static)) {
+    tracing::error!(target: TARGET, key_id, error = chain(error), "{what}");
+}
+
 /// An error with all its causes.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (**error).source());

@@ -8,7 +8,16 @@ mod metrics;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use log::{accepted, failed, refused};
 
+use std::error::Error as StdError;
+
 use crate::store::StoreError;
+
+/// Something about keys that end went wrong, and is tried again.
+pub(crate) fn expiry_trouble(what: &str, key_id: Option<&str>, error: &(dyn StdError + 'static)) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::expiry_trouble(what, key_id, error);
+    let _ = (what, key_id, error);
+}
 
 /// The change feed of the gate named `realm` is heard of.
 pub(crate) fn feed_came_alive(realm: &str) {
