@@ -10,39 +10,8 @@ use keygate::{
     KeyRecord, KeyStore, Keygate, ManageError, MemoryStore, NewKey, StoreError, StoreErrorKind,
 };
 
-use tokio::sync::Semaphore;
-
 use crate::common::*;
-
-/// What a hook was called with, in this order.
-#[derive(Clone, Default)]
-pub(crate) struct Told(Arc<Mutex<Vec<ExpiryNotice>>>);
-
-impl Told {
-    pub(crate) fn notifier(&self) -> ExpiryNotifier {
-        let told = self.clone();
-        ExpiryNotifier::new(move |notice| {
-            told.add(notice);
-            async { Ok::<_, String>(()) }
-        })
-    }
-
-    fn add(&self, notice: ExpiryNotice) {
-        self.0.lock().unwrap().push(notice);
-    }
-
-    /// What was told since the last time: of which key, and the threshold.
-    fn take(&self) -> Vec<(KeyId, Duration)> {
-        let told = self.take_whole();
-        told.iter()
-            .map(|notice| (notice.key.key_id, notice.threshold))
-            .collect()
-    }
-
-    pub(crate) fn take_whole(&self) -> Vec<ExpiryNotice> {
-        std::mem::take(&mut *self.0.lock().unwrap())
-    }
-}
+use crate::notices::{Latch, Told};
 
 async fn world(notifier: ExpiryNotifier) -> World {
     World::with(|builder| builder.expiry_notifier(notifier)).await
@@ -235,51 +204,10 @@ async fn of_many_instances_at_once_one_tells_each_key_once() {
     assert!(world.store.lists.count() - lists >= 3, "page by page");
 }
 
-/// What a hook waits for.
-struct Latch {
-    arrived: Semaphore,
-    open: Semaphore,
-}
-
-impl Latch {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            arrived: Semaphore::new(0),
-            open: Semaphore::new(0),
-        })
-    }
-
-    async fn arrival(&self) {
-        self.arrived.acquire().await.unwrap().forget();
-    }
-
-    async fn pass(&self) {
-        self.arrived.add_permits(1);
-        let _open = self.open.acquire().await.unwrap();
-    }
-
-    fn open(&self) {
-        self.open.add_permits(1);
-    }
-}
-
-/// A hook that waits.
-fn held(told: &Told, door: &Arc<Latch>) -> ExpiryNotifier {
-    let (told, door) = (told.clone(), door.clone());
-    ExpiryNotifier::new(move |notice: ExpiryNotice| {
-        let (told, door) = (told.clone(), door.clone());
-        async move {
-            told.add(notice);
-            door.pass().await;
-            Ok::<_, String>(())
-        }
-    })
-}
-
 #[tokio::test]
 async fn a_lease_is_taken_over_when_it_has_lapsed_and_its_holder_then_tells_no_more() {
     let (told, door) = (Told::default(), Latch::new());
-    let world = world(held(&told, &door)).await;
+    let world = world(told.held(&door)).await;
     let others = Told::default();
     let other = gate(&world, others.notifier()).await;
     for _ in 0..3 {
@@ -543,7 +471,7 @@ async fn restless(change: impl FnOnce(Builder) -> Builder, notifier: ExpiryNotif
 async fn the_background_work_looks_again_and_again_until_it_is_shut_down() {
     let (told, door) = (Told::default(), Latch::new());
     let store = Arc::new(MemoryStore::new());
-    let notifier = held(&told, &door);
+    let notifier = told.held(&door);
     let keys = restless(|builder| builder.store(Arc::clone(&store)), notifier).await;
     let running = tokio::spawn(keys.run());
     for _ in 0..2 {
@@ -564,7 +492,7 @@ async fn the_background_work_looks_again_and_again_until_it_is_shut_down() {
     let again = |builder: Builder| builder.store(store);
     let keys = restless(again, rest.notifier()).await;
     let running = tokio::spawn(keys.run());
-    while rest.0.lock().unwrap().is_empty() {
+    while rest.count() == 0 {
         tokio::time::sleep(millis(5)).await;
     }
     tokio::time::sleep(millis(100)).await;
@@ -585,7 +513,7 @@ async fn no_instance_looks_again_before_the_interval_is_over_whoever_was_the_las
     tokio::time::sleep(millis(200)).await;
     assert_eq!(told.take(), []);
     world.clock.advance(millis(20));
-    while told.0.lock().unwrap().is_empty() {
+    while told.count() == 0 {
         tokio::time::sleep(millis(5)).await;
     }
     assert_eq!(told.take(), [(id, DAY)]);

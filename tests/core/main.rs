@@ -22,6 +22,8 @@ mod herds;
 mod lookups;
 mod manage;
 mod model;
+#[path = "../common/notices.rs"]
+mod notices;
 mod outage_grace;
 mod outcomes;
 mod owners;

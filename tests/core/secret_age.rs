@@ -10,7 +10,7 @@ use keygate::{
 };
 
 use crate::common::*;
-use crate::expiry::Told;
+use crate::notices::Told;
 
 const AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 const NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
