@@ -81,6 +81,8 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
                 "X-Acme-Key",
                 "invoices",
                 "No key lasts longer",
+                "no text works for longer",
+                "ask for it to be rotated",
                 "Bundle",
                 "gRPC",
                 "method_denied",
@@ -131,6 +133,15 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
                 "another1 day",
             ],
             &["not to expire at all"],
+        ),
+        (
+            page_of(|builder| builder.policy(long.max_secret_age(45 * DAY))).await,
+            &[
+                "no text works for longer than 45 days from when it was made",
+                "it was made more than 45 days ago",
+                "ask for it to be rotated, or",
+            ],
+            &["If not, ask for a new key."],
         ),
         (
             page_of(|builder| builder.policy(no_overlap)).await,

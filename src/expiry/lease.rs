@@ -13,7 +13,7 @@ const NAME: &str = "keygate/expiry_notifier";
 
 /// How long a lease is held without being renewed. It is renewed before each call of the hook, so it
 /// outlasts the call, and the note after it, also by clocks that are [`MARGIN`] ahead.
-const TERM: Duration = Duration::from_secs(180);
+pub(super) const TERM: Duration = Duration::from_secs(180);
 
 /// By how much the clocks of instances may differ, and how long a renewal may take to count.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -93,7 +93,7 @@ impl<'a> Lease<'a> {
 
     /// Begins it anew. `false`: it is held no more, or nobody knows for how much longer.
     pub(super) async fn renew(&mut self) -> Result<bool, StoreError> {
-        let kept = std::mem::take(&mut self.kept);
+        let kept = self.kept.clone();
         Ok(self.write(Some(&kept)).await? && self.is_within(MARGIN))
     }
 

@@ -125,6 +125,8 @@ impl ExpiryNotifier {
             Some("it has no thresholds, so it would tell nothing")
         } else if self.thresholds.iter().any(Duration::is_zero) {
             Some("a threshold is zero, and what has ended is not told")
+        } else if self.time_limit.is_zero() {
+            Some("its time_limit is zero: no call of the hook would have the time to succeed")
         } else if self.time_limit > LONGEST_CALL {
             Some(
                 "its time_limit is longer than a minute, after which another instance may take over",

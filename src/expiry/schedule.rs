@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_timer::Delay;
 
-use super::sweep::{Sweeper, Turn};
+use super::sweep::Sweeper;
 use crate::changes::Stop;
 use crate::telemetry;
 use crate::waiters::first;
@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(60);
 
 impl Sweeper {
-    /// Takes a turn again and again, until `stop` is raised or the gate is gone. A call of the hook that
+    /// Takes a turn again and again, until `stop` is raised or nobody holds the manager any more. A call of the hook that
     /// is under way then comes to its end, and is noted.
     pub(crate) async fn run(&self, stop: &Stop) {
         let every = self.every();
@@ -25,12 +25,11 @@ impl Sweeper {
         let mut wait = soon + drawn(soon);
         loop {
             first(pin!(stop.raised()), Delay::new(wait)).await;
-            if stop.is_raised() || self.is_gate_gone() {
+            if stop.is_raised() || self.is_manager_gone() {
                 return;
             }
             wait = match self.take_turn(stop).await {
-                Ok(Turn::Swept) => every,
-                Ok(Turn::Wait(left)) => left.min(every),
+                Ok(again_after) => again_after.min(every),
                 Err(error) => {
                     let what = "keys that end were not looked for";
                     telemetry::expiry_trouble(what, None, &error);

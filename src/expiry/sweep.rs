@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::due::{Due, Told};
-use super::lease::{Asked, Lease};
+use super::lease::{Asked, Lease, TERM};
 use super::{EVERY, ExpiryNotice, ExpiryNotifier, HookError};
 use crate::authenticate::{Lost, within};
 use crate::changes::Stop;
@@ -40,13 +40,6 @@ pub(crate) struct Sweeper {
     notifier: Option<ExpiryNotifier>,
 }
 
-/// What came of a sweep that is only made when it is due.
-pub(super) enum Turn {
-    Swept,
-    /// There is nothing to be done before.
-    Wait(Duration),
-}
-
 impl Sweeper {
     /// `None`: nothing is to be told, and no secret is ever too old.
     pub(crate) fn new(
@@ -74,14 +67,20 @@ impl Sweeper {
         }
     }
 
-    /// Looks at all keys, if no instance has done so for as long as the interval.
-    pub(super) async fn take_turn(&self, stop: &Stop) -> Result<Turn, ManageError> {
+    /// Looks at all keys, if no instance has done so for as long as the interval. Returns after what time
+    /// to try again.
+    pub(super) async fn take_turn(&self, stop: &Stop) -> Result<Duration, ManageError> {
         match self.ask(self.every()).await? {
             Asked::Granted(lease) => {
-                self.sweep_with(lease, Some(stop)).await?;
-                Ok(Turn::Swept)
+                let sweep = self.sweep_with(lease, Some(stop)).await?;
+                // Where another has taken over, it may come to nothing there too.
+                Ok(if sweep.is_complete {
+                    self.every()
+                } else {
+                    TERM
+                })
             }
-            Asked::Held(left) | Asked::NotDue(left) => Ok(Turn::Wait(left)),
+            Asked::Held(left) | Asked::NotDue(left) => Ok(left),
         }
     }
 
@@ -89,7 +88,7 @@ impl Sweeper {
         self.notifier.as_ref().map_or(EVERY, |own| own.every)
     }
 
-    pub(super) fn is_gate_gone(&self) -> bool {
+    pub(super) fn is_manager_gone(&self) -> bool {
         self.manager.upgrade().is_none()
     }
 

@@ -450,6 +450,7 @@ async fn a_notifier_that_cannot_work_is_not_built() {
         notifier().thresholds([DAY, Duration::ZERO]),
         notifier().every(Duration::ZERO),
         notifier().time_limit(61 * SECOND),
+        notifier().time_limit(Duration::ZERO),
     ] {
         let keys = builder(MemoryStore::new(), &clock).expiry_notifier(wrong);
         let error = keys.build().await.unwrap_err();
