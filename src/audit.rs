@@ -44,6 +44,9 @@ pub enum AuditAction {
     Revoked,
     /// It got a new secret; the old one ends later.
     Rotated,
+    /// Its secret was older than the policy allows, and was given an end, by which the key has to be
+    /// rotated.
+    RotationDemanded,
     /// The old secret of a rotation was ended early.
     RotationFinished,
     /// The newer secret of a rotation was replaced, because its text was lost.
@@ -62,6 +65,7 @@ impl AuditAction {
             Self::Issued => "issued",
             Self::Revoked => "revoked",
             Self::Rotated => "rotated",
+            Self::RotationDemanded => "rotation_demanded",
             Self::RotationFinished => "rotation_finished",
             Self::Superseded => "superseded",
             Self::Undone => "undone",

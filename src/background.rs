@@ -1,5 +1,5 @@
-//! What a gate does beside the requests: it follows the store's change feed, and hands on what was
-//! counted of usage.
+//! What a gate does beside the requests: it follows the store's change feed, hands on what was counted
+//! of usage, and looks for keys that end.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +13,11 @@ use futures_timer::Delay;
 
 use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
 use crate::clock::Clock;
+use crate::expiry::Sweeper;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
 use crate::telemetry;
 use crate::usage::Ledger;
-use crate::waiters::{Waiters, first};
+use crate::waiters::{Waiters, both, first};
 
 /// A feed whose heartbeats stay away for this long is given up and connected anew: there may be
 /// nobody at the other end of its connection.
@@ -42,6 +43,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     health: Arc<FeedHealth>,
     ledger: Option<Arc<Ledger>>,
+    sweeper: Option<Sweeper>,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
     is_running: AtomicBool,
@@ -53,6 +55,7 @@ impl Background {
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         changes: &Changes,
+        sweeper: Option<Sweeper>,
         realm: &str,
         ledger: Option<Arc<Ledger>>,
     ) -> Self {
@@ -63,6 +66,7 @@ impl Background {
                 clock,
                 health: Arc::new(health),
                 ledger,
+                sweeper,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
                 ended: Waiters::default(),
@@ -74,13 +78,18 @@ impl Background {
     #[cfg(feature = "tokio")]
     pub(crate) fn spawn(&self, changes: &Arc<Changes>) {
         let follows = self.shared.store.abilities().change_feed.is_some();
-        let has_work = follows || self.shared.ledger.is_some();
+        let has_work = follows || self.shared.ledger.is_some() || self.shared.sweeper.is_some();
         if let Some(runtime) = tokio::runtime::Handle::try_current()
             .ok()
             .filter(|_| has_work)
         {
             runtime.spawn(self.run(changes));
         }
+    }
+
+    /// `None`: it looks for no keys that end.
+    pub(crate) fn sweeper(&self) -> Option<&Sweeper> {
+        self.shared.sweeper.as_ref()
     }
 
     pub(crate) fn status(&self, changes: &Changes) -> ChangeFeedStatus {
@@ -104,8 +113,9 @@ impl Background {
         async move {
             loop {
                 if let Some(_running) = Running::begin(&shared) {
+                    let stopped = pin!(shared.stop.raised());
                     let work = pin!(shared.work(changes.clone()));
-                    first(pin!(shared.stop.raised()), work).await;
+                    both(first(stopped, work), shared.sweep_until_stopped()).await;
                     return shared.hand_on_the_rest().await;
                 }
                 let is_free = || !shared.is_running.load(Ordering::SeqCst);
@@ -151,6 +161,12 @@ impl Shared {
                 }
             });
             first(rest, Delay::new(PATIENCE)).await;
+        }
+    }
+
+    async fn sweep_until_stopped(&self) {
+        if let Some(sweeper) = &self.sweeper {
+            sweeper.run(&self.stop).await;
         }
     }
 

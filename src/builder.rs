@@ -10,6 +10,7 @@ use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::environment::Environments;
+use crate::expiry::{ExpiryNotifier, Sweeper};
 use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::guard::{ClientAddress, ClientAddresses};
@@ -41,6 +42,7 @@ pub struct Builder {
     credentials: Credentials,
     catalogue: Option<Catalogue>,
     end_notice: Option<Duration>,
+    notifier: Option<ExpiryNotifier>,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     addresses: ClientAddresses,
 }
@@ -72,6 +74,7 @@ impl Builder {
             credentials: Credentials::new(),
             catalogue: None,
             end_notice: None,
+            notifier: None,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             addresses: Default::default(),
         }
@@ -131,6 +134,12 @@ impl Builder {
     /// these alone, and guards ask for no others.
     pub fn scopes(mut self, catalogue: Catalogue) -> Self {
         self.catalogue = Some(catalogue);
+        self
+    }
+
+    /// Tells the host of keys that end soon, and of secrets that have to be rotated.
+    pub fn expiry_notifier(mut self, notifier: ExpiryNotifier) -> Self {
+        self.notifier = Some(notifier);
         self
     }
 
@@ -299,6 +308,10 @@ impl Builder {
         if let Some(contradiction) = self.policy.contradiction() {
             return Err(BuildError::Policy(contradiction));
         }
+        let notifier = self.notifier.as_ref();
+        if let Some(contradiction) = notifier.and_then(ExpiryNotifier::contradiction) {
+            return Err(BuildError::ExpiryNotifier(contradiction));
+        }
         if self.bounds.lookups < 2 {
             return Err(BuildError::TooFewLookups);
         }
@@ -346,36 +359,43 @@ impl Builder {
             standing: StandingSource::default(),
             meter,
         });
+        let manager = KeyManager::new(
+            environments.clone(),
+            Arc::clone(&peppers),
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+            Arc::clone(&changes),
+            self.policy,
+            self.catalogue,
+            ledger.clone(),
+        );
+        let (its_store, clock) = (Arc::clone(&store), Arc::clone(&self.clock));
+        let sweeper = Sweeper::new(its_store, clock, &manager, self.notifier);
+        if sweeper.is_some() && store.abilities().settings.is_none() {
+            return Err(BuildError::ExpiryUnshared);
+        }
         let background = Background::new(
             Arc::clone(&store),
             Arc::clone(&self.clock),
             &changes,
+            sweeper,
             &gate.realm,
-            ledger.clone(),
+            ledger,
         );
         #[cfg(feature = "tokio")]
         background.spawn(&changes);
         Ok(Keygate {
             authenticator: Authenticator::new(
                 Arc::clone(&gate),
-                environments.clone(),
+                environments,
                 Arc::clone(&peppers),
                 decoy(&peppers)?,
-                Arc::clone(&store),
-                Arc::clone(&self.clock),
-                Arc::clone(&changes),
-                self.bounds,
-            ),
-            manager: KeyManager::new(
-                environments,
-                peppers,
                 store,
                 self.clock,
                 Arc::clone(&changes),
-                self.policy,
-                self.catalogue,
-                ledger,
+                self.bounds,
             ),
+            manager,
             answers: Answers::new(gate),
             changes,
             background,
@@ -467,6 +487,14 @@ pub enum BuildError {
     /// Keys are accepted nowhere, or where they cannot be.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// The notifier of keys that end contradicts itself.
+    #[error("the expiry notifier contradicts itself: {0}")]
+    ExpiryNotifier(&'static str),
+    /// Keys that end are to be looked for on a store that cannot tell other instances of it.
+    #[error(
+        "expiry_notifier, and a policy with max_secret_age, need a store with settings, so that one instance at a time looks for keys that end: leave them out, or add the ability"
+    )]
+    ExpiryUnshared,
     /// An outage grace was set on a store that cannot tell other instances of it.
     #[error(
         "outage_grace needs a store with settings, so that every instance knows how long a revocation may take: leave it out, or add the ability"

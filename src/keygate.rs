@@ -6,7 +6,8 @@ use crate::authenticate::Authenticator;
 use crate::background::Background;
 use crate::builder::Builder;
 use crate::changes::{ChangeFeedStatus, Changes};
-use crate::manage::KeyManager;
+use crate::expiry::ExpirySweep;
+use crate::manage::{KeyManager, ManageError};
 use crate::scope::Catalogue;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::{
@@ -67,7 +68,8 @@ impl Keygate {
 
     /// What a gate does beside the requests: it follows the store's change feed, connects it again, and
     /// hands the counts of usage to the store. Without it nothing opens that should not, the store is
-    /// asked more often, and what was counted waits for a [`shutdown`](Self::shutdown).
+    /// asked more often, and what was counted waits for a [`shutdown`](Self::shutdown). It also looks
+    /// for [keys that end](crate::ExpiryNotifier), where that is asked for.
     ///
     /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
     /// called on. Elsewhere, give this future to the executor. It ends with
@@ -82,6 +84,26 @@ impl Keygate {
     /// not polled any more, or the store takes nothing.
     pub async fn shutdown(&self) {
         self.background.shutdown().await;
+    }
+
+    /// Looks for keys that end now, and not only when the [background work](Self::run) does: for tests,
+    /// and for hosts that have a schedule of their own. Secrets that are older than
+    /// [`Policy::max_secret_age`](crate::Policy::max_secret_age) are given an end, and the
+    /// [notifier](crate::Builder::expiry_notifier) is told of what ends soon.
+    ///
+    /// While another instance is at it, nothing is done.
+    ///
+    /// # Errors
+    /// [`ManageError::Invalid`] where neither a notifier nor such a policy is set;
+    /// [`ManageError::Store`]. What was told before is not told again.
+    pub async fn sweep_expiring(&self) -> Result<ExpirySweep, ManageError> {
+        match self.background.sweeper() {
+            Some(sweeper) => sweeper.sweep().await,
+            None => Err(ManageError::Invalid(
+                "there is nothing to look for: set an expiry_notifier, or a policy with max_secret_age"
+                    .into(),
+            )),
+        }
     }
 
     /// Whether the store tells of changes as they happen.

@@ -30,6 +30,7 @@ pub mod docs {
     pub mod many_instances {}
 }
 mod environment;
+mod expiry;
 mod gate;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod guard;
@@ -61,6 +62,7 @@ pub use callers_page::CallersPage;
 pub use changes::ChangeFeedStatus;
 pub use clock::{Clock, Day, SystemClock, Timestamp, TimestampError};
 pub use credentials::{Credentials, CredentialsError};
+pub use expiry::{Ends, ExpiryNotice, ExpiryNotifier, ExpirySweep};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub use guard::{Authorized, Guard};
 pub use ipnet::IpNet;

@@ -153,8 +153,9 @@ impl Principal {
         self.identity.expires_at
     }
 
-    /// When what was presented stops to open: the key's end, or the end of the old secret that
-    /// the caller still uses during a rotation, whichever comes first.
+    /// When what was presented stops to open: the key's end, or the end of the secret, whichever comes
+    /// first. A secret ends by itself after a rotation, as the older one, and where the policy sets a
+    /// [maximum age](crate::Policy::max_secret_age).
     pub fn ends_at(&self) -> Option<Timestamp> {
         self.secret.ends_at
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -80,6 +80,22 @@ pub(crate) async fn first(
     .await;
 }
 
+/// Returns when both are done.
+pub(crate) async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let mut is_done = [false; 2];
+    poll_fn(|context| {
+        // What is done is not polled again.
+        is_done[0] = is_done[0] || one.as_mut().poll(context).is_ready();
+        is_done[1] = is_done[1] || other.as_mut().poll(context).is_ready();
+        match is_done {
+            [true, true] => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+}
+
 impl Wake for Waiters {
     fn wake(self: Arc<Self>) {
         self.wake_all();
@@ -108,8 +124,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-
     use super::*;
 
     #[test]

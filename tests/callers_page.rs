@@ -81,6 +81,8 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
                 "X-Acme-Key",
                 "invoices",
                 "No key lasts longer",
+                "no text works for longer",
+                "ask for it to be rotated",
                 "Bundle",
                 "gRPC",
                 "method_denied",
@@ -138,6 +140,15 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
             page_of(|builder| builder.tell_callers_of_end(14 * DAY)).await,
             &["From 14 days before that end on, responses have the header x-api-key-expires,"],
             &[],
+        ),
+        (
+            page_of(|builder| builder.policy(long.max_secret_age(45 * DAY))).await,
+            &[
+                "no text works for longer than 45 days from when it was made",
+                "it was made more than 45 days ago",
+                "ask for it to be rotated, or",
+            ],
+            &["If not, ask for a new key."],
         ),
         (
             page_of(|builder| builder.policy(no_overlap)).await,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::document::Text;
-use super::facts::Facts;
+use super::facts::{Facts, spelt};
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::{IntoRule, MissingScopes, ScopeSet};
 
@@ -152,10 +152,23 @@ failures! { facts:
     );
     Rejected(Rejection::KeyExpired), as Rejection::KeyExpired => (
         Retry::Never,
-        "The key is past its end, or it was rotated, and the overlap of this old text is over.",
+        match facts.policy.max_secret_age {
+            None => Text::from(
+                "The key is past its end, or it was rotated, and the overlap of this old text is over.",
+            ),
+            Some(age) => Text::plain(format!(
+                "The key is past its end, or this text of it is: it was made more than {} ago, or \
+                 the key was rotated, and the overlap is over.",
+                spelt(age)
+            )),
+        },
         [
             "If it was rotated, use the newer text.",
-            "If not, ask for a new key. A key that has ended is not brought back.",
+            match facts.policy.max_secret_age {
+                None => "If not, ask for a new key. A key that has ended is not brought back.",
+                Some(_) => "If not, ask for it to be rotated, or where it is past its own end, for a \
+                    new key: one that has ended is not brought back.",
+            },
         ]
     );
     Rejected(Rejection::KeyRevoked), as Rejection::KeyRevoked => (

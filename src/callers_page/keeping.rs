@@ -138,6 +138,17 @@ fn rotation(document: &mut Document, facts: &Facts) {
         "A rotation gives a key a new secret. Its id, its scopes and its end stay: no text works \
          past the end of the key.",
     );
+    if let Some(age) = policy.max_secret_age {
+        document.say(
+            Text::plain(format!(
+                "It has to be done in time: no text works for longer than {} from when it was made. ",
+                spelt(age)
+            ))
+            .and("Then it is refused as ")
+            .and(failure("key_expired"))
+            .and(", and only whoever runs the service can give the key a new one."),
+        );
+    }
     if policy.max_overlap.is_zero() {
         document.say(
             "This service allows no overlap: a rotation ends the old text at once. For a change \

@@ -64,13 +64,17 @@ impl Caller {
         let mut live = proofs.iter().filter(|proof| !proof.has_ended(now));
         let presented = live.find(|proof| proof.created_at == self.secret_created_at);
         let presented = presented.ok_or(ManageError::CallerEnded)?;
+        let holds_newest_secret = presented.created_at == proofs.current.created_at;
         Ok(Ceiling {
             key_id: own.id,
-            holds_newest_secret: presented.created_at == proofs.current.created_at,
+            holds_newest_secret,
             owner: (!self.across_owners).then(|| own.owner.clone()),
             environment: own.prefix.clone(),
             scopes: own.scopes.clone(),
-            ends_at: presented.end(),
+            ends_at: match holds_newest_secret {
+                true => own.expires_at,
+                false => presented.end(),
+            },
             allowed_ips: own.allowed_ips.clone(),
             rate_limit: own.rate_limit,
         })
@@ -85,8 +89,9 @@ pub(super) struct Ceiling {
     owner: Option<String>,
     pub(super) environment: Prefix,
     scopes: ScopeSet,
-    /// The end of what the caller presented. An old secret in its overlap must not be traded for
-    /// something that lasts longer.
+    /// The end of the caller's key, or of its older secret, if that was presented: in its overlap it
+    /// must not be traded for something that lasts longer. The end of the newest secret is no bound,
+    /// as rotating the key is what it asks for.
     pub(super) ends_at: Option<Timestamp>,
     pub(super) allowed_ips: Vec<IpNet>,
     pub(super) rate_limit: Option<RateLimit>,

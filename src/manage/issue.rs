@@ -70,7 +70,13 @@ impl KeyManager {
         let prefix = self.prefix_for(new, ceiling)?;
         let now = self.now();
         let id = KeyId::generate()?;
-        let (key, current) = SecretSlot::generate(&self.shared.peppers, &prefix, &id, now)?;
+        let (key, current) = SecretSlot::generate(
+            &self.shared.peppers,
+            &prefix,
+            &id,
+            now,
+            self.shared.policy.secret_end(now),
+        )?;
         let mut record = KeyRecord {
             id,
             prefix,

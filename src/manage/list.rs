@@ -226,7 +226,7 @@ pub(super) fn keep_until(last: Option<KeyId>, unreadable: &mut Vec<Unreadable>) 
 }
 
 /// Where the page behind a full one begins.
-pub(super) fn listed_past(after: Option<KeyId>, last: Option<KeyId>) -> Result<KeyId, ManageError> {
+pub(crate) fn listed_past(after: Option<KeyId>, last: Option<KeyId>) -> Result<KeyId, ManageError> {
     last.filter(|last| Some(*last) > after).ok_or_else(|| {
         let cause = "its list does not advance: it repeats itself, or a whole page has damaged ids";
         StoreError::new(StoreErrorKind::Corrupt, cause).into()

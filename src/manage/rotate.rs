@@ -5,7 +5,8 @@ use super::{Conflict, Issued, KeyManager, ManageError};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText};
-use crate::record::{KeyInfo, KeyRecord, SecretSlot, Secrets};
+use crate::mac::Mac;
+use crate::record::{KeyInfo, KeyRecord, SecretSlot};
 
 /// How to rotate a key. Without a word, as the policy has it.
 ///
@@ -52,7 +53,8 @@ impl Rotation {
 impl KeyManager {
     /// Gives the key a new secret; the old one works for the policy's overlap, 24 hours unless set.
     ///
-    /// The key keeps its id and its expiry.
+    /// The key keeps its id and its expiry. A key whose secrets have all ended opens again, with the
+    /// new one.
     ///
     /// # Errors
     /// [`Conflict::Rotating`] while two secrets live, [`Conflict::RotatedMeanwhile`] when another
@@ -161,7 +163,7 @@ impl KeyManager {
         narrow: Option<Duration>,
         mut prepare: impl FnMut(&mut KeyRecord, Timestamp) -> Result<(), Conflict> + Send,
     ) -> Result<Issued, ManageError> {
-        let mut seen: Option<Secrets> = None;
+        let mut seen: Option<(Mac, Option<SecretSlot>)> = None;
         let mut fresh: Option<KeyText> = None;
         let updated = self
             .update_and_narrow(id, Demand::Hold, narrow, |record| {
@@ -172,7 +174,10 @@ impl KeyManager {
                 if record.expires_at.is_some_and(|end| now >= end) {
                     return Err(Conflict::Expired.into());
                 }
-                if *seen.get_or_insert_with(|| record.secrets.clone()) != record.secrets {
+                // By being given an end the current secret becomes no other.
+                let secrets = &record.secrets;
+                let held = (secrets.current.mac, secrets.previous.clone());
+                if *seen.get_or_insert_with(|| held.clone()) != held {
                     return Err(Conflict::RotatedMeanwhile.into());
                 }
                 let created_at = record.secrets.next_created_at(now);
@@ -182,6 +187,7 @@ impl KeyManager {
                     &record.prefix,
                     &record.id,
                     created_at,
+                    self.shared.policy.secret_end(created_at),
                 )?;
                 record.secrets.current = slot;
                 fresh = Some(text);

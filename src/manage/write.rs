@@ -201,10 +201,10 @@ fn next_version(version: u64) -> Result<u64, Conflict> {
 }
 
 /// A record after an update.
-pub(super) struct Updated {
-    pub(super) record: KeyRecord,
+pub(crate) struct Updated {
+    pub(crate) record: KeyRecord,
     /// Whether anything had to be written.
-    pub(super) changed: bool,
+    pub(crate) changed: bool,
 }
 
 /// What an audit event says of a change: every field that differs, and of secrets only their times.
@@ -260,6 +260,10 @@ fn shown(record: &KeyRecord) -> Vec<(&'static str, Option<String>)> {
         (
             "secret_created_at",
             Some(record.secrets.current.created_at.to_string()),
+        ),
+        (
+            "secret_ends_at",
+            ends(Some(&record.secrets.current)).map(|t| t.to_string()),
         ),
         (
             "previous_secret_ends_at",

@@ -52,7 +52,7 @@ pub struct KeyInfo {
 pub struct SecretInfo {
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it stops to open; `None`: as long as the key.
+    /// When it stops to open, if its key goes on until then; `None`: as long as the key.
     pub not_after: Option<Timestamp>,
 }
 
@@ -78,6 +78,9 @@ pub enum KeyStatus {
     Expired,
     /// Ended for good.
     Revoked,
+    /// Each of its secrets has ended, as by [`Policy::max_secret_age`](crate::Policy::max_secret_age):
+    /// nothing opens it until the host rotates it.
+    RotationOverdue,
 }
 
 impl KeyInfo {
@@ -109,13 +112,15 @@ impl KeyInfo {
 }
 
 impl KeyStatus {
-    fn of(record: &KeyRecord, now: Timestamp) -> Self {
+    pub(crate) fn of(record: &KeyRecord, now: Timestamp) -> Self {
         if record.revocation.is_some() {
             Self::Revoked
         } else if record.disabled_at.is_some() {
             Self::Disabled
         } else if record.expires_at.is_some_and(|end| now >= end) {
             Self::Expired
+        } else if record.secrets.slots().all(|slot| slot.has_ended(now)) {
+            Self::RotationOverdue
         } else {
             Self::Active
         }

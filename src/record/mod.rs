@@ -131,7 +131,8 @@ pub struct SecretSlot {
     pub pepper: PepperId,
     /// When the secret was made: later than every secret of the key before it.
     pub created_at: Timestamp,
-    /// From this moment on the secret no longer opens; `None`: as long as the key.
+    /// From this moment on the secret no longer opens, also where its key goes on; `None`: as long as
+    /// the key.
     pub not_after: Option<Timestamp>,
 }
 
@@ -152,6 +153,7 @@ impl SecretSlot {
         prefix: &Prefix,
         id: &KeyId,
         created_at: Timestamp,
+        not_after: Option<Timestamp>,
     ) -> Result<(KeyText, Self), RandomError> {
         let secret = Secret::generate()?;
         let (pepper, mac) = peppers.mac(id, secret.as_bytes());
@@ -159,7 +161,7 @@ impl SecretSlot {
             mac,
             pepper,
             created_at,
-            not_after: None,
+            not_after,
         };
         Ok((KeyText::new(prefix, id, &secret), slot))
     }

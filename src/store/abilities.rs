@@ -154,7 +154,8 @@ impl Beat {
     }
 }
 
-/// A few named values that all processes on the store agree on, such as the check values of peppers.
+/// Named values that all processes on the store agree on, such as the check values of peppers: a few,
+/// and one for each key that came near its end, where that is [told](crate::ExpiryNotifier).
 ///
 /// Names that begin with `keygate/` are this crate's. Names and values are short: up to a hundred
 /// characters, and a thousand bytes.

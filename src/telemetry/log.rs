@@ -65,6 +65,10 @@ pub(super) fn usage_was_not_counted(realm: &str, requests: u64) {
     );
 }
 
+pub(super) fn expiry_trouble(what: &str, key_id: Option<&str>, error: &(dyn StdError + 'static)) {
+    tracing::error!(target: TARGET, key_id, error = chain(error), "{what}");
+}
+
 /// An error with all its causes.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (**error).source());

@@ -8,6 +8,8 @@ mod metrics;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use log::{accepted, failed, refused};
 
+use std::error::Error as StdError;
+
 use crate::principal::Principal;
 use crate::scope::Rule;
 use crate::store::StoreError;
@@ -24,6 +26,13 @@ pub(crate) fn report(rule: &Rule, principal: &Principal) {
         metrics::would_refuse(&principal.gate().realm);
         let _ = missing;
     }
+}
+
+/// Something about keys that end went wrong, and is tried again.
+pub(crate) fn expiry_trouble(what: &str, key_id: Option<&str>, error: &(dyn StdError + 'static)) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::expiry_trouble(what, key_id, error);
+    let _ = (what, key_id, error);
 }
 
 /// The change feed of the gate named `realm` is heard of.

@@ -8,8 +8,11 @@ mod servers;
 mod by_hand;
 mod contract;
 mod damage;
+mod expiry;
 mod faults;
 mod feed;
+#[path = "../common/notices.rs"]
+mod notices;
 mod opening;
 mod pooler;
 mod records;

@@ -12,8 +12,11 @@ mod by_hand;
 #[cfg(feature = "conformance")]
 mod contract;
 mod damage;
+mod expiry;
 mod faults;
 mod feed;
+#[path = "../common/notices.rs"]
+mod notices;
 mod opening;
 mod propagation;
 mod proxy;

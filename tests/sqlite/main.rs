@@ -7,8 +7,11 @@ mod by_hand;
 mod contract;
 mod crash;
 mod damage;
+mod expiry;
 mod feed;
 mod locks;
+#[path = "../common/notices.rs"]
+mod notices;
 mod opening;
 mod records;
 #[cfg(unix)]

@@ -1,0 +1,12 @@
+//! Between processes on one store, each notice of an expiry is told once.
+
+use crate::notices::hold_between_processes;
+use crate::support::*;
+
+#[tokio::test]
+async fn each_notice_is_told_once_by_all_processes_together() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    hold_between_processes(async || place.open_with_own_pool().await).await;
+}
