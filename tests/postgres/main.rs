@@ -5,6 +5,10 @@
 #[path = "../common/servers/mod.rs"]
 mod servers;
 
+mod answers;
+#[path = "../common/watched.rs"]
+mod watched;
+
 mod by_hand;
 mod contract;
 mod damage;

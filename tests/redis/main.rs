@@ -8,6 +8,10 @@
     reason = "these are tests"
 )]
 
+mod answers;
+#[path = "../common/watched.rs"]
+mod watched;
+
 mod by_hand;
 #[cfg(feature = "conformance")]
 mod contract;

@@ -2,6 +2,10 @@
 #![cfg(feature = "sqlite")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod answers;
+#[path = "../common/watched.rs"]
+mod watched;
+
 mod by_hand;
 #[cfg(feature = "conformance")]
 mod contract;
