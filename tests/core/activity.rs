@@ -267,6 +267,9 @@ async fn the_old_secret_is_judged_by_its_own_use() {
     world.clock.advance(2 * HOUR);
     let rotated = manager.rotate_with_overlap(&id, DAY).await.unwrap();
     let new = rotated.info.secrets[0].created_at;
+    // That the new one is used says nothing of the old one.
+    let busy = Use::of(&key.info, world.clock.wall()).with_secret_of(new);
+    count(&world, busy).await;
     assert_eq!(judge(2 * HOUR).await, Some(Safety::Idle { since: old }));
     let unproved_yet = judge(2 * HOUR + millis(1)).await.unwrap();
     let provable_at = later(old, 2 * HOUR + millis(1));
@@ -275,7 +278,6 @@ async fn the_old_secret_is_judged_by_its_own_use() {
     let last = world.clock.wall();
     count(&world, Use::of(&key.info, last).with_secret_of(old)).await;
     world.clock.advance(HOUR);
-    // The new one is used all the time.
     let busy = Use::of(&key.info, world.clock.wall()).with_secret_of(new);
     count(&world, busy).await;
     assert_eq!(judge(HOUR).await, Some(Safety::Idle { since: last }));
