@@ -65,6 +65,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("The tighter rule is tried, and the key ends within 14 days:");
     call(&trying(&keys), issued.key.expose()).await?;
 
+    println!("It is counted, for all instances together:");
+    let activity = keys.manager().activity(&id).await?;
+    for lacked in activity.usage.iter().flat_map(|usage| &usage.lacked) {
+        println!("{id} lacked {}, {} times", lacked.scope, lacked.requests);
+    }
+
     println!("The key is given what it lacks, and replaced in time by its caller:");
     let both = Change::new().scopes(["orders:read", "orders:export"]);
     keys.manager().change(&id, both).await?;

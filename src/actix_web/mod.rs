@@ -33,7 +33,8 @@
 //!    extensions.
 //! 4. The response gets `Cache-Control: private, no-cache`, unless the handler said otherwise, and
 //!    `Vary`, so that no shared cache shows it to somebody else (RFC 9111, section 3.5). So does
-//!    the response that actix-web makes of an error, which itself goes out as it is.
+//!    the response that actix-web makes of an error, which itself goes out as it is. Where that is
+//!    [set](crate::Builder::tell_callers_of_end), it also tells when the key ends.
 //!
 //! A refused request never reaches the handler. It is answered as RFC 6750 and RFC 9457 have it.
 //!

@@ -13,7 +13,7 @@ pub(crate) const ROTATE_BY: &str = "x-api-key-rotate-by";
 pub(crate) struct Ending {
     /// The field, in lower case.
     pub(crate) name: &'static str,
-    at: Timestamp,
+    pub(super) at: Timestamp,
 }
 
 impl Ending {
@@ -23,10 +23,6 @@ impl Ending {
         let is_keys = caller.expires_at().is_some_and(|end| end <= at);
         let name = if is_keys { EXPIRES } else { ROTATE_BY };
         Some(Self { name, at })
-    }
-
-    pub(super) fn at(self) -> Timestamp {
-        self.at
     }
 
     /// What the field says: a moment as in RFC 3339, in UTC.

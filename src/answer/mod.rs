@@ -114,7 +114,7 @@ impl Answers {
 
     pub(crate) fn ending(&self, caller: &Principal) -> Option<Ending> {
         let notice = self.0.end_notice.as_ref()?;
-        Ending::of(caller).filter(|ending| notice.is_due(ending.at()))
+        Ending::of(caller).filter(|ending| notice.is_due(ending.at))
     }
 
     /// How long before the end of a key its callers are told of it, if they are.

@@ -46,7 +46,8 @@ use listing::{Listing, Methods, Route};
 ///    keys, and then nothing in its place. Each answer must be the gate's own refusal: its 401 and
 ///    its challenge. Of what takes every method (`any`, a service) that is expected with each of
 ///    them. So a route behind [`authenticate_optional`](Keygate::authenticate_optional) is named as
-///    open, unless its handler itself insists on a caller.
+///    open, unless its handler itself insists on a caller. A rule that
+///    [only reports](crate::Rule::report_only) asks for a key, and so is a guard.
 /// 2. Other methods of a route, and fallbacks, may also answer 404 or 405, and nothing else. One
 ///    that serves something is named as open: the fallback of the whole router as `/{*}`. `OPTIONS`
 ///    is left alone where no handler takes it by name, as CORS has it.

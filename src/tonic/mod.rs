@@ -40,7 +40,9 @@
 //! 2. Whatever is not listed in [`MethodRules`] is denied, before the key is looked at: a method
 //!    that is added later is closed until it is listed.
 //! 3. A key is sent in the metadata, as `authorization: Bearer KEY` or `x-api-key: KEY`.
-//! 4. A stream is decided when it begins, before its first message is read. For as long as it lasts,
+//! 4. A rule that [only reports](crate::Rule::report_only) opens its method to every valid key, and
+//!    no other method.
+//! 5. A stream is decided when it begins, before its first message is read. For as long as it lasts,
 //!    [`until_ended`] ends it with the caller's key.
 //!
 //! # What refused callers are told
@@ -93,7 +95,8 @@
 //! - A refused gRPC call has the HTTP status 200, as the protocol wants it. Do not use a guarded
 //!   route as the authorisation check of a proxy that looks at the HTTP status alone.
 //! - gRPC-Web works with the layer of `tonic_web` outside of the guard or inside. CORS goes outside
-//!   of both, exposes `grpc-status`, `grpc-message` and `grpc-status-details-bin`, and is the host's.
+//!   of both, exposes `grpc-status`, `grpc-message` and `grpc-status-details-bin`, and what
+//!   [callers are told of the end](crate::Builder::tell_callers_of_end) of their keys, and is the host's.
 //! - With TLS, the client's address is in `TlsConnectInfo<TcpConnectInfo>`.
 //! - A stream that was let in goes on when its key ends, unless the method wraps it by [`until_ended`].
 

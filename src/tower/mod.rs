@@ -10,7 +10,8 @@
 //! 3. The header values that may carry a key are marked as sensitive, so that they stay out of
 //!    logs, and the [`Principal`](crate::Principal) is put into the request's extensions.
 //! 4. The response gets `Cache-Control: private, no-cache`, unless the service said otherwise, and
-//!    `Vary`, so that no shared cache shows it to somebody else (RFC 9111, section 3.5).
+//!    `Vary`, so that no shared cache shows it to somebody else (RFC 9111, section 3.5). Where that is
+//!    [set](crate::Builder::tell_callers_of_end), it also tells when the key ends.
 //!
 //! A refused request never reaches the service. It is answered as RFC 6750 and RFC 9457 have it.
 //!

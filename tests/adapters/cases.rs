@@ -15,6 +15,8 @@ pub(crate) struct Case {
     pub(crate) expect: Expect,
     /// The field that tells when what was sent ends, and what it says.
     pub(crate) told: Option<(&'static str, &'static str)>,
+    /// The scope of a rule that only reports which the key lacks.
+    pub(crate) lacked: Option<&'static str>,
 }
 
 /// Where the gate takes keys from.
@@ -198,6 +200,7 @@ const ORDERS: Case = Case {
     store: Store::Works,
     expect: ACCEPTED,
     told: None,
+    lacked: None,
 };
 
 /// What the handler that tells itself says of the key's end.
@@ -210,6 +213,9 @@ const ROTATE_BY: &str = "x-api-key-rotate-by";
 const IN_3_DAYS: Option<(&str, &str)> = Some((EXPIRES, "2026-11-25T05:34:28.000Z"));
 const IN_A_WEEK: Option<(&str, &str)> = Some((EXPIRES, "2026-11-29T06:34:28.000Z"));
 const OLD_IN_A_DAY: Option<(&str, &str)> = Some((ROTATE_BY, "2026-11-23T05:34:28.000Z"));
+
+const LACKS_WRITE: Option<&str> = Some("orders:write");
+const LACKS_READ: Option<&str> = Some("orders:read");
 
 const GOOD: &[(&str, &str)] = &[("authorization", "Bearer {good}")];
 
@@ -300,17 +306,17 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "optional, with two", headers: &[("x-api-key", "{good}"), ("x-api-key", "{good}")], route: Route::Optional, expect: DUPLICATED, ..ORDERS },
 
     // A rule that only reports: every key that opens is let through, and no other.
-    Case { name: "reported, without the scope", headers: GOOD, route: Route::Reported, ..ORDERS },
-    Case { name: "reported, without any scope", headers: bearer!("{weak}"), route: Route::Reported, ..ORDERS },
+    Case { name: "reported, without the scope", headers: GOOD, route: Route::Reported, lacked: LACKS_WRITE, ..ORDERS },
+    Case { name: "reported, without any scope", headers: bearer!("{weak}"), route: Route::Reported, lacked: LACKS_WRITE, ..ORDERS },
     Case { name: "reported, with the scope", headers: bearer!("{wide}"), route: Route::Reported, ..ORDERS },
     Case { name: "reported, without a key", route: Route::Reported, expect: MISSING, ..ORDERS },
     Case { name: "reported, with a wrong secret", headers: bearer!("{wrong_secret}"), route: Route::Reported, expect: INVALID, ..ORDERS },
     Case { name: "reported, with a revoked key", headers: bearer!("{revoked}"), route: Route::Reported, expect: REVOKED, ..ORDERS },
     Case { name: "reported, with another network's key", headers: bearer!("{bound}"), route: Route::Reported, expect: ADDRESS, ..ORDERS },
     Case { name: "reported, and the store fails", headers: GOOD, route: Route::Reported, store: Store::Fails, expect: UNAVAILABLE, ..ORDERS },
-    Case { name: "reported within an enforced rule, without its scope", headers: GOOD, route: Route::Tightened, ..ORDERS },
+    Case { name: "reported within an enforced rule, without its scope", headers: GOOD, route: Route::Tightened, lacked: LACKS_WRITE, ..ORDERS },
     Case { name: "reported within an enforced rule, without that one's", headers: bearer!("{weak}"), route: Route::Tightened, expect: LACKING, ..ORDERS },
-    Case { name: "reported, and enforced by an extractor", headers: bearer!("{weak}"), route: Route::Strict, expect: LACKING, ..ORDERS },
+    Case { name: "reported, and enforced by an extractor", headers: bearer!("{weak}"), route: Route::Strict, expect: LACKING, lacked: LACKS_READ, ..ORDERS },
     Case { name: "reported, and enforced by an extractor, with the scope", headers: GOOD, route: Route::Strict, ..ORDERS },
 
     // Callers are told when what they sent ends, within a week.
@@ -324,7 +330,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "a key that ends, where callers are not told", headers: bearer!("{ending}"), setup: Setup::Basic, ..ORDERS },
     Case { name: "a key that ends, through two guards", headers: bearer!("{ending}"), route: Route::Nested, told: IN_3_DAYS, ..ORDERS },
     Case { name: "a key that ends, optional", headers: bearer!("{ending}"), route: Route::Optional, told: IN_3_DAYS, ..ORDERS },
-    Case { name: "a key that ends, reported", headers: bearer!("{ending}"), route: Route::Reported, told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a key that ends, reported", headers: bearer!("{ending}"), route: Route::Reported, told: IN_3_DAYS, lacked: LACKS_WRITE, ..ORDERS },
     Case { name: "a key that ends, refused by an extractor", headers: bearer!("{ending_weak}"), route: Route::Extracted, expect: LACKING, told: IN_3_DAYS, ..ORDERS },
     Case { name: "a key that ends, refused by a guard", headers: bearer!("{ending_weak}"), expect: LACKING, ..ORDERS },
     Case { name: "a key that ends, refused by an inner guard", headers: bearer!("{ending_weak}"), route: Route::Nested, expect: LACKING, told: IN_3_DAYS, ..ORDERS },

@@ -34,6 +34,7 @@ async fn play_http(stage: &Stage, adapter: &mut impl Http) {
             adapter.ask(&sent).await.check(case);
         }
     }
+    stage.check_usage().await;
 }
 
 async fn play_grpc(stage: &Stage, adapter: &mut impl Grpc) {
@@ -44,4 +45,5 @@ async fn play_grpc(stage: &Stage, adapter: &mut impl Grpc) {
             adapter.ask(&sent).await.check(case);
         }
     }
+    stage.check_usage().await;
 }

@@ -1,6 +1,6 @@
 //! Keys in every state, and requests with them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use keygate::{
     StoreErrorKind,
 };
 
-use crate::cases::{Case, Route, Setup, Store};
+use crate::cases::{CASES, Case, Route, Setup, Store};
 use crate::common::{
     self, DAY, DECLINED, HOUR, LIVE, SANDBOX, SECOND, World, fresh_pepper, millis, pepper,
 };
@@ -33,7 +33,7 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     gates: Gates,
     keys: HashMap<&'static str, String>,
-    good: KeyId,
+    ids: HashMap<&'static str, KeyId>,
 }
 
 /// A gate for each setup, on one store.
@@ -166,7 +166,7 @@ impl Stage {
         ];
         keys.extend(nearly);
         Self {
-            good: ids["good"],
+            ids,
             gates: Gates(gates),
             world,
             keys,
@@ -181,12 +181,13 @@ impl Stage {
     pub(crate) fn set(&self, store: Store) {
         let faulty = &self.world.store;
         faulty.gets.heal();
-        faulty.mend(self.good);
+        let good = self.ids["good"];
+        faulty.mend(good);
         match store {
             Store::Works => {}
             Store::Fails => faulty.gets.always(Fault::Fail(StoreErrorKind::Unavailable)),
             Store::Hangs => faulty.gets.always(Fault::Hang),
-            Store::Damaged => faulty.corrupt(self.good),
+            Store::Damaged => faulty.corrupt(good),
         }
         self.world.clock.advance_monotonic(SECOND);
     }
@@ -201,6 +202,34 @@ impl Stage {
                 .map(|(name, value)| (*name, self.fill(value)))
                 .collect(),
         }
+    }
+
+    /// What keys lacked under rules that only report is counted, once for each request of the table,
+    /// and nothing else is.
+    pub(crate) async fn check_usage(&self) {
+        self.set(Store::Works);
+        for (_, keys) in &self.gates.0 {
+            keys.shutdown().await;
+        }
+        let mut checked = 0;
+        for (name, id) in &self.ids {
+            let of_key = |case: &&Case| {
+                let headers = case.headers.iter();
+                let mut values = headers.map(|(_, value)| *value);
+                values.any(|value| value.contains(&format!("{{{name}}}")))
+            };
+            let mut expected = BTreeMap::new();
+            for lacked in CASES.iter().filter(of_key).filter_map(|case| case.lacked) {
+                *expected.entry(lacked.to_owned()).or_insert(0) += 2;
+            }
+            let manager = self.world.keys.manager();
+            let usage = manager.activity(id).await.unwrap().usage;
+            let lacked = usage.into_iter().flat_map(|usage| usage.lacked);
+            let lacked: BTreeMap<_, _> = lacked.map(|one| (one.scope, one.requests)).collect();
+            checked += lacked.len();
+            assert_eq!(lacked, expected, "{name}");
+        }
+        assert_eq!(checked, 4, "scopes of three keys");
     }
 
     fn fill(&self, template: &str) -> String {
