@@ -1,5 +1,7 @@
 //! What is kept by day.
 
+use std::ops::RangeInclusive;
+
 use super::CLAUSE;
 use super::counts::{
     ALWAYS, Counts, DAY, OWNER, batch, entry, numbered, owned, requests, scope, whole,
@@ -100,7 +102,7 @@ async fn ranges(subject: Subject<'_>) -> Result<(), Setback> {
         (DAY + 1..=DAY + 2, &used[2..4]),
         (1..=DAY - 1, &[]),
         (DAY + 3..=last - 1, &[]),
-        (DAY + 1..=DAY, &[]),
+        (RangeInclusive::new(DAY + 1, DAY), &[]),
         (last..=0, &[]),
     ] {
         counts.days_of_key(&id, days.clone(), told).await?;
