@@ -112,7 +112,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 ///   the feed too: every key is then read once a second.
 /// - A backup that is put back brings back keys that were revoked since.
 /// - A batch of counts is one script, so that it counts once. One of a thousand keys keeps the server
-///   busy for some 10 ms, in which it answers nobody.
+///   busy for 10 to 20 ms, in which it answers nobody.
+/// - What was made unreadable by hand among the counts holds up every batch that has to do with it. The
+///   error names it: correct or delete it.
 /// - Redirections are not followed: the address must lead to the master also after a failover.
 /// - Redis tells nobody of a `SWAPDB`: it is honoured within a minute.
 #[derive(Clone)]

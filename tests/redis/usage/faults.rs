@@ -32,7 +32,7 @@ fn batch_of(keys: &[(KeyId, &'static str)], instance: u128, sequence: u64) -> Us
         })
         .collect();
     entries.rotate_left(instance as usize % keys.len());
-    if instance % 2 == 0 {
+    if instance.is_multiple_of(2) {
         entries.reverse();
     }
     batch(instance, sequence, entries)

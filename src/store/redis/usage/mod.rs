@@ -48,7 +48,7 @@ pub(super) async fn of_keys(
     let name = link.server().layout().usage_of_keys();
     let mut usages = Vec::new();
     for ids in ids.chunks(PIECE) {
-        let call = USAGE.call(&[name.clone()]);
+        let call = USAGE.call(std::slice::from_ref(&name));
         let call = ids.iter().fold(call, |call, id| call.with(id.as_str()));
         let found: Vec<Value> = read(link, call).await?;
         if found.len() != ids.len() {
