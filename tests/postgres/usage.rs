@@ -155,6 +155,37 @@ async fn a_table_that_is_missing_is_named_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn a_role_that_may_only_read_is_told_which_table_it_may_not_write() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let store = place.open().await;
+    let record = record();
+    insert(&store, &record).await.unwrap();
+    usage(&store).add(&batch(1, &[record.id])).await.unwrap();
+    let role = format!("reader_of_{}", place.url.rsplit('/').next().unwrap());
+    place
+        .run(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+        ))
+        .await;
+    let url = place.url.replace("postgres@", &format!("{role}@"));
+    let reader = PostgresStore::connect(&url).await.unwrap();
+    assert_eq!(reader.get(&record.id).await.unwrap(), Some(record.clone()));
+    assert_counted(&reader, &[record.id], 1).await;
+    for refused in [
+        usage(&reader).add(&batch(2, &[record.id])).await,
+        usage(&reader).forget_before(today()).await,
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), Unavailable);
+        let shown = explain(&error);
+        assert!(shown.contains("denied for table keygate_usage"), "{shown}");
+    }
+    assert_counted(&store, &[record.id], 1).await;
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_doubt_and_the_batch_added_again_counts_once() {
     let Some(way) = Way::new().await else { return };
     let ids = new_ids(3);
