@@ -155,6 +155,37 @@ async fn a_table_that_is_missing_is_named_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn a_role_that_may_only_read_is_told_which_table_it_may_not_write() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let store = place.open().await;
+    let record = record();
+    insert(&store, &record).await.unwrap();
+    usage(&store).add(&batch(1, &[record.id])).await.unwrap();
+    let role = format!("reader_of_{}", place.url.rsplit('/').next().unwrap());
+    place
+        .run(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+        ))
+        .await;
+    let url = place.url.replace("postgres@", &format!("{role}@"));
+    let reader = PostgresStore::connect(&url).await.unwrap();
+    assert_eq!(reader.get(&record.id).await.unwrap(), Some(record.clone()));
+    assert_counted(&reader, &[record.id], 1).await;
+    for refused in [
+        usage(&reader).add(&batch(2, &[record.id])).await,
+        usage(&reader).forget_before(today()).await,
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), Unavailable);
+        let shown = explain(&error);
+        assert!(shown.contains("denied for table keygate_usage"), "{shown}");
+    }
+    assert_counted(&store, &[record.id], 1).await;
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_doubt_and_the_batch_added_again_counts_once() {
     let Some(way) = Way::new().await else { return };
     let ids = new_ids(3);
@@ -271,16 +302,19 @@ async fn instances_that_add_to_the_same_keys_never_wait_in_a_circle() {
             ids.reverse();
         }
         tokio::spawn(async move {
+            let mut failures = Vec::new();
             for sequence in 1..=BATCHES {
                 let mut next = batch(sequence, &ids);
                 next.instance = u128::from(instance);
                 barrier.wait().await;
-                usage(&store).add(&next).await.unwrap();
+                failures.extend(usage(&store).add(&next).await.err());
             }
+            failures
         })
     });
-    for added in join_all(adds).await {
-        added.unwrap();
+    for failures in join_all(adds).await {
+        let failures = failures.unwrap();
+        assert!(failures.is_empty(), "{failures:?}");
     }
     assert_counted(&store, &ids, INSTANCES * BATCHES).await;
     let deadlocks = "SELECT deadlocks::bigint AS deadlocks FROM pg_stat_database
@@ -320,6 +354,44 @@ async fn usage_takes_no_lock_on_a_key_raises_no_version_and_tells_nobody() {
     assert!(!following.ears.has(Heard::Changed(first.id)));
     assert_eq!(store.get(&first.id).await.unwrap(), Some(first));
     assert_eq!(events(&store).await.len(), 2);
+}
+
+#[tokio::test]
+async fn owners_are_in_the_order_of_their_bytes_wherever_texts_are_not() {
+    let Some(server) = shared_server() else {
+        return;
+    };
+    let has_languages = "SELECT FROM pg_collation WHERE collname = 'en-x-icu'
+        AND current_setting('server_version_num')::integer >= 150000";
+    let found = run(&mut server.by_hand().await, has_languages).await;
+    if found.unwrap().is_empty() {
+        println!("skipped: this server sorts texts by their bytes alone");
+        return;
+    }
+    let options = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'";
+    let made = format!("by_language {options}");
+    server.make_database(&made).await;
+    let store = Place::at(&server.url_of("by_language")).open().await;
+    let owners = ["", "B", "Z", "a", "b", "z", "ä"];
+    let mut batch = batch(1, &new_ids(owners.len()));
+    for (entry, owner) in batch.entries.iter_mut().zip(owners) {
+        entry.owner = owner.into();
+        let scopes = ["B", "a"].map(|scope| ScopeUsage {
+            scope: scope.into(),
+            ..entry.usage.scopes[0].clone()
+        });
+        entry.usage.scopes = scopes.into();
+    }
+    usage(&store).add(&batch).await.unwrap();
+    let mut after = None;
+    for owner in owners {
+        let page = usage(&store).owners_on(today(), after, 1).await.unwrap();
+        assert_eq!(page[0].owner, owner);
+        after = Some(owner);
+    }
+    let found = usage(&store).of_keys(&[batch.entries[0].key_id]).await;
+    let found = found.unwrap().remove(0).unwrap();
+    assert_eq!(found, batch.entries[0].usage);
 }
 
 #[tokio::test]
@@ -376,6 +448,51 @@ async fn instances_are_remembered_for_a_month() {
     assert_eq!(place.run(left).await.len(), 2);
     let all = place.run("SELECT FROM keygate_usage_batches").await;
     assert_eq!(all.len(), 2);
+}
+
+/// What is added to a day that is being forgotten waits for that, which does not wait for it.
+#[tokio::test]
+async fn adding_and_forgetting_never_wait_in_a_circle() {
+    let Some(place) = Place::new().await else {
+        return;
+    };
+    let store = place.open().await;
+    let mut ids = new_ids(2);
+    ids.sort();
+    usage(&store).add(&batch(1, &ids)).await.unwrap();
+    let mut hand = place.by_hand().await;
+    let hold = format!(
+        "BEGIN; SELECT FROM keygate_usage_days WHERE key_id = '{}' FOR UPDATE",
+        ids[0]
+    );
+    run(&mut hand, &hold).await.unwrap();
+    let tomorrow = Day::from_days_since_1970(today().since_1970() + 1);
+    let second = batch(2, &ids);
+    let wait_for = async |waiting: usize| {
+        let mut look = place.by_hand().await;
+        let sql = "SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let deadline = Instant::now() + millis(10_000);
+        while run(&mut look, sql).await.unwrap().len() < waiting {
+            assert!(Instant::now() < deadline, "nobody waits");
+            sleep(millis(5)).await;
+        }
+    };
+    let (forgotten, added, ()) = tokio::join!(
+        usage(&store).forget_before(tomorrow),
+        async {
+            wait_for(1).await;
+            usage(&store).add(&second).await
+        },
+        async {
+            wait_for(2).await;
+            run(&mut hand, "COMMIT").await.unwrap();
+        }
+    );
+    forgotten.unwrap();
+    added.unwrap();
+    let days = usage(&store).days_of_owner(OWNER, today()..=today());
+    assert_eq!(days.await.unwrap()[0].requests, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

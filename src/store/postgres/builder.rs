@@ -92,6 +92,8 @@ impl PostgresBuilder {
 
     /// Accepts standbys. A revocation is then honoured as late as it arrives there, which has no
     /// bound; the store has no change feed, and cannot be written while it is connected to one.
+    ///
+    /// Usage cannot be added there either, so a key that is used on a standby alone looks unused.
     #[must_use]
     pub fn waive_revocation_bound_on_replicas(mut self) -> Self {
         self.allow_standby = true;

@@ -62,6 +62,13 @@ use crate::record::{KeyRecord, RecordError};
 /// ```
 /// The database itself refuses to take back a revocation.
 ///
+/// How keys are used lies beside them, by key, day, scope and secret:
+/// ```sql
+/// SELECT id, name, owner, last_used_at, last_used_from
+/// FROM keygate_keys LEFT JOIN keygate_usage ON key_id = id
+/// WHERE revoked_at IS NULL ORDER BY last_used_at NULLS FIRST;
+/// ```
+///
 /// # What it asks of the server
 /// 1. PostgreSQL 12 or newer, the primary, with a database in UTF8, and `fsync = on`.
 /// 2. Changes are committed with `synchronous_commit` at least `on`, whatever the session says.
