@@ -6,11 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keygate::store::{Listed, Page, Settings, Write};
 use keygate::{
-    BuildError, Change, Ends, ExpiryNotice, ExpiryNotifier, Issued, KeyId, KeyRecord, KeyStore,
-    Keygate, ManageError, MemoryStore, NewKey, StoreError, StoreErrorKind,
+    Attempt, BuildError, Change, Ends, ExpiryNotice, ExpiryNotifier, Issued, KeyId, KeyRecord,
+    KeyStore, Keygate, ManageError, MemoryStore, NewKey, Rule, StoreError, StoreErrorKind,
 };
 
 use crate::common::*;
+use crate::expiry_instances::Forgetful;
 use crate::notices::Told;
 
 pub(crate) async fn world(notifier: ExpiryNotifier) -> World {
@@ -121,6 +122,53 @@ async fn a_new_end_has_thresholds_of_its_own() {
     let rename = Change::new().name("renamed");
     world.keys.manager().change(&id, rename).await.unwrap();
     assert_eq!(sweep(&world.keys).await, (0, 0), "the end is the same");
+}
+
+#[tokio::test]
+async fn a_notice_says_how_the_key_is_used_and_to_what_it_could_be_narrowed() {
+    let told = Told::default();
+    let world = world(told.notifier()).await;
+    let new = NewKey::for_owner("a").scopes(["orders:read", "orders:write"]);
+    let issued = world.keys.manager().issue(new.expires_in(DAY)).await;
+    let issued = issued.unwrap();
+    let read = Rule::all(["orders:read"]).unwrap();
+    let attempt = Attempt::new(issued.key.expose()).requiring(&read);
+    world
+        .keys
+        .authenticator()
+        .authenticate(attempt)
+        .await
+        .unwrap();
+    // By that, what was counted is with the store.
+    world.keys.shutdown().await;
+    sweep(&world.keys).await;
+    let notice = told.take_whole().pop().unwrap();
+    let activity = notice.activity.unwrap();
+    assert_eq!(
+        (&activity.info, activity.usage.as_ref().unwrap().requests),
+        (&notice.key, 1)
+    );
+    let privileges = activity.privileges(DAY).unwrap();
+    assert_eq!(privileges.dropped.to_string(), "orders:write");
+
+    // Where it is damaged it is told all the same, and where the store is away, later.
+    let usage_reads = &world.store.usage_reads;
+    let _issued = issue(&world, DAY).await;
+    usage_reads.once(Fault::Fail(StoreErrorKind::Unavailable));
+    assert!(world.keys.sweep_expiring().await.is_err());
+    usage_reads.once(Fault::Fail(StoreErrorKind::Corrupt));
+    sweep(&world.keys).await;
+    assert_eq!(told.take_whole().pop().unwrap().activity, None);
+
+    // So it is on a store without usage.
+    let clock = ManualClock::new();
+    let store = Forgetful::new(&clock, Duration::ZERO);
+    let keys = builder(store, &clock).expiry_notifier(told.notifier());
+    let keys = keys.build().await.unwrap();
+    let new = NewKey::for_owner("a").expires_in(DAY);
+    let _issued = keys.manager().issue(new).await.unwrap();
+    sweep(&keys).await;
+    assert_eq!(told.take_whole().pop().unwrap().activity, None);
 }
 
 #[tokio::test]

@@ -155,11 +155,22 @@ async fn a_lease_that_nobody_can_hold_keeps_nobody_out() {
 }
 
 /// A store whose settings can be lost, and take their time.
-struct Forgetful {
+pub(crate) struct Forgetful {
     inner: MemoryStore,
     is_lost: Arc<Mutex<bool>>,
     clock: ManualClock,
     takes: Duration,
+}
+
+impl Forgetful {
+    pub(crate) fn new(clock: &ManualClock, takes: Duration) -> Self {
+        Self {
+            inner: MemoryStore::new(),
+            is_lost: Arc::default(),
+            clock: clock.clone(),
+            takes,
+        }
+    }
 }
 
 #[async_trait]
@@ -204,20 +215,15 @@ impl Settings for Forgetful {
 
 #[tokio::test]
 async fn what_could_not_be_noted_is_told_again() {
-    let (told, is_lost) = (Told::default(), Arc::new(Mutex::new(false)));
+    let (told, clock) = (Told::default(), ManualClock::new());
+    let store = Forgetful::new(&clock, Duration::ZERO);
+    let is_lost = Arc::clone(&store.is_lost);
     let (its_told, its_lost) = (told.clone(), Arc::clone(&is_lost));
     let notifier = ExpiryNotifier::new(move |notice| {
         its_told.add(notice);
         *its_lost.lock().unwrap() = true;
         async { Ok::<_, String>(()) }
     });
-    let clock = ManualClock::new();
-    let store = Forgetful {
-        inner: MemoryStore::new(),
-        is_lost: Arc::clone(&is_lost),
-        clock: clock.clone(),
-        takes: Duration::ZERO,
-    };
     let keys = builder(store, &clock).expiry_notifier(notifier);
     let keys = keys.build().await.unwrap();
     let new = NewKey::for_owner("a").expires_in(DAY);
@@ -235,12 +241,7 @@ async fn what_could_not_be_noted_is_told_again() {
 async fn after_a_renewal_that_took_too_long_nothing_is_told() {
     let (told, clock) = (Told::default(), ManualClock::new());
     for (takes, expected) in [(60 * SECOND, 0), (59 * SECOND, 1)] {
-        let store = Forgetful {
-            inner: MemoryStore::new(),
-            is_lost: Arc::default(),
-            clock: clock.clone(),
-            takes,
-        };
+        let store = Forgetful::new(&clock, takes);
         let keys = builder(store, &clock).expiry_notifier(told.notifier());
         let keys = keys.build().await.unwrap();
         let new = NewKey::for_owner("a").expires_in(DAY);
