@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::manage::KeyActivity;
 use crate::record::KeyInfo;
 
 /// A key that ends soon, or has to be rotated.
@@ -18,6 +19,10 @@ pub struct ExpiryNotice {
     pub ends_at: Timestamp,
     /// The smallest threshold that was passed.
     pub threshold: Duration,
+    /// How the key is used: whether anybody would miss it, and by
+    /// [`privileges`](KeyActivity::privileges) to what it could be narrowed when it is rotated. `None`
+    /// where the store keeps no usage, or it cannot be read.
+    pub activity: Option<KeyActivity>,
 }
 
 /// What of a key ends.

@@ -8,7 +8,7 @@ use crate::authenticate::{Lost, within};
 use crate::changes::Stop;
 use crate::clock::{Clock, Timestamp};
 use crate::key::KeyId;
-use crate::manage::{KeyManager, ManageError, Policy, WeakManager, listed_past};
+use crate::manage::{KeyActivity, KeyManager, ManageError, Policy, WeakManager, listed_past};
 use crate::record::{KeyInfo, KeyRecord, KeyStatus};
 use crate::store::{KeyStore, Page, Settings, StoreError, StoreErrorKind, get_checked};
 use crate::telemetry;
@@ -257,8 +257,10 @@ impl Pass<'_> {
         {
             return Ok(false);
         }
+        let key = KeyInfo::new(&record, now);
         let notice = ExpiryNotice {
-            key: KeyInfo::new(&record, now),
+            activity: self.activity_of(&key).await?,
+            key,
             ends: due.ends,
             ends_at: due.at,
             threshold: due.threshold,
@@ -283,6 +285,21 @@ impl Pass<'_> {
         );
         self.sweep.failed += 1;
         Ok(false)
+    }
+
+    /// How a key is used, if that can be said: whoever has to be told is told without it too.
+    async fn activity_of(&self, key: &KeyInfo) -> Result<Option<KeyActivity>, Halt> {
+        let manager = self.sweeper.manager.upgrade().ok_or(Halt::GivenUp)?;
+        match manager.activities_of(vec![key.clone()]).await {
+            Ok(activities) => Ok(activities.into_iter().next()),
+            Err(ManageError::NoUsage) => Ok(None),
+            Err(error) if is_of_one_key(&error) => {
+                let what = "a notice of an expiry goes without usage";
+                telemetry::expiry_trouble(what, Some(key.key_id.as_str()), &error);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn skip(&mut self, id: &str, error: &ManageError) {

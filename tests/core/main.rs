@@ -16,6 +16,7 @@ mod ceiling_histories;
 mod drafts;
 mod ended_callers;
 mod expiry;
+mod expiry_instances;
 mod feed;
 mod finding;
 mod freshness;

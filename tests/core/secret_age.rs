@@ -323,6 +323,22 @@ async fn the_notifier_tells_of_the_secret_where_it_ends_before_its_key() {
 }
 
 #[tokio::test]
+async fn of_a_secret_that_ends_with_its_key_or_later_the_key_alone_is_told() {
+    let told = Told::default();
+    let policy = Policy::new().max_secret_age(20 * DAY);
+    let world =
+        World::with(|builder| builder.policy(policy).expiry_notifier(told.notifier())).await;
+    for days in [20, 19] {
+        let new = NewKey::for_owner("a").expires_in(days * DAY);
+        let _issued = world.keys.manager().issue(new).await.unwrap();
+    }
+    demanded(&world).await;
+    let notices = told.take_whole();
+    assert_eq!(notices.len(), 2);
+    assert!(notices.iter().all(|notice| notice.ends == Ends::Key));
+}
+
+#[tokio::test]
 async fn what_is_demanded_is_told_by_the_same_sweep() {
     let told = Told::default();
     let world = World::new().await;
