@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::expiry::Sweeper;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
 use crate::telemetry;
-use crate::usage::Ledger;
+use crate::usage::{Ledger, since};
 use crate::waiters::{Waiters, both, first};
 
 /// A feed whose heartbeats stay away for this long is given up and connected anew: there may be
@@ -43,6 +43,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     health: Arc<FeedHealth>,
     ledger: Option<Arc<Ledger>>,
+    usage_interval: Duration,
     sweeper: Option<Sweeper>,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
@@ -58,6 +59,7 @@ impl Background {
         sweeper: Option<Sweeper>,
         realm: &str,
         ledger: Option<Arc<Ledger>>,
+        usage_interval: Duration,
     ) -> Self {
         let health = FeedHealth::new(clock.wall(), realm);
         Self {
@@ -66,6 +68,7 @@ impl Background {
                 clock,
                 health: Arc::new(health),
                 ledger,
+                usage_interval,
                 sweeper,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
@@ -78,7 +81,8 @@ impl Background {
     #[cfg(feature = "tokio")]
     pub(crate) fn spawn(&self, changes: &Arc<Changes>) {
         let follows = self.shared.store.abilities().change_feed.is_some();
-        let has_work = follows || self.shared.ledger.is_some() || self.shared.sweeper.is_some();
+        let has_usage = self.shared.store.abilities().usage.is_some();
+        let has_work = follows || has_usage || self.shared.sweeper.is_some();
         if let Some(runtime) = tokio::runtime::Handle::try_current()
             .ok()
             .filter(|_| has_work)
@@ -148,7 +152,16 @@ impl Shared {
     async fn hand_on_for_ever(&self) {
         match (&self.ledger, self.store.abilities().usage) {
             (Some(ledger), Some(usage)) => ledger.hand_on_for_ever(usage, backoff).await,
-            _ => std::future::pending().await,
+            _ => self.say_that_nothing_is_counted().await,
+        }
+    }
+
+    /// Again and again: another instance that begins takes all others for ones that count.
+    async fn say_that_nothing_is_counted(&self) {
+        loop {
+            Delay::new(self.usage_interval).await;
+            // What failed is said again.
+            let _ = since::say(&*self.store, false, self.clock.wall()).await;
         }
     }
 

@@ -336,7 +336,7 @@ impl Builder {
                 },
             })?;
 
-        since::begin(&*store, self.records_usage, self.clock.wall())
+        since::say(&*store, self.records_usage, self.clock.wall())
             .await
             .map_err(BuildError::Store)?;
         let records_usage = self.records_usage && store.abilities().usage.is_some();
@@ -381,6 +381,7 @@ impl Builder {
             sweeper,
             &gate.realm,
             ledger,
+            self.usage.interval,
         );
         #[cfg(feature = "tokio")]
         background.spawn(&changes);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::Ledger;
-use super::tally::{Bounds, Event, Tally};
+use super::tally::{Bounds, Counted, Event, Tally};
 use crate::clock::{Clock, Timestamp};
 
 thread_local! {
@@ -71,17 +71,23 @@ impl Meter {
         counter.count(event);
         // Those of gates that are gone hold nothing.
         let _ = TALLIES.try_with(|counters| {
-            let mut counters = counters.borrow_mut();
-            counters.retain(|counter| !counter.bounds.is_closed());
-            counters.push(counter);
+            // It is only in use where a waker that was woken by a count counts in turn.
+            if let Ok(mut counters) = counters.try_borrow_mut() {
+                counters.retain(|counter| !counter.bounds.is_closed());
+                counters.push(counter);
+            }
         });
     }
 }
 
 impl Counter {
     fn count(&self, event: &Event<'_>) {
-        if !self.bounds.is_closed() {
-            self.tally.count(event, &self.bounds);
+        if self.bounds.is_closed() {
+            return;
+        }
+        let counted = self.tally.count(event, &self.bounds);
+        if counted == Counted::AndFilling {
+            self.bounds.filling.wake_all();
         }
     }
 }

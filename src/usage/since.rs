@@ -6,11 +6,14 @@ use crate::store::{KeyStore, StoreError, StoreErrorKind};
 /// Milliseconds since 1970, in decimal; nothing where an instance does not count.
 const NAME: &str = "keygate/usage_counted_since_ms";
 
-/// An instance begins at `now`, and counts or does not.
+/// So often others may be first, before it is an outage.
+const ATTEMPTS: usize = 16;
+
+/// Says at `now` that this instance counts, or does not.
 ///
-/// The first that counts leaves its start. One that does not takes that back: what its callers do is
+/// The first that counts leaves the moment. One that does not takes that back: what its callers do is
 /// seen by nobody.
-pub(crate) async fn begin(
+pub(crate) async fn say(
     store: &dyn KeyStore,
     counts: bool,
     now: Timestamp,
@@ -18,21 +21,24 @@ pub(crate) async fn begin(
     let (Some(settings), Some(_)) = (store.abilities().settings, store.abilities().usage) else {
         return Ok(());
     };
-    let kept = settings.read(NAME).await?;
-    let is_kept = kept.as_ref().is_some_and(|kept| !kept.is_empty());
-    if is_kept == counts {
-        return Ok(());
-    }
-    let since = match counts {
+    let said = match counts {
         true => now.as_unix_millis().to_string(),
         false => String::new(),
     };
-    let set = settings.compare_and_set(NAME, kept.as_deref(), since.as_bytes());
-    match set.await {
-        // Another process was first.
-        Err(error) if error.kind() == StoreErrorKind::Stale => Ok(()),
-        set => set,
+    let mut last = StoreErrorKind::Stale.into();
+    for _ in 0..ATTEMPTS {
+        let kept = settings.read(NAME).await?;
+        let is_kept = kept.as_ref().is_some_and(|kept| !kept.is_empty());
+        if is_kept == counts {
+            return Ok(());
+        }
+        let set = settings.compare_and_set(NAME, kept.as_deref(), said.as_bytes());
+        match set.await {
+            Err(error) if error.kind() == StoreErrorKind::Stale => last = error,
+            set => return set,
+        }
     }
+    Err(last)
 }
 
 /// Since when all instances count; `None` where one does not, or the store cannot tell.

@@ -125,26 +125,38 @@ impl Bounds {
     }
 
     /// Takes the place of a row, if there is one left.
-    fn take_place(&self) -> bool {
+    fn take_place(&self) -> Counted {
         let taken = self.rows.fetch_add(1, Ordering::Relaxed);
-        if taken == self.capacity / 2 {
-            self.filling.wake_all();
-        }
         if taken >= self.capacity {
             self.rows.fetch_sub(1, Ordering::Relaxed);
             self.uncounted.fetch_add(1, Ordering::Relaxed);
-            return false;
+            return Counted::Not;
         }
-        true
+        match taken == self.capacity / 2 {
+            true => Counted::AndFilling,
+            false => Counted::Well,
+        }
     }
 }
 
+/// What became of an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    Well,
+    /// And with it half of the capacity was taken, which those who wait for that are to be told.
+    AndFilling,
+    Not,
+}
+
 impl Tally {
-    pub(super) fn count(&self, event: &Event<'_>, bounds: &Bounds) {
+    pub(super) fn count(&self, event: &Event<'_>, bounds: &Bounds) -> Counted {
         match self.tables.iter().find_map(free) {
             Some(mut table) => add(&mut table, event, bounds),
             // Only one is ever emptied at a time.
-            None => drop(bounds.uncounted.fetch_add(1, Ordering::Relaxed)),
+            None => {
+                bounds.uncounted.fetch_add(1, Ordering::Relaxed);
+                Counted::Not
+            }
         }
     }
 
@@ -175,22 +187,24 @@ fn free(table: &Mutex<Table>) -> Option<MutexGuard<'_, Table>> {
     }
 }
 
-fn add(table: &mut Table, event: &Event<'_>, bounds: &Bounds) {
+fn add(table: &mut Table, event: &Event<'_>, bounds: &Bounds) -> Counted {
     let tag = Tag {
         key_id: event.identity.key_id,
         day: Day::of(event.at),
         secret: event.secret,
         needs: event.needs.fingerprint(),
     };
-    match table.get_mut(&tag) {
-        Some(row) => row.add(event),
-        None if bounds.take_place() => {
-            let mut row = Row::new(&tag, event);
-            row.add(event);
-            table.insert(tag, row);
-        }
-        None => {}
+    if let Some(row) = table.get_mut(&tag) {
+        row.add(event);
+        return Counted::Well;
     }
+    let counted = bounds.take_place();
+    if counted != Counted::Not {
+        let mut row = Row::new(&tag, event);
+        row.add(event);
+        table.insert(tag, row);
+    }
+    counted
 }
 
 impl Row {

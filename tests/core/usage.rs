@@ -318,6 +318,33 @@ async fn a_gate_that_is_told_to_counts_nothing() {
     assert_eq!(used(world.store.inner(), &issued.info.key_id).await, None);
 }
 
+#[tokio::test]
+async fn while_one_instance_counts_nothing_no_other_vouches_for_what_was_not_used() {
+    let world = World::new().await;
+    let issued = issue(&world.keys, &[]).await;
+    let since = async || {
+        let activity = world.keys.manager().activity(&issued.info.key_id).await;
+        activity.unwrap().counted_since
+    };
+    assert!(since().await.is_some());
+    let blind = builder(Arc::clone(&world.store), &world.clock)
+        .record_usage(false)
+        .usage_interval(millis(10))
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(since().await, None);
+    let work = tokio::spawn(blind.run());
+    world.second_gate().await;
+    let is_said_again = async || since().await.is_none();
+    until("it is said after others have begun", is_said_again).await;
+    blind.shutdown().await;
+    work.await.unwrap();
+    world.clock.advance(SECOND);
+    world.second_gate().await;
+    assert_eq!(since().await, Some(clock_of(&world.clock)));
+}
+
 #[test]
 fn no_count_is_lost_or_made_up_between_threads_that_count_and_one_that_empties() {
     const THREADS: u64 = 4;
