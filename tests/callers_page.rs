@@ -138,7 +138,9 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
         ),
         (
             page_of(|builder| builder.tell_callers_of_end(14 * DAY)).await,
-            &["From 14 days before that end on, responses have the header x-api-key-expires,"],
+            &[
+                "From 14 days before the end of a key on, responses have the header x-api-key-expires,",
+            ],
             &[],
         ),
         (

@@ -122,7 +122,7 @@ fn lifetimes(document: &mut Document, facts: &Facts) {
 fn end_notice(within: Duration) -> Text {
     Text::from("From ")
         .and_plain(spelt(within))
-        .and(" before that end on, responses have the header ")
+        .and(" before the end of a key on, responses have the header ")
         .and_code(EXPIRES)
         .and(", with its moment as in RFC 3339. If the text that you send ends before its key, it is ")
         .and_code(ROTATE_BY)

@@ -212,7 +212,7 @@ const ROTATE_BY: &str = "x-api-key-rotate-by";
 /// Three days after the keys were issued, and so on.
 const IN_3_DAYS: Option<(&str, &str)> = Some((EXPIRES, "2026-11-25T05:34:28.000Z"));
 const IN_A_WEEK: Option<(&str, &str)> = Some((EXPIRES, "2026-11-29T06:34:28.000Z"));
-const OLD_IN_A_DAY: Option<(&str, &str)> = Some((ROTATE_BY, "2026-11-23T05:34:28.000Z"));
+const SECRET_IN_A_DAY: Option<(&str, &str)> = Some((ROTATE_BY, "2026-11-23T05:34:28.000Z"));
 
 const LACKS_WRITE: Option<&str> = Some("orders:write");
 const LACKS_READ: Option<&str> = Some("orders:read");
@@ -284,7 +284,7 @@ pub(crate) const CASES: &[Case] = &[
     // What is wrong with a key that is ours.
     Case { name: "expired", headers: bearer!("{expired}"), expect: EXPIRED, ..ORDERS },
     Case { name: "the old secret after its overlap", headers: bearer!("{superseded}"), expect: EXPIRED, ..ORDERS },
-    Case { name: "the old secret during its overlap", headers: bearer!("{overlapping}"), told: OLD_IN_A_DAY, ..ORDERS },
+    Case { name: "the old secret during its overlap", headers: bearer!("{overlapping}"), told: SECRET_IN_A_DAY, ..ORDERS },
     Case { name: "revoked", headers: bearer!("{revoked}"), expect: REVOKED, ..ORDERS },
     Case { name: "disabled", headers: bearer!("{disabled}"), expect: DISABLED, ..ORDERS },
     Case { name: "another network's", headers: bearer!("{bound}"), expect: ADDRESS, ..ORDERS },
@@ -323,9 +323,10 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "a key that ends", headers: bearer!("{ending}"), told: IN_3_DAYS, ..ORDERS },
     Case { name: "a key that ends in exactly a week", headers: bearer!("{ending_in_a_week}"), told: IN_A_WEEK, ..ORDERS },
     Case { name: "a key that ends a millisecond later", headers: bearer!("{ending_later}"), ..ORDERS },
-    Case { name: "the old secret of a key that ends later", headers: bearer!("{ending_overlapping}"), told: OLD_IN_A_DAY, ..ORDERS },
+    Case { name: "the old secret of a key that ends later", headers: bearer!("{ending_overlapping}"), told: SECRET_IN_A_DAY, ..ORDERS },
     Case { name: "the new secret of that key", headers: bearer!("{ending_rotated}"), told: IN_3_DAYS, ..ORDERS },
     Case { name: "the old secret of a key that ends with it", headers: bearer!("{ending_at_once}"), told: IN_3_DAYS, ..ORDERS },
+    Case { name: "a secret that has to be replaced", headers: bearer!("{aged}"), told: SECRET_IN_A_DAY, ..ORDERS },
     Case { name: "a key that ends, by its own field", headers: &[("x-acme-key", "{ending}")], setup: Setup::OwnField, told: IN_3_DAYS, ..ORDERS },
     Case { name: "a key that ends, where callers are not told", headers: bearer!("{ending}"), setup: Setup::Basic, ..ORDERS },
     Case { name: "a key that ends, through two guards", headers: bearer!("{ending}"), route: Route::Nested, told: IN_3_DAYS, ..ORDERS },

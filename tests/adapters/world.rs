@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use keygate::testing::Fault;
 use keygate::{
-    Builder, Credentials, KeyId, Keygate, MemoryStore, NewKey, PepperId, PepperRing, RateLimit,
-    StoreErrorKind,
+    Builder, Clock, Credentials, KeyId, Keygate, MemoryStore, NewKey, PepperId, PepperRing,
+    RateLimit, StoreErrorKind,
 };
 
 use crate::cases::{CASES, Case, Route, Setup, Store};
@@ -115,6 +115,7 @@ impl Stage {
                 NewKey::for_owner("org_42").expires_in(3 * DAY),
             ),
             ("ending_overlapping", plain().expires_in(3 * DAY)),
+            ("aged", plain()),
             ("ending_at_once", plain().expires_in(3 * DAY)),
         ];
         for (name, new) in new {
@@ -141,6 +142,12 @@ impl Stage {
             .rotate_with_overlap(&ids["ending_at_once"], 3 * DAY)
             .await
             .unwrap();
+        let secret_ends = world.clock.wall().checked_add(DAY);
+        world
+            .edit(&ids["aged"], |record| {
+                record.secrets.current.not_after = secret_ends;
+            })
+            .await;
         let limit = RateLimit {
             requests: 1,
             per_seconds: 1,
