@@ -161,10 +161,12 @@ fn is_url(text: &str) -> bool {
 /// Serves until Ctrl-C or SIGTERM; requests under way may finish, for ten seconds.
 async fn serve(listener: TcpListener, app: Router) -> Result<(), Failure> {
     let (stop, stopped) = tokio::sync::oneshot::channel();
+    // Before anybody is served, so that no signal that comes after kills it.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let patience = async move {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
         let _ = stop.send(());
