@@ -20,7 +20,7 @@ pub mod conformance;
 mod credentials;
 #[cfg(any(feature = "conformance", feature = "testing"))]
 mod dropping;
-/// Long pages: how it is built and why, and when keys are the right thing.
+/// Long pages: how it is built and why, how it is run, and when keys are the right thing.
 pub mod docs {
     #[doc = include_str!("docs/design.md")]
     pub mod design {}
@@ -28,6 +28,8 @@ pub mod docs {
     pub mod keys_or_oauth {}
     #[doc = include_str!("docs/many_instances.md")]
     pub mod many_instances {}
+    #[doc = include_str!("docs/operating.md")]
+    pub mod operating {}
 }
 mod environment;
 mod expiry;

@@ -18,10 +18,12 @@
 
 mod first_key;
 mod live;
+mod reports;
 mod requests;
 mod routes;
 mod sqlite_file;
 pub(crate) mod store;
+mod usage;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -31,7 +33,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use keygate::{BuildError, KeyStore, Keygate, Pepper};
+use axum::extract::ConnectInfo;
+use keygate::{BuildError, ExpiryNotice, ExpiryNotifier, KeyStore, Keygate, Pepper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -50,6 +53,9 @@ pub(crate) async fn main() -> ExitCode {
         }
     }
 }
+
+/// For so long before a key ends, its callers are told.
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 pub(crate) type Failure = Box<dyn Error>;
 
@@ -80,8 +86,6 @@ async fn run() -> Result<(), Failure> {
     let pepper = database.pepper(variable("KEYGATE_PEPPER")?)?;
     let store = database.open().await?;
     let keys = gate(&database, Arc::clone(&store), pepper).await?;
-    // On a runtime of tokio some features see to that by themselves; once more does no harm.
-    tokio::spawn(keys.run());
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| format!("cannot listen on {bind} (KEYGATE_BIND): {error}"))?;
@@ -97,14 +101,19 @@ async fn run() -> Result<(), Failure> {
   KEY=...   # the text behind "key:", which the first start printed
   curl -H "Authorization: Bearer $KEY" {url}/v1/whoami
   curl -H "X-API-Key: $KEY" {url}/v1/orders
-  curl -H "X-API-Key: $KEY" {url}/v1/keys -d '{{"owner":"org_42","scopes":["orders:read"]}}'
+  curl -H "X-API-Key: $KEY" {url}/v1/keys -d '{{"owner":"org_42","scopes":["orders:admin"],"expires_in_days":20}}'
   curl -H "X-API-Key: $KEY" "{url}/v1/keys?owner=org_42"
+  curl -H "X-API-Key: $KEY" "{url}/v1/reports/expiring?days=30"
+  curl -H "X-API-Key: $KEY" "{url}/v1/reports/over-privileged?days=30"
+  curl -H "X-API-Key: $KEY" "{url}/v1/reports/would-refuse?days=30"
   ID=...    # a key_id of the list
+  curl -H "X-API-Key: $KEY" {url}/v1/keys/$ID
   curl -H "X-API-Key: $KEY" -X POST {url}/v1/keys/$ID/rotate
   curl -H "X-API-Key: $KEY" -X DELETE {url}/v1/keys/$ID
 for whoever gets a key: {url}/docs/keys"#
     ))?;
     let served = serve(listener, routes::app(&keys, url).0).await;
+    // What was counted since it was last handed on is stored here.
     keys.shutdown().await;
     served
 }
@@ -119,6 +128,11 @@ pub(crate) async fn gate(
         .decline_prefix("acme_test")
         .scopes(routes::SCOPES)
         .callers_page_url(routes::PAGE)
+        // The peer. Behind a proxy that is the proxy, for all callers: take what the proxy says then.
+        .client_address(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+        .tell_callers_of_end(MONTH)
+        // Every minute, to try it out. The default, which is an hour, is often enough.
+        .expiry_notifier(ExpiryNotifier::new(tell).every(Duration::from_secs(60)))
         .pepper(pepper)
         .store(store)
         .build();
@@ -126,6 +140,14 @@ pub(crate) async fn gate(
         BuildError::WrongPepper(_) => database.wrong_pepper(),
         error => error.into(),
     })
+}
+
+/// Here a service would write to the key's owner. What fails is told again later.
+async fn tell(notice: ExpiryNotice) -> io::Result<()> {
+    let (key, ends, at) = (&notice.key, notice.ends, notice.ends_at);
+    let (id, owner) = (key.key_id, &key.owner);
+    let mut log = io::stderr().lock();
+    writeln!(log, "notice: key {id} of {owner}: {ends} ends at {at}")
 }
 
 /// Whether it begins a URL that can be pasted into a shell.
@@ -139,15 +161,18 @@ fn is_url(text: &str) -> bool {
 /// Serves until Ctrl-C or SIGTERM; requests under way may finish, for ten seconds.
 async fn serve(listener: TcpListener, app: Router) -> Result<(), Failure> {
     let (stop, stopped) = tokio::sync::oneshot::channel();
+    // Before anybody is served, so that no signal that comes after kills it.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let patience = async move {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
         let _ = stop.send(());
         tokio::time::sleep(Duration::from_secs(10)).await;
     };
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async {
         let _ = stopped.await;
     });

@@ -10,15 +10,17 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use keygate::axum::RoutesExt;
-use keygate::{Filter, Issued, KeyId, KeyManager, Keygate, ManageError, NewKey, Principal};
+use keygate::{
+    Filter, IntoRule, Issued, KeyId, KeyManager, Keygate, ManageError, NewKey, Principal,
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::live;
 use super::requests::{Body, Id, PROBLEM, Problem};
+use super::{live, reports, usage};
 
 keygate::scopes! {
     pub(crate) SCOPES {
@@ -28,7 +30,7 @@ keygate::scopes! {
         ORDERS_WRITE = "orders:write",
         /// See keys.
         KEYS_READ = "keys:read",
-        /// Issue, rotate and revoke keys.
+        /// Issue, narrow, rotate and revoke keys.
         KEYS_WRITE = "keys:write",
     }
     bundles {
@@ -54,9 +56,19 @@ pub(crate) fn app(keys: &Keygate, base: &str) -> (Router, utoipa::openapi::OpenA
         .routes(routes!(whoami).guarded_by(keys.authenticate()))
         .routes(routes!(list_orders).guarded_by(keys.require(ORDERS_READ)))
         .routes(routes!(live::live_orders).guarded_by(keys.require(ORDERS_READ)))
-        .routes(routes!(create_order).guarded_by(keys.require(ORDERS_WRITE)))
+        .routes(
+            routes!(create_order)
+                // On trial: whom it would refuse is told by a report, before it refuses anybody.
+                .guarded_by(keys.require(ORDERS_READ.report_only()))
+                .guarded_by(keys.require(ORDERS_WRITE)),
+        )
         .routes(routes!(list_keys).guarded_by(keys.require(KEYS_READ)))
+        .routes(routes!(usage::show_key).guarded_by(keys.require(KEYS_READ)))
+        .routes(routes!(reports::over_privileged).guarded_by(keys.require(KEYS_READ)))
+        .routes(routes!(reports::would_refuse).guarded_by(keys.require(KEYS_READ)))
+        .routes(routes!(reports::expiring).guarded_by(keys.require(KEYS_READ)))
         .routes(routes!(issue_key).guarded_by(keys.require(KEYS_WRITE)))
+        .routes(routes!(usage::narrow_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(rotate_own_key).guarded_by(keys.authenticate()))
         .routes(routes!(rotate_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(revoke_key).guarded_by(keys.require(KEYS_WRITE)))
@@ -133,7 +145,7 @@ async fn create_order(caller: Principal) -> impl IntoResponse {
 }
 
 /// Owner `admin` acts for every owner, anyone else for their own; nobody beyond their own key.
-fn manager_for(caller: &Principal, manager: &KeyManager) -> KeyManager {
+pub(crate) fn manager_for(caller: &Principal, manager: &KeyManager) -> KeyManager {
     match caller.owner() {
         "admin" => manager.on_behalf_of_across_owners(caller),
         _ => manager.on_behalf_of(caller),

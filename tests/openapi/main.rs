@@ -6,9 +6,13 @@ mod document;
 mod guards;
 #[path = "../../examples/service/live.rs"]
 mod live;
+#[path = "../../examples/service/reports.rs"]
+mod reports;
 #[path = "../../examples/service/requests.rs"]
 mod requests;
 mod route_check;
 #[path = "../../examples/service/routes.rs"]
 mod routes;
 mod support;
+#[path = "../../examples/service/usage.rs"]
+mod usage;

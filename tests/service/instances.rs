@@ -7,6 +7,7 @@ use keygate::KeyStore;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::counted;
 use crate::live::Live;
 use crate::servers::{postgres::PostgresServer, redis::RedisServer};
 use crate::support::*;
@@ -87,6 +88,8 @@ on_each_server!(
     a_database_that_dies_is_our_failure_until_it_is_back,
     a_wrong_pepper_or_none_ends_the_start_with_one_clear_line,
     instances_that_start_at_once_print_one_key_and_honour_each_others_revocations,
+    kills_lose_an_interval_at_most,
+    the_counts_of_instances_add_up_and_a_stop_loses_nothing,
 );
 
 /// An instance as on a host of its own: nothing but the database is shared.
@@ -202,8 +205,9 @@ fn a_database_that_dies_is_our_failure_until_it_is_back(mut server: impl Server)
     };
     let (_, key) = service.issue(admin, json!({"owner": "org_42", "scopes": ["orders:read"]}));
     let mut live = Live::greeted(&service, &key);
-    let killed = Instant::now();
     server.kill();
+    // It may have lived until here: to kill all its processes takes a moment.
+    let killed = Instant::now();
     loop {
         let begun = killed.elapsed();
         let answer = service.get("/v1/orders", &key);
@@ -235,4 +239,12 @@ fn a_database_that_dies_is_our_failure_until_it_is_back(mut server: impl Server)
     }
     Live::greeted(&service, &key);
     assert!(service.stop("TERM").status.success(), "it stops as usual");
+}
+
+fn kills_lose_an_interval_at_most(server: impl Server) {
+    counted::kills_lose_an_interval_at_most(|| start(&server), 1);
+}
+
+fn the_counts_of_instances_add_up_and_a_stop_loses_nothing(server: impl Server) {
+    counted::instances_add_up_and_a_stop_loses_nothing(|| start(&server));
 }

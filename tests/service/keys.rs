@@ -249,7 +249,20 @@ fn every_route_asks_for_a_key_and_for_its_own_scope() {
         ("GET", "/v1/orders/live".into(), Some("orders:read")),
         ("POST", "/v1/orders".into(), Some("orders:write")),
         ("GET", "/v1/keys".into(), Some("keys:read")),
+        ("GET", format!("/v1/keys/{target}"), Some("keys:read")),
+        ("GET", "/v1/reports/expiring".into(), Some("keys:read")),
+        (
+            "GET",
+            "/v1/reports/over-privileged".into(),
+            Some("keys:read"),
+        ),
+        ("GET", "/v1/reports/would-refuse".into(), Some("keys:read")),
         ("POST", "/v1/keys".into(), Some("keys:write")),
+        (
+            "POST",
+            format!("/v1/keys/{target}/narrow"),
+            Some("keys:write"),
+        ),
         ("POST", "/v1/keys/self/rotate".into(), None),
         (
             "POST",

@@ -2,6 +2,7 @@
 
 #![cfg(all(unix, feature = "axum", feature = "sqlite"))]
 
+mod counted;
 mod faults;
 #[cfg(all(feature = "postgres", feature = "redis"))]
 mod fleet;
@@ -9,9 +10,11 @@ mod fleet;
 mod instances;
 mod keys;
 mod live;
+mod reports;
 #[cfg(all(feature = "postgres", feature = "redis"))]
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod starting;
 mod support;
 mod told;
+mod usage;

@@ -157,6 +157,59 @@ impl Answer {
     }
 }
 
+/// A client that keeps its connection.
+pub(crate) struct Client<'a> {
+    agent: ureq::Agent,
+    base: &'a str,
+}
+
+impl<'a> Client<'a> {
+    pub(crate) fn of(service: &'a Service) -> Self {
+        Self::of_base(&service.base)
+    }
+
+    fn of_base(base: &'a str) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build();
+        let agent = agent.into();
+        Self { agent, base }
+    }
+
+    pub(crate) fn get(&self, path: &str, key: &str) -> Result<Answer, ureq::Error> {
+        self.send("GET", path, key, None)
+    }
+
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, ureq::Error> {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base));
+        if !key.is_empty() {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let body = body.map(|body| match body {
+            Value::String(raw) => raw,
+            json => json.to_string(),
+        });
+        let request = request.body(body.unwrap_or_default()).unwrap();
+        let mut response = self.agent.run(request)?;
+        let text = response.body_mut().read_to_string()?;
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        })
+    }
+}
+
 pub(crate) fn request(
     base: &str,
     method: &str,
@@ -164,30 +217,7 @@ pub(crate) fn request(
     key: &str,
     body: Option<Value>,
 ) -> Result<Answer, ureq::Error> {
-    let agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .allow_non_standard_methods(true)
-        .timeout_global(Some(Duration::from_secs(30)))
-        .build();
-    let mut request = ureq::http::Request::builder()
-        .method(method)
-        .uri(format!("{base}{path}"));
-    if !key.is_empty() {
-        request = request.header("authorization", format!("Bearer {key}"));
-    }
-    let body = body.map(|body| match body {
-        Value::String(raw) => raw,
-        json => json.to_string(),
-    });
-    let request = request.body(body.unwrap_or_default()).unwrap();
-    let agent: ureq::Agent = agent.into();
-    let mut response = agent.run(request)?;
-    let text = response.body_mut().read_to_string()?;
-    Ok(Answer {
-        status: response.status().as_u16(),
-        headers: response.headers().clone(),
-        body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
-    })
+    Client::of_base(base).send(method, path, key, body)
 }
 
 pub(crate) fn started() -> (TempDir, Service, String) {
