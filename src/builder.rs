@@ -1,3 +1,7 @@
+mod error;
+
+pub use error::BuildError;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +12,19 @@ use crate::background::Background;
 use crate::bound::{BoundError, check_bound};
 use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::credentials::{Credentials, CredentialsError};
+use crate::credentials::Credentials;
 use crate::environment::Environments;
 use crate::expiry::{ExpiryNotifier, Sweeper};
 use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::guard::{ClientAddress, ClientAddresses};
-use crate::key::{KeyId, Prefix, PrefixError, RandomError, Secret};
+use crate::key::{KeyId, Prefix, RandomError, Secret};
 use crate::keygate::Keygate;
 use crate::mac::{Pepper, PepperId, PepperRing, Proof, Proofs};
 use crate::manage::{KeyManager, Policy};
-use crate::pepper_check::{PepperCheckError, check_peppers};
+use crate::pepper_check::check_peppers;
 use crate::scope::Catalogue;
-use crate::store::{KeyStore, StoreError};
+use crate::store::KeyStore;
 use crate::usage::{Ledger, Limits, Meter, since};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
@@ -461,93 +465,5 @@ impl fmt::Debug for Builder {
             .field("peppers", &self.peppers)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why a gate cannot be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// This instance would honour a revocation later than those who revoke are told.
-    #[error(
-        "with this outage_grace a revocation is honoured within {}, and all instances on this store promise {}: lower it, or raise the promise by KeyManager::set_revocation_bound on an instance that runs",
-        humantime::format_duration(*own),
-        humantime::format_duration(*kept)
-    )]
-    BeyondRevocationBound {
-        /// Within which time this instance would honour it.
-        own: Duration,
-        /// What is promised for all of them.
-        kept: Duration,
-    },
-    /// The page for callers cannot stand in a URI.
-    #[error(
-        "{0:?} is not where a page can stand: give a URL without a fragment, or a path like /docs/keys"
-    )]
-    CallersPageUrl(String),
-    /// Keys are accepted nowhere, or where they cannot be.
-    #[error(transparent)]
-    Credentials(#[from] CredentialsError),
-    /// The notifier of keys that end contradicts itself.
-    #[error("the expiry notifier contradicts itself: {0}")]
-    ExpiryNotifier(&'static str),
-    /// Keys that end are to be looked for on a store that cannot tell other instances of it.
-    #[error(
-        "expiry_notifier, and a policy with max_secret_age, need a store with settings, so that one instance at a time looks for keys that end: leave them out, or add the ability"
-    )]
-    ExpiryUnshared,
-    /// An outage grace was set on a store that cannot tell other instances of it.
-    #[error(
-        "outage_grace needs a store with settings, so that every instance knows how long a revocation may take: leave it out, or add the ability"
-    )]
-    GraceUntold,
-    /// Too few lookups were allowed.
-    #[error("max_lookups must be at least 2: half of them are kept for keys that were seen before")]
-    TooFewLookups,
-    /// No pepper was given.
-    #[error(
-        "no pepper was given: call pepper(Pepper::from_file(..)?), and keep that file apart from the database"
-    )]
-    NoPepper,
-    /// Usage would be handed on without a pause.
-    #[error("usage_interval must be longer than zero: seconds are good")]
-    NoUsageInterval,
-    /// No lookup would ever be made.
-    #[error("max_store_reads must be at least 1")]
-    NoStoreReads,
-    /// No store was given.
-    #[error("no store was given: call store(..)")]
-    NoStore,
-    /// The lifetimes contradict each other.
-    #[error("the policy contradicts itself: {0}")]
-    Policy(&'static str),
-    /// A prefix cannot begin a key.
-    #[error(transparent)]
-    Prefix(#[from] PrefixError),
-    /// A prefix was declared twice.
-    #[error("the prefix {0} is declared twice")]
-    PrefixTwice(String),
-    /// The operating system gave no random bytes.
-    #[error(transparent)]
-    Random(#[from] RandomError),
-    /// The realm cannot be quoted.
-    #[error("{0:?} is not a realm: use printable ASCII without double quotes and backslashes")]
-    Realm(String),
-    /// The store failed.
-    #[error("the key store cannot be used")]
-    Store(#[source] StoreError),
-    /// The pepper is not the one under whose id the store's keys were made.
-    #[error(
-        "pepper {0} is not the one that the keys in this store were made with: find the right one, or give the new one a new id and keep the old one as verify-only"
-    )]
-    WrongPepper(PepperId),
-}
-
-impl From<PepperCheckError> for BuildError {
-    fn from(error: PepperCheckError) -> Self {
-        match error {
-            PepperCheckError::Store(error) => Self::Store(error),
-            PepperCheckError::Wrong(id) => Self::WrongPepper(id),
-        }
     }
 }

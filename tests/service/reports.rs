@@ -11,7 +11,7 @@ use crate::support::*;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn report<'a>(service: &Service, key: &str, name: &'a str) -> Vec<Value> {
+fn report(service: &Service, key: &str, name: &str) -> Vec<Value> {
     let answer = service.get(&format!("/v1/reports/{name}"), key);
     assert_eq!(answer.status, 200, "{name}: {}", answer.body);
     answer.body["keys"].as_array().unwrap().clone()
