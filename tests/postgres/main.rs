@@ -11,6 +11,7 @@ mod watched;
 
 mod by_hand;
 mod contract;
+mod counting;
 mod damage;
 mod expiry;
 mod faults;
