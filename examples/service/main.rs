@@ -14,7 +14,7 @@
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
 //!
 //! The log says when changes by other instances are told as they happen, and when not for a while.
-//! Either way a revoked key is refused by all of them within a second.
+//! Either way a revoked key is refused by all of them within a second. It also names keys that end soon.
 
 mod first_key;
 mod live;
