@@ -175,5 +175,10 @@ fn a_key_is_narrowed_to_what_it_used_and_one_that_was_not_used_is_left_alone() {
         json!(["keys:read", "orders:read", "orders:write"])
     );
     narrow("000000000000", None).expect(404, "not_found");
+    let writer = json!({"owner": "org_43", "scopes": ["keys:write"]});
+    let (_, writer) = service.issue(&admin, writer);
+    let path = format!("/v1/keys/{id}/narrow");
+    let foreign = service.call("POST", &path, &writer, None);
+    foreign.expect(404, "not_found");
     narrow(&id, Some(json!({"days": -1}))).expect(400, "input_invalid");
 }
