@@ -1,13 +1,13 @@
 //! One instance at a time looks for keys that end, whichever is frozen, slow, lost, or by the wrong clock.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use keygate::store::{Abilities, Listed, Page, Settings, Write};
 use keygate::{
     Builder, Clock, ExpiryNotifier, KeyId, KeyRecord, KeyStore, Keygate, ManageError, MemoryStore,
-    NewKey, StoreError, StoreErrorKind,
+    NewKey, Policy, StoreError, StoreErrorKind, Timestamp,
 };
 
 use crate::common::*;
@@ -180,7 +180,14 @@ impl KeyStore for Forgetful {
     }
 
     async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
-        self.inner.write(change).await
+        if let Some(lease) = Settings::read(&self.inner, LEASE).await? {
+            let lease: serde_json::Value = serde_json::from_slice(&lease).unwrap();
+            let until: Timestamp = lease["until"].as_str().unwrap().parse().unwrap();
+            assert!(until > self.clock.wall(), "nobody wrote without the lease");
+        }
+        self.inner.write(change).await?;
+        self.clock.advance(self.takes);
+        Ok(())
     }
 
     async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
@@ -236,6 +243,21 @@ async fn what_could_not_be_noted_is_told_again() {
     assert_eq!(told.take(), [(id, DAY), (id, DAY)]);
 }
 
+#[tokio::test]
+async fn while_many_secrets_are_given_an_end_the_lease_is_renewed() {
+    let clock = ManualClock::new();
+    let store = Arc::new(Forgetful::new(&clock, 59 * SECOND));
+    let before = builder(Arc::clone(&store), &clock).build().await.unwrap();
+    for _ in 0..10 {
+        let new = NewKey::for_owner("a").never_expires();
+        let _issued = before.manager().issue(new).await.unwrap();
+    }
+    let policy = Policy::new().max_secret_age(90 * DAY);
+    let keys = builder(store, &clock).policy(policy).build().await.unwrap();
+    let swept = keys.sweep_expiring().await.unwrap();
+    assert_eq!((swept.is_complete, swept.rotations_demanded), (true, 10));
+}
+
 /// By then the lease may have lapsed.
 #[tokio::test]
 async fn after_a_renewal_that_took_too_long_nothing_is_told() {
@@ -249,6 +271,15 @@ async fn after_a_renewal_that_took_too_long_nothing_is_told() {
         let swept = keys.sweep_expiring().await.unwrap();
         assert_eq!((swept.is_complete, swept.told), (expected == 1, expected));
         assert_eq!(told.take().len(), expected);
+    }
+}
+
+/// Waits for what the background work is to bring about.
+async fn something_told(told: &Told) {
+    let begun = Instant::now();
+    while told.count() == 0 {
+        assert!(begun.elapsed() < 20 * SECOND, "nothing is told");
+        tokio::time::sleep(millis(5)).await;
     }
 }
 
@@ -284,9 +315,7 @@ async fn the_background_work_looks_again_and_again_until_it_is_shut_down() {
     let again = |builder: Builder| builder.store(store);
     let keys = restless(again, rest.notifier()).await;
     let running = tokio::spawn(keys.run());
-    while rest.count() == 0 {
-        tokio::time::sleep(millis(5)).await;
-    }
+    something_told(&rest).await;
     tokio::time::sleep(millis(100)).await;
     assert_eq!(rest.take().len(), 1, "the other one, and once");
     drop(keys);
@@ -305,9 +334,7 @@ async fn no_instance_looks_again_before_the_interval_is_over_whoever_was_the_las
     tokio::time::sleep(millis(200)).await;
     assert_eq!(told.take(), []);
     world.clock.advance(millis(20));
-    while told.count() == 0 {
-        tokio::time::sleep(millis(5)).await;
-    }
+    something_told(&told).await;
     assert_eq!(told.take(), [(id, DAY)]);
 
     // An instance whose clock was ahead does not keep the others from looking.
@@ -315,9 +342,7 @@ async fn no_instance_looks_again_before_the_interval_is_over_whoever_was_the_las
     let lease = format!(r#"{{"holder":null,"until":"{ahead}","swept_at":"{ahead}"}}"#);
     put(&world, LEASE, lease.as_bytes()).await;
     let id = issue(&world, DAY).await.info.key_id;
-    while told.count() == 0 {
-        tokio::time::sleep(millis(5)).await;
-    }
+    something_told(&told).await;
     assert_eq!(told.take(), [(id, DAY)]);
     restless.shutdown().await;
     running.await.unwrap();

@@ -293,6 +293,23 @@ async fn a_demand_gives_way_to_what_happened_meanwhile() {
 }
 
 #[tokio::test]
+async fn of_a_key_that_is_revoked_meanwhile_no_rotation_is_demanded() {
+    let world = world().await;
+    let before = builder(std::sync::Arc::clone(&world.store), &world.clock);
+    let before = before.build().await.unwrap();
+    let id = issue(before.manager()).await.info.key_id;
+    let door = Door::new();
+    world.store.gets.once(Fault::HoldBack(door.clone()));
+    let keys = world.keys.clone();
+    let sweeping = tokio::spawn(async move { keys.sweep_expiring().await.unwrap() });
+    door.arrival().await;
+    let revoked = before.manager().revoke(&id, "").await.unwrap();
+    door.open();
+    assert_eq!(sweeping.await.unwrap().rotations_demanded, 0);
+    assert_eq!(world.record(&id).await.version, revoked.info.version);
+}
+
+#[tokio::test]
 async fn the_notifier_tells_of_the_secret_where_it_ends_before_its_key() {
     let told = Told::default();
     let policy = Policy::new().max_secret_age(AGE);
