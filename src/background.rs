@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 
+use crate::authenticate::within;
 use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
 use crate::clock::Clock;
 use crate::expiry::Sweeper;
@@ -138,8 +139,13 @@ impl Background {
         let shared = &self.shared;
         shared.stop.raise();
         let has_ended = || !shared.is_running.load(Ordering::SeqCst);
-        first(pin!(shared.ended.until(has_ended)), Delay::new(PATIENCE)).await;
-        shared.hand_on_the_rest().await;
+        let ended = pin!(shared.ended.until(has_ended));
+        // The work hands on the rest too, where it is polled.
+        both(
+            first(ended, Delay::new(PATIENCE)),
+            shared.hand_on_the_rest(),
+        )
+        .await;
     }
 }
 
@@ -151,8 +157,9 @@ impl Shared {
 
     async fn hand_on_for_ever(&self) {
         match (&self.ledger, self.store.abilities().usage) {
-            (Some(ledger), Some(usage)) => ledger.hand_on_for_ever(usage, backoff).await,
-            _ => self.say_that_nothing_is_counted().await,
+            (Some(ledger), _) => ledger.hand_on_for_ever(&*self.store, backoff).await,
+            (None, Some(_)) => self.say_that_nothing_is_counted().await,
+            (None, None) => std::future::pending().await,
         }
     }
 
@@ -160,16 +167,17 @@ impl Shared {
     async fn say_that_nothing_is_counted(&self) {
         loop {
             Delay::new(self.usage_interval).await;
+            let said = pin!(since::say(&*self.store, false, self.clock.wall()));
             // What failed is said again.
-            let _ = since::say(&*self.store, false, self.clock.wall()).await;
+            let _ = within(PATIENCE, said).await;
         }
     }
 
     /// Hands on what was counted until the end. What the store does not take is lost, which is logged.
     async fn hand_on_the_rest(&self) {
-        if let (Some(ledger), Some(usage)) = (&self.ledger, self.store.abilities().usage) {
+        if let Some(ledger) = &self.ledger {
             let rest = pin!(async {
-                if let Err(error) = ledger.hand_on(usage).await {
+                if let Err(error) = ledger.hand_on(&*self.store).await {
                     telemetry::usage_is_held_up(ledger.realm(), &error);
                 }
             });

@@ -25,6 +25,7 @@ use crate::manage::{KeyManager, Policy};
 use crate::pepper_check::check_peppers;
 use crate::scope::Catalogue;
 use crate::store::KeyStore;
+use crate::telemetry;
 use crate::usage::{Ledger, Limits, Meter, since};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
@@ -340,12 +341,17 @@ impl Builder {
                 },
             })?;
 
-        since::say(&*store, self.records_usage, self.clock.wall())
-            .await
-            .map_err(BuildError::Store)?;
+        if let Err(error) = since::say(&*store, self.records_usage, self.clock.wall()).await {
+            // As on a standby. The background work says it again.
+            telemetry::usage_is_not_vouched_for(&realm, &error);
+        }
         let records_usage = self.records_usage && store.abilities().usage.is_some();
         let ledger = match records_usage {
-            true => Some(Arc::new(Ledger::new(self.usage, &realm)?)),
+            true => Some(Arc::new(Ledger::new(
+                self.usage,
+                Arc::clone(&self.clock),
+                &realm,
+            )?)),
             false => None,
         };
         let meter = ledger

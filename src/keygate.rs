@@ -80,7 +80,7 @@ impl Keygate {
     }
 
     /// Ends the background work and hands the last counts of usage to the store, so it belongs behind
-    /// the server. It returns when both are done: within ten seconds also where the future of the work is
+    /// the server. It returns when both are done: within five seconds also where the future of the work is
     /// not polled any more, or the store takes nothing.
     pub async fn shutdown(&self) {
         self.background.shutdown().await;

@@ -8,7 +8,7 @@ use ::actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValu
 use ::actix_web::{Error, HttpMessage};
 
 use super::GuardFuture;
-use crate::answer::Answers;
+use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::principal::Principal;
 
@@ -98,7 +98,7 @@ impl ActixGuard {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static(private));
         }
         if let Some(ending) = passed.ending()
-            && !headers.contains_key(ending.name)
+            && !Ending::NAMES.iter().any(|name| headers.contains_key(*name))
             && let Ok(moment) = HeaderValue::try_from(ending.value())
         {
             headers.insert(HeaderName::from_static(ending.name), moment);

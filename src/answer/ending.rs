@@ -17,6 +17,9 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
+    /// Every field that tells of an end. A response has one of them.
+    pub(crate) const NAMES: [&str; 2] = [EXPIRES, ROTATE_BY];
+
     /// What ends first: the key, or the secret of it that was presented.
     pub(super) fn of(caller: &Principal) -> Option<Self> {
         let at = caller.ends_at()?;

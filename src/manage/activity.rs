@@ -217,9 +217,14 @@ impl KeyManager {
     ) -> Result<Vec<KeyActivity>, ManageError> {
         let as_of = self.now();
         let ids: Vec<KeyId> = keys.iter().map(|key| key.key_id).collect();
-        let usages = self.usage().await?.of_keys(&ids).await?;
-        // After the counts: an instance that did not count before they were read shows here.
-        let counted_since = counted_since(&*self.shared.store).await?;
+        let (usage, is_caught_up) = self.usage().await?;
+        let usages = usage.of_keys(&ids).await?;
+        // After the counts: an instance that did not count before they were read shows here. Where not
+        // even this process's own counts are with the store, nothing is known of what was not used.
+        let counted_since = match is_caught_up {
+            true => counted_since(&*self.shared.store).await?,
+            false => None,
+        };
         if usages.len() != ids.len() {
             let cause = "it was asked for the usage of some keys, and answered for more or fewer";
             return Err(StoreError::new(StoreErrorKind::Corrupt, cause).into());
@@ -233,13 +238,15 @@ impl KeyManager {
         Ok(keys.into_iter().zip(usages).map(with_usage).collect())
     }
 
-    /// The store's usage, as every answer reads it: with what this process has counted until now.
-    pub(super) async fn usage(&self) -> Result<&dyn UsageStore, ManageError> {
-        let usage = self.shared.store.abilities().usage;
-        let usage = usage.ok_or(ManageError::NoUsage)?;
-        if let Some(ledger) = &self.shared.ledger {
-            ledger.catch_up().await;
-        }
-        Ok(usage)
+    /// The store's usage, as every answer reads it, and whether it has what this process has counted
+    /// until now.
+    pub(super) async fn usage(&self) -> Result<(&dyn UsageStore, bool), ManageError> {
+        let store = &*self.shared.store;
+        let usage = store.abilities().usage.ok_or(ManageError::NoUsage)?;
+        let is_caught_up = match &self.shared.ledger {
+            Some(ledger) => ledger.catch_up(store).await,
+            None => true,
+        };
+        Ok((usage, is_caught_up))
     }
 }

@@ -8,7 +8,7 @@ use crate::key::{KeyId, Prefix};
 use crate::manage::ManageError;
 use crate::principal::{Principal, allows};
 use crate::record::{KeyRecord, RateLimit};
-use crate::scope::ScopeSet;
+use crate::scope::{ScopeSet, covers};
 use crate::usage::Needs;
 
 /// Who asks. What it can do is read from the store each time: a principal may be older than the
@@ -42,9 +42,13 @@ impl Caller {
         }
     }
 
-    /// Counts that the caller's scopes were needed for giving these to another key.
-    pub(super) fn count_given(&self, scopes: &ScopeSet) {
-        self.principal.count(Needs::Given(scopes));
+    /// Counts that the caller's scopes were needed for another key that has or had these.
+    pub(super) fn count_held<'a>(&self, scopes: impl Iterator<Item = &'a ScopeSet> + Clone) {
+        // By the caller's own: whoever may give everything could make up any number of others.
+        let own = self.principal.scopes();
+        let held = || scopes.clone().flat_map(ScopeSet::iter);
+        let needed = own.only(|own| held().any(|held| covers(own, held)));
+        self.principal.count(Needs::Given(&needed));
     }
 
     /// What the caller can do, by its own record as it is stored now.

@@ -50,7 +50,7 @@ impl KeyManager {
         let (key, record) = self.make(new, ceiling.as_ref())?;
         self.commit(Expect::Absent, None, &record, AuditAction::Issued)
             .await?;
-        if let Err(error) = self.confirm(&record).await {
+        if let Err(error) = self.confirm(None, &record).await {
             // Nobody has its text. It is ended for good measure, and told is what failed before.
             let _ = self.as_host().end(&record.id, "handed to nobody").await;
             return Err(error);

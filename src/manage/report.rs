@@ -147,11 +147,11 @@ impl KeyManager {
                     match judge(&key) {
                         _ if key.has_ended() => {}
                         Finding::NotListed => {}
-                        Finding::Unproved => list.unproved.push(key.info.key_id),
-                        Finding::Listed if list.keys.len() == filter.limit => {
+                        _ if list.len() == filter.limit => {
                             list.end_here();
                             return Ok(list);
                         }
+                        Finding::Unproved => list.unproved.push(key.info.key_id),
                         Finding::Listed => list.keys.push(key),
                     }
                 }
@@ -162,10 +162,15 @@ impl KeyManager {
 }
 
 impl ActivityList {
+    /// What counts towards the limit.
+    fn len(&self) -> usize {
+        self.keys.len() + self.unproved.len()
+    }
+
     /// There is more behind the last key.
     fn end_here(&mut self) {
-        self.next = self.keys.last().map(|key| key.info.key_id);
+        let listed = self.keys.last().map(|key| key.info.key_id);
+        self.next = listed.max(self.unproved.last().copied());
         keep_until(self.next, &mut self.unreadable);
-        self.unproved.retain(|id| Some(*id) < self.next);
     }
 }

@@ -31,7 +31,8 @@ impl KeyManager {
         days: RangeInclusive<Day>,
     ) -> Result<Vec<DayTotal>, ManageError> {
         self.read(id).await?;
-        Ok(self.usage().await?.days_of_key(id, days).await?)
+        let (usage, _) = self.usage().await?;
+        Ok(usage.days_of_key(id, days).await?)
     }
 
     /// The accepted requests of all keys of an owner, in every environment, on each of `days` on which
@@ -46,7 +47,8 @@ impl KeyManager {
         days: RangeInclusive<Day>,
     ) -> Result<Vec<DayTotal>, ManageError> {
         check_owner_in_sight(self.ceiling().await?.as_ref(), owner)?;
-        Ok(self.usage().await?.days_of_owner(owner, days).await?)
+        let (usage, _) = self.usage().await?;
+        Ok(usage.days_of_owner(owner, days).await?)
     }
 
     /// The owners whose keys were used on `day`, with their accepted requests: in ascending byte order,
@@ -72,7 +74,8 @@ impl KeyManager {
                 "the totals of all owners are the host's: ask for the days of the caller's owner";
             return Err(ManageError::Invalid(problem.into()));
         }
-        Ok(self.usage().await?.owners_on(day, after, limit).await?)
+        let (usage, _) = self.usage().await?;
+        Ok(usage.owners_on(day, after, limit).await?)
     }
 
     /// Forgets the requests by day before `day`, of keys and of owners. What is known of a key over all
@@ -86,6 +89,7 @@ impl KeyManager {
             let problem = "what was counted is the host's to forget, and no caller's";
             return Err(ManageError::Invalid(problem.into()));
         }
-        Ok(self.usage().await?.forget_before(day).await?)
+        let (usage, _) = self.usage().await?;
+        Ok(usage.forget_before(day).await?)
     }
 }

@@ -63,7 +63,7 @@ impl KeyManager {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     if demand == Demand::Hold
-                        && let Err(error) = self.confirm(&after).await
+                        && let Err(error) = self.confirm(Some(&before), &after).await
                     {
                         self.undo(before, &after).await;
                         return Err(error);
@@ -81,7 +81,11 @@ impl KeyManager {
 
     /// Judges what was written once more, by what the caller can do after it: a caller that was ended
     /// or narrowed meanwhile gets nothing. Its own key was judged by the record that was changed.
-    pub(super) async fn confirm(&self, written: &KeyRecord) -> Result<(), ManageError> {
+    pub(super) async fn confirm(
+        &self,
+        before: Option<&KeyRecord>,
+        written: &KeyRecord,
+    ) -> Result<(), ManageError> {
         let others = |caller: &&Caller| caller.key_id != written.id;
         let Some(caller) = self.caller().filter(others) else {
             return Ok(());
@@ -96,7 +100,8 @@ impl KeyManager {
         let excesses = ceiling.map(|ceiling| ceiling.excess_to_hold(written));
         match excesses.filter(|excesses| !excesses.is_empty()) {
             None => {
-                caller.count_given(&written.scopes);
+                let before = before.map(|before| &before.scopes);
+                caller.count_held(before.into_iter().chain([&written.scopes]));
                 Ok(())
             }
             Some(excesses) => Err(ManageError::BeyondCeiling(excesses)),

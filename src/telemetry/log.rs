@@ -59,6 +59,12 @@ pub(super) fn usage_is_held_up(realm: &str, error: &StoreError) {
     );
 }
 
+pub(super) fn usage_is_not_vouched_for(realm: &str, error: &StoreError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "the store was not told whether usage is counted: it is told again"
+    );
+}
+
 pub(super) fn usage_was_not_counted(realm: &str, requests: u64) {
     tracing::warn!(target: TARGET, realm, requests,
         "requests were served and not counted: more usage waits than usage_capacity allows"

@@ -67,6 +67,13 @@ pub(crate) fn usage_is_held_up(realm: &str, error: &StoreError) {
     let _ = (realm, error);
 }
 
+/// The gate named `realm` cannot say in the store whether it counts.
+pub(crate) fn usage_is_not_vouched_for(realm: &str, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::usage_is_not_vouched_for(realm, error);
+    let _ = (realm, error);
+}
+
 /// So many requests were served and not counted: more waits than is kept.
 pub(crate) fn usage_was_not_counted(realm: &str, requests: u64) {
     #[cfg(any(feature = "tower", feature = "actix-web"))]

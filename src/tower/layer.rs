@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{AnswerBody, GuardFuture, Reply};
-use crate::answer::Answers;
+use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::principal::Principal;
 
@@ -88,9 +88,10 @@ impl HttpGuard {
             headers.entry(CACHE_CONTROL).or_insert(private);
         }
         if let Some(ending) = passed.ending()
+            && !Ending::NAMES.iter().any(|name| headers.contains_key(*name))
             && let Ok(moment) = HeaderValue::try_from(ending.value())
         {
-            headers.entry(ending.name).or_insert(moment);
+            headers.insert(ending.name, moment);
         }
         if passed.varies() {
             match headers.entry(VARY) {

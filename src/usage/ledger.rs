@@ -4,24 +4,28 @@ use std::mem;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 
+use super::since::Vouching;
 use super::tally::{Bounds, Needed, Row, Tally};
 use crate::authenticate::{Lost, within};
-use crate::clock::Day;
+use crate::clock::{Clock, Day, Timestamp};
 use crate::key::{KeyId, RandomError};
 use crate::scope::ScopeSet;
 use crate::store::{
-    KeyUsage, ScopeUsage, SecretUsage, StoreError, StoreErrorKind, UsageBatch, UsageEntry,
-    UsageStore,
+    KeyStore, KeyUsage, ScopeUsage, SecretUsage, StoreError, StoreErrorKind, UsageBatch,
+    UsageEntry, UsageStore,
 };
 use crate::telemetry;
 use crate::waiters::{Waiters, first, lock};
 
-/// So many entries make a batch, so that no transaction is long.
-const BATCH: usize = 500;
+/// So many keys, scopes and secrets make a batch, so that no transaction is long.
+const PARTS: usize = 1_500;
+
+/// After so many intervals in which the store took nothing, nobody can say what was not used.
+const HELD_UP: u32 = 12;
 
 /// How long the store may take for one.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,13 +45,18 @@ pub(crate) struct Limits {
 pub(crate) struct Ledger {
     bounds: Arc<Bounds>,
     interval: Duration,
+    clock: Arc<dyn Clock>,
     tallies: Mutex<Vec<Arc<Tally>>>,
     outbox: Mutex<Outbox>,
     realm: String,
     is_running: AtomicBool,
-    /// How often somebody asked for all counts to be handed on, and up to which of these it was tried.
+    /// Whether requests were served and not counted.
+    is_spoiled: AtomicBool,
+    /// How often somebody asked for all counts to be handed on, up to which of these it was tried, and
+    /// up to which it was done.
     asked: AtomicU64,
     tried: AtomicU64,
+    handed_on: AtomicU64,
     tries: Waiters,
 }
 
@@ -60,12 +69,17 @@ struct Outbox {
 }
 
 impl Ledger {
-    pub(crate) fn new(limits: Limits, realm: &str) -> Result<Self, RandomError> {
+    pub(crate) fn new(
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        realm: &str,
+    ) -> Result<Self, RandomError> {
         let mut instance = [0; 16];
         getrandom::fill(&mut instance).map_err(RandomError::new)?;
         Ok(Self {
             bounds: Arc::new(Bounds::new(limits.rows)),
             interval: limits.interval,
+            clock,
             tallies: Mutex::default(),
             outbox: Mutex::new(Outbox {
                 instance: u128::from_ne_bytes(instance),
@@ -74,8 +88,10 @@ impl Ledger {
             }),
             realm: realm.to_owned(),
             is_running: AtomicBool::new(false),
+            is_spoiled: AtomicBool::new(false),
             asked: AtomicU64::new(0),
             tried: AtomicU64::new(0),
+            handed_on: AtomicU64::new(0),
             tries: Waiters::default(),
         })
     }
@@ -84,34 +100,50 @@ impl Ledger {
         &self.realm
     }
 
-    /// A tally for one more thread.
+    /// A tally for one more thread: one that a thread has left, with what it counted, or a new one.
     pub(super) fn open_tally(&self) -> (Arc<Tally>, Arc<Bounds>) {
-        let tally = Arc::new(Tally::default());
-        lock(&self.tallies).push(Arc::clone(&tally));
+        let mut tallies = lock(&self.tallies);
+        let left = tallies.iter().find(|tally| Arc::strong_count(tally) == 1);
+        let tally = left.cloned().unwrap_or_else(|| {
+            let tally = Arc::new(Tally::default());
+            tallies.push(Arc::clone(&tally));
+            tally
+        });
         (tally, Arc::clone(&self.bounds))
     }
 
     /// Hands counts on as they come, until it is dropped. What failed is tried again after `backoff`.
     pub(crate) async fn hand_on_for_ever(
         &self,
-        store: &dyn UsageStore,
+        store: &dyn KeyStore,
         backoff: impl Fn(u32) -> Duration,
     ) {
         let _running = Running::begin(self);
         let mut failures = 0;
+        let mut worked = Instant::now();
+        let mut vouching = Vouching::new(store, &*self.clock);
         loop {
             let wait = match failures {
                 0 => self.interval,
                 failures => backoff(failures),
             };
             self.wait(wait, failures == 0).await;
-            match self.hand_on(store).await {
-                Ok(()) => failures = 0,
+            let handed_on = self.hand_on(store).await;
+            let is_spoiled = self.is_spoiled.swap(false, Ordering::Relaxed);
+            match handed_on {
+                Ok(()) => {
+                    (failures, worked) = (0, Instant::now());
+                    vouching.go_on(is_spoiled).await;
+                }
                 Err(error) => {
                     if failures == 0 {
                         telemetry::usage_is_held_up(&self.realm, &error);
                     }
                     failures = failures.saturating_add(1);
+                    self.is_spoiled.fetch_or(is_spoiled, Ordering::Relaxed);
+                    if worked.elapsed() > self.interval.saturating_mul(HELD_UP) {
+                        vouching.withdraw().await;
+                    }
                 }
             }
         }
@@ -130,27 +162,37 @@ impl Ledger {
 
     /// Hands on all that was counted until now.
     ///
-    /// It may be dropped at any point, and called again.
-    pub(crate) async fn hand_on(&self, store: &dyn UsageStore) -> Result<(), StoreError> {
+    /// It may be dropped at any point, and called again, also at once.
+    pub(crate) async fn hand_on(&self, store: &dyn KeyStore) -> Result<(), StoreError> {
         let asked = self.asked.load(Ordering::SeqCst);
+        let uncounted = self.bounds.take_uncounted();
+        if uncounted > 0 {
+            telemetry::usage_was_not_counted(&self.realm, uncounted);
+            self.is_spoiled.store(true, Ordering::Relaxed);
+        }
         let handed_on = self.hand_on_batches(store).await;
+        if handed_on.is_ok() {
+            self.handed_on.fetch_max(asked, Ordering::SeqCst);
+        }
         self.tried.fetch_max(asked, Ordering::SeqCst);
         self.tries.wake_all();
         handed_on
     }
 
-    async fn hand_on_batches(&self, store: &dyn UsageStore) -> Result<(), StoreError> {
+    async fn hand_on_batches(&self, store: &dyn KeyStore) -> Result<(), StoreError> {
+        let absent = || StoreError::new(StoreErrorKind::Unavailable, "it keeps no usage");
+        let usage = store.abilities().usage.ok_or_else(absent)?;
         // First what is left of the last time: only then the threads are asked.
-        self.send(store).await?;
+        self.send(usage).await?;
         self.collect();
-        self.send(store).await
+        self.send(usage).await
     }
 
-    async fn send(&self, store: &dyn UsageStore) -> Result<(), StoreError> {
+    async fn send(&self, usage: &dyn UsageStore) -> Result<(), StoreError> {
         loop {
             let next = lock(&self.outbox).batches.front().cloned();
             let Some(batch) = next else { return Ok(()) };
-            match within(PATIENCE, store.add(&batch)).await {
+            match within(PATIENCE, usage.add(&batch)).await {
                 Ok(added) => added?,
                 Err(Lost::TooSlow) => return Err(StoreErrorKind::OutcomeUnknown.into()),
                 Err(Lost::Panicked) => {
@@ -176,37 +218,48 @@ impl Ledger {
         for tally in &tallies {
             tally.empty(&self.bounds, |row| enter(&mut entries, &row));
         }
-        // Those of threads that have ended are in nobody else's hands, and were emptied.
         drop(tallies);
+        // Those of threads that have ended are in nobody else's hands.
         lock(&self.tallies).retain(|tally| Arc::strong_count(tally) > 1 || !tally.is_empty());
-        let uncounted = self.bounds.take_uncounted();
-        if uncounted > 0 {
-            telemetry::usage_was_not_counted(&self.realm, uncounted);
-        }
-        let mut outbox = lock(&self.outbox);
-        let mut entries = entries.into_values().peekable();
-        while entries.peek().is_some() {
-            outbox.sequence += 1;
-            let batch = UsageBatch {
-                instance: outbox.instance,
-                sequence: outbox.sequence,
-                entries: entries.by_ref().take(BATCH).collect(),
-            };
-            outbox.batches.push_back(Arc::new(batch));
-        }
+        lock(&self.outbox).put(entries.into_values());
     }
 
-    /// Waits until what this process has counted so far was handed on, or that was tried: for a
-    /// second at most, and not where nobody does it.
-    pub(crate) async fn catch_up(&self) {
-        if !self.is_running.load(Ordering::SeqCst) {
-            return;
-        }
+    /// Waits until what this process has counted so far was handed on, for a second at most. Whether it
+    /// was.
+    pub(crate) async fn catch_up(&self, store: &dyn KeyStore) -> bool {
         let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        self.bounds.filling.wake_all();
-        let is_tried =
-            || self.tried.load(Ordering::SeqCst) >= mine || !self.is_running.load(Ordering::SeqCst);
-        first(pin!(self.tries.until(is_tried)), Delay::new(CATCH_UP)).await;
+        if self.is_running.load(Ordering::SeqCst) {
+            self.bounds.filling.wake_all();
+            let is_tried = || self.tried.load(Ordering::SeqCst) >= mine;
+            let is_over = || is_tried() || !self.is_running.load(Ordering::SeqCst);
+            first(pin!(self.tries.until(is_over)), Delay::new(CATCH_UP)).await;
+        } else {
+            let handed_on = pin!(async { drop(self.hand_on(store).await) });
+            first(handed_on, Delay::new(CATCH_UP)).await;
+        }
+        self.handed_on.load(Ordering::SeqCst) >= mine
+    }
+}
+
+impl Outbox {
+    fn put(&mut self, entries: impl Iterator<Item = UsageEntry>) {
+        let mut entries = entries.peekable();
+        while entries.peek().is_some() {
+            let (mut taken, mut parts) = (Vec::new(), 0);
+            while parts < PARTS
+                && let Some(entry) = entries.next()
+            {
+                let usage = &entry.usage;
+                parts += 1 + usage.scopes.len() + usage.lacked.len() + usage.secrets.len();
+                taken.push(entry);
+            }
+            self.sequence += 1;
+            self.batches.push_back(Arc::new(UsageBatch {
+                instance: self.instance,
+                sequence: self.sequence,
+                entries: taken,
+            }));
+        }
     }
 }
 
@@ -258,8 +311,12 @@ impl Row {
             requests: self.requests,
             last_used_at: self.last_at,
             last_used_from: self.last_from,
-            scopes: self.scopes(self.had, |needed, granted| needed.used(granted)),
-            lacked: self.scopes(self.lacked, |needed, granted| needed.lacked(granted)),
+            scopes: self.scopes(),
+            lacked: named(
+                self.needed.lacked(&self.identity.scopes),
+                self.lacked,
+                self.last_at,
+            ),
             secrets: vec![SecretUsage {
                 created_at: self.secret,
                 requests: self.requests,
@@ -268,24 +325,29 @@ impl Row {
         }
     }
 
-    fn scopes(
-        &self,
-        requests: u64,
-        select: impl Fn(&Needed, &ScopeSet) -> Vec<String>,
-    ) -> Vec<ScopeUsage> {
-        if requests == 0 {
-            return Vec::new();
+    fn scopes(&self) -> Vec<ScopeUsage> {
+        let granted = &self.identity.scopes;
+        // A row has one answer: its scopes are the same throughout.
+        match self.lacked {
+            0 => named(self.needed.used(granted), self.had, self.last_at),
+            // Once the rule is enforced, what the key holds of it is needed too.
+            lacked => named(self.needed.held(granted), lacked, self.last_at),
         }
-        let mut names = select(&self.needed, &self.identity.scopes);
-        names.sort_unstable();
-        names.dedup();
-        let scopes = names.into_iter().map(|scope| ScopeUsage {
-            scope,
-            requests,
-            last_at: self.last_at,
-        });
-        scopes.collect()
     }
+}
+
+fn named(mut scopes: Vec<String>, requests: u64, last_at: Timestamp) -> Vec<ScopeUsage> {
+    if requests == 0 {
+        return Vec::new();
+    }
+    scopes.sort_unstable();
+    scopes.dedup();
+    let usage = |scope| ScopeUsage {
+        scope,
+        requests,
+        last_at,
+    };
+    scopes.into_iter().map(usage).collect()
 }
 
 impl Needed {
@@ -297,6 +359,17 @@ impl Needed {
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             Self::All(scopes) => scopes.iter().map(|scope| scope.name().to_owned()).collect(),
             Self::Given(scopes) => scopes.iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// What it has of a rule that it does not satisfy.
+    fn held(&self, granted: &ScopeSet) -> Vec<String> {
+        match self {
+            Self::Rule(rule) => {
+                let held = rule.scopes().iter().filter(|scope| granted.grants(scope));
+                held.map(ToString::to_string).collect()
+            }
+            _ => Vec::new(),
         }
     }
 

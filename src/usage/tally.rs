@@ -62,6 +62,7 @@ struct Tag {
 
 /// What was counted under one tag.
 pub(super) struct Row {
+    /// The key, whose scopes are the same for all that the row counts.
     pub(super) identity: Arc<Identity>,
     pub(super) day: Day,
     pub(super) secret: Timestamp,
@@ -188,15 +189,23 @@ fn free(table: &Mutex<Table>) -> Option<MutexGuard<'_, Table>> {
 }
 
 fn add(table: &mut Table, event: &Event<'_>, bounds: &Bounds) -> Counted {
-    let tag = Tag {
+    let mut tag = Tag {
         key_id: event.identity.key_id,
         day: Day::of(event.at),
         secret: event.secret,
         needs: event.needs.fingerprint(),
     };
     if let Some(row) = table.get_mut(&tag) {
-        row.add(event);
-        return Counted::Well;
+        if row.is_of(event.identity) {
+            row.add(event);
+            return Counted::Well;
+        }
+        // The key was given other scopes since.
+        tag.needs ^= FixedState::default().hash_one(&event.identity.scopes);
+        if let Some(row) = table.get_mut(&tag) {
+            row.add(event);
+            return Counted::Well;
+        }
     }
     let counted = bounds.take_place();
     if counted != Counted::Not {
@@ -220,6 +229,10 @@ impl Row {
             last_at: event.at,
             last_from: None,
         }
+    }
+
+    fn is_of(&self, identity: &Arc<Identity>) -> bool {
+        Arc::ptr_eq(&self.identity, identity) || self.identity.scopes == identity.scopes
     }
 
     fn add(&mut self, event: &Event<'_>) {

@@ -118,9 +118,13 @@ async fn nobody_inherits_the_place_of_one_who_asked_for_the_same_key_before() {
 #[tokio::test]
 async fn whoever_waits_a_second_for_a_turn_that_does_not_come_is_told_to_come_back() {
     let world = World::with(|builder| builder.max_store_reads(1)).await;
-    let (slow, waits) = (issue(&world.keys).await, issue(&world.keys).await);
+    let (slow, next) = (issue(&world.keys).await, issue(&world.keys).await);
+    let waits = issue(&world.keys).await;
     world.store.gets.always(Fault::Hang);
+    // The turn that becomes free when the first is given up goes to the next in line.
     let first = spawn(&world.keys, &slow);
+    tokio::task::yield_now().await;
+    let next = spawn(&world.keys, &next);
     tokio::task::yield_now().await;
     let outcome = present(&world.keys, waits.key.expose()).await;
     let Err(Refusal::Failed(error)) = outcome else {
@@ -128,4 +132,5 @@ async fn whoever_waits_a_second_for_a_turn_that_does_not_come_is_told_to_come_ba
     };
     assert!(matches!(error, Error::Overloaded), "{error:?}");
     failure(first.await.unwrap());
+    failure(next.await.unwrap());
 }

@@ -39,3 +39,4 @@ mod secrets;
 mod standing;
 mod unwatched;
 mod usage;
+mod usage_proof;

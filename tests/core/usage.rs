@@ -182,9 +182,10 @@ async fn a_rule_that_only_reports_lets_through_and_counts_what_was_lacked() {
         .await
         .unwrap();
     assert_eq!(lacked(&usage), [("orders:export", 3)]);
+    // What it holds of the rule is needed once that is enforced.
     assert_eq!(
         (usage.requests, scopes(&usage)),
-        (4, vec![("orders:read", 1)])
+        (4, vec![("orders:read", 4)])
     );
 }
 
@@ -195,6 +196,10 @@ async fn giving_scopes_to_another_key_uses_those_of_the_caller() {
     let issued = issue(&world.keys, &["keys:write", "orders:*", "users:read"]).await;
     let caller = present(&world.keys, issued.key.expose()).await.unwrap();
     let own = manager.on_behalf_of(&caller);
+    let broad = issue(&world.keys, &["users:read"]).await;
+    // What the key had before was needed to take it away.
+    let none = keygate::Change::new().scopes(Vec::<String>::new());
+    own.change(&broad.info.key_id, none).await.unwrap();
     let _ = own
         .issue(NewKey::for_owner("org_1").scopes(["orders:read"]))
         .await
@@ -204,7 +209,8 @@ async fn giving_scopes_to_another_key_uses_those_of_the_caller() {
     let usage = used(world.store.inner(), &issued.info.key_id)
         .await
         .unwrap();
-    assert_eq!(scopes(&usage), [("orders:read", 1)]);
+    let of_grants = [("orders:*", 1), ("users:read", 1)];
+    assert_eq!(scopes(&usage), of_grants, "by its own grants");
 }
 
 #[tokio::test]
@@ -343,6 +349,158 @@ async fn while_one_instance_counts_nothing_no_other_vouches_for_what_was_not_use
     world.clock.advance(SECOND);
     world.second_gate().await;
     assert_eq!(since().await, Some(clock_of(&world.clock)));
+}
+
+#[tokio::test]
+async fn scopes_that_change_between_two_requests_are_counted_as_they_were_at_each() {
+    let world = World::new().await;
+    let (id, text) = {
+        let issued = issue(&world.keys, &["a"]).await;
+        (issued.info.key_id, issued.key.expose().to_owned())
+    };
+    let any = Rule::any(["a", "b"]).unwrap();
+    let tried = Rule::all(["a"]).unwrap().report_only();
+    let authenticator = world.keys.authenticator();
+    for _ in 0..2 {
+        for rule in [&any, &tried] {
+            let attempt = Attempt::new(&text).requiring(rule);
+            authenticator.authenticate(attempt).await.unwrap();
+        }
+        world
+            .edit(&id, |record| {
+                record.scopes = keygate::ScopeSet::parse(["b"]).unwrap()
+            })
+            .await;
+    }
+    world.keys.shutdown().await;
+    let usage = used(world.store.inner(), &id).await.unwrap();
+    assert_eq!(scopes(&usage), [("a", 2), ("b", 1)]);
+    assert_eq!(lacked(&usage), [("a", 1)]);
+}
+
+#[tokio::test]
+async fn a_step_back_of_the_clock_takes_no_last_use_back() {
+    let world = World::new().await;
+    let issued = issue(&world.keys, &[]).await;
+    present(&world.keys, issued.key.expose()).await.unwrap();
+    let last = clock_of(&world.clock);
+    world.clock.step_wall(-60_000);
+    present(&world.keys, issued.key.expose()).await.unwrap();
+    world.keys.shutdown().await;
+    let usage = used(world.store.inner(), &issued.info.key_id)
+        .await
+        .unwrap();
+    assert_eq!((usage.last_used_at, usage.requests), (last, 2));
+}
+
+#[tokio::test]
+async fn threads_that_have_ended_leave_their_counts_and_their_place_to_others() {
+    let world = World::with(|builder| builder.usage_capacity(2)).await;
+    let issued = issue(&world.keys, &[]).await;
+    present(&world.keys, issued.key.expose()).await.unwrap();
+    for _ in 0..20 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let attempt = Attempt::new(issued.key.expose());
+                let decided = world
+                    .keys
+                    .authenticator()
+                    .authenticate_cached(attempt, |_| ());
+                decided.unwrap().unwrap();
+            });
+        });
+    }
+    world.keys.shutdown().await;
+    assert_eq!(requests(world.store.inner(), &issued.info.key_id).await, 21);
+}
+
+#[tokio::test]
+async fn nothing_more_is_taken_from_the_threads_before_the_store_has_taken_the_last() {
+    let world = World::with(|builder| builder.usage_interval(millis(5))).await;
+    let issued = issue(&world.keys, &[]).await;
+    let failing = Fault::Fail(StoreErrorKind::Unavailable);
+    world.store.usage_adds.always(failing);
+    let work = tokio::spawn(world.keys.run());
+    for n in 1..=4 {
+        present(&world.keys, issued.key.expose()).await.unwrap();
+        let is_tried = async || world.store.usage_adds.count() >= n;
+        until("it is tried again", is_tried).await;
+    }
+    work.abort();
+    assert!(work.await.is_err());
+    world.store.usage_adds.heal();
+    let tried = world.store.usage_adds.count();
+    world.keys.shutdown().await;
+    assert_eq!(
+        world.store.usage_adds.count() - tried,
+        2,
+        "the first, and all the rest"
+    );
+    assert_eq!(requests(world.store.inner(), &issued.info.key_id).await, 4);
+}
+
+#[tokio::test]
+async fn two_who_hand_on_at_once_lose_nothing() {
+    const KEYS: usize = 1_000;
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..KEYS {
+        let issued = issue(&world.keys, &[]).await;
+        present(&world.keys, issued.key.expose()).await.unwrap();
+        ids.push(issued.info.key_id);
+    }
+    // The second is still with the first batch when the first fails with the next.
+    let adds = &world.store.usage_adds;
+    adds.once(Fault::Delay(millis(20)));
+    adds.once(Fault::Delay(millis(80)));
+    adds.once(Fault::Fail(StoreErrorKind::Unavailable));
+    tokio::join!(world.keys.shutdown(), world.keys.shutdown());
+    world.keys.shutdown().await;
+    let usage = world.store.inner().abilities().usage.unwrap();
+    let stored = usage.of_keys(&ids).await.unwrap();
+    let counted: Vec<u64> = stored
+        .iter()
+        .flatten()
+        .map(|usage| usage.requests)
+        .collect();
+    assert_eq!(counted, [1; KEYS]);
+}
+
+#[tokio::test]
+async fn a_gate_that_is_dropped_hands_on_what_it_counted() {
+    let clock = ManualClock::new();
+    let store = Arc::new(FaultyStore::new(MemoryStore::new()));
+    let keys = builder(Arc::clone(&store), &clock).build().await.unwrap();
+    let issued = issue(&keys, &[]).await;
+    present(&keys, issued.key.expose()).await.unwrap();
+    let work = tokio::spawn(keys.run());
+    tokio::task::yield_now().await;
+    drop(keys);
+    work.await.unwrap();
+    assert_eq!(requests(store.inner(), &issued.info.key_id).await, 1);
+}
+
+#[tokio::test]
+async fn a_key_that_goes_on_during_an_outage_is_in_use() {
+    let world = World::with(|builder| builder.outage_grace(HOUR)).await;
+    let issued = issue(&world.keys, &[]).await;
+    present(&world.keys, issued.key.expose()).await.unwrap();
+    world
+        .store
+        .gets
+        .always(Fault::Fail(StoreErrorKind::Unavailable));
+    for _ in 0..2 {
+        world.clock.advance(5 * SECOND);
+        present(&world.keys, issued.key.expose()).await.unwrap();
+    }
+    world.keys.shutdown().await;
+    let usage = used(world.store.inner(), &issued.info.key_id)
+        .await
+        .unwrap();
+    assert_eq!(
+        (usage.requests, usage.last_used_at),
+        (3, clock_of(&world.clock))
+    );
 }
 
 #[test]
