@@ -108,7 +108,13 @@ fn page(list: &ActivityList, say: impl Fn(&KeyActivity) -> Option<Value>) -> Jso
         .iter()
         .filter_map(|key| Some(with(&key.info, say(key)?)))
         .collect();
-    Json(json!({ "keys": keys, "unproved": list.unproved, "next": list.next }))
+    let damaged: Vec<&str> = list.unreadable.iter().map(|key| key.id.as_str()).collect();
+    Json(json!({
+        "keys": keys,
+        "unproved": list.unproved,
+        "unreadable": damaged,
+        "next": list.next,
+    }))
 }
 
 /// The keys that end, or have to be rotated by then.
@@ -130,8 +136,7 @@ pub(crate) async fn expiring(
     let manager = manager_for(&caller, &manager);
     let now = Timestamp::from(SystemTime::now());
     let until = now.checked_add(report.time()).unwrap_or(Timestamp::MAX);
-    let of_any_end = report.filter().status(KeyStatus::Active);
-    let mut filter = of_any_end.limit(Filter::MAX_LIMIT);
+    let mut filter = report.filter().limit(Filter::MAX_LIMIT);
     let mut keys: Vec<(KeyId, Value)> = Vec::new();
     loop {
         let list = manager.list(filter.clone()).await?;
@@ -139,6 +144,10 @@ pub(crate) async fn expiring(
             let Some((ends, at)) = first_end(key).filter(|(_, at)| *at <= until) else {
                 continue;
             };
+            // Which are those that were not rotated in time, too.
+            if !matches!(key.status, KeyStatus::Active | KeyStatus::RotationOverdue) {
+                continue;
+            }
             if keys.len() == limit {
                 return Ok(page_of_ends(keys, true));
             }

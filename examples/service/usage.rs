@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use axum::Json;
@@ -27,8 +28,8 @@ pub(crate) const MONTH_IN_DAYS: u32 = 30;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Idle {
     /// For how long nobody may have used what is safe to end: 30 days unless said.
-    #[param(default = 2_592_000)]
-    idle_seconds: Option<u64>,
+    #[param(value_type = Option<u64>, default = 2_592_000, minimum = 1)]
+    idle_seconds: Option<NonZeroU64>,
 }
 
 /// A key, and how it is used.
@@ -110,9 +111,9 @@ pub(crate) async fn show_key(
     query: Result<Query<Idle>, QueryRejection>,
 ) -> Result<Json<UsedKey>, Problem> {
     let Query(query) = query?;
-    let idle_for = query
-        .idle_seconds
-        .map_or(DAY * MONTH_IN_DAYS, Duration::from_secs);
+    let idle_for = query.idle_seconds.map_or(DAY * MONTH_IN_DAYS, |seconds| {
+        Duration::from_secs(seconds.get())
+    });
     let activity = manager_for(&caller, &manager).activity(&id).await?;
     Ok(Json(UsedKey::new(activity, idle_for)))
 }

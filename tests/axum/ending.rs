@@ -8,12 +8,13 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::get;
-use keygate::{Credentials, Keygate, NewKey};
+use keygate::{Credentials, Keygate, NewKey, Policy};
 
 use crate::common::{DAY, World, present};
 use crate::{call, gate_with, key};
 
 const EXPIRES: &str = "x-api-key-expires";
+const ROTATE_BY: &str = "x-api-key-rotate-by";
 
 async fn told(app: &Router, headers: &[(&str, &str)]) -> Vec<HeaderValue> {
     let request = headers
@@ -23,7 +24,8 @@ async fn told(app: &Router, headers: &[(&str, &str)]) -> Vec<HeaderValue> {
         });
     let answer = call(app, request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.status, 200);
-    answer.headers.get_all(EXPIRES).iter().cloned().collect()
+    let fields = [EXPIRES, ROTATE_BY].map(|name| answer.headers.get_all(name));
+    fields.into_iter().flatten().cloned().collect()
 }
 
 #[tokio::test]
@@ -42,8 +44,10 @@ async fn nobody_is_told_unless_that_is_set() {
 async fn of_the_keys_of_two_gates_the_end_of_the_inner_ones_is_told() {
     let outer = gate_with(|builder| {
         let own_field = Credentials::new().without_bearer().headers(["X-Outer-Key"]);
+        // Of whose keys the secrets end first, which is another field.
         builder
             .credentials(own_field)
+            .policy(Policy::new().max_secret_age(30 * DAY))
             .tell_callers_of_end(Duration::MAX)
     });
     let outer = outer.await;
