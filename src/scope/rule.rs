@@ -5,10 +5,13 @@ use std::sync::Arc;
 use super::{Scope, ScopeError, ScopeSet};
 
 /// What a route asks of its caller: one scope, all of several, or any of several. Cloning it is cheap.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rule(Arc<Terms>);
+
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rule {
+struct Terms {
     quantifier: Quantifier,
-    scopes: Arc<[Scope]>,
+    scopes: Vec<Scope>,
     is_report_only: bool,
     fingerprint: u64,
 }
@@ -67,12 +70,12 @@ impl Rule {
         }
         let fingerprint =
             foldhash::fast::FixedState::default().hash_one((quantifier, &scopes)) & !1;
-        Ok(Self {
+        Ok(Self(Arc::new(Terms {
             quantifier,
-            scopes: scopes.into(),
+            scopes,
             is_report_only: false,
             fingerprint,
-        })
+        })))
     }
 
     /// The same rule, which refuses nobody: who lacks a scope is let through and counted, and guards and
@@ -92,16 +95,17 @@ impl Rule {
     /// ```
     #[must_use]
     pub fn report_only(self) -> Self {
-        Self {
+        let terms = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Terms {
             is_report_only: true,
-            fingerprint: self.fingerprint | 1,
-            ..self
-        }
+            fingerprint: terms.fingerprint | 1,
+            ..terms
+        }))
     }
 
     /// Whether it refuses nobody.
-    pub const fn is_report_only(&self) -> bool {
-        self.is_report_only
+    pub fn is_report_only(&self) -> bool {
+        self.0.is_report_only
     }
 
     /// Whether `granted` satisfies this rule, enforced or not.
@@ -110,9 +114,9 @@ impl Rule {
     /// The scopes that are missing, and a set that would do.
     pub fn check(&self, granted: &ScopeSet) -> Result<(), MissingScopes> {
         let has = |scope: &Scope| granted.grants(scope);
-        let satisfied = match self.quantifier {
-            Quantifier::All => self.scopes.iter().all(has),
-            Quantifier::Any => self.scopes.iter().any(has),
+        let satisfied = match self.0.quantifier {
+            Quantifier::All => self.0.scopes.iter().all(has),
+            Quantifier::Any => self.0.scopes.iter().any(has),
         };
         match satisfied {
             true => Ok(()),
@@ -123,7 +127,7 @@ impl Rule {
     /// Whether the rule lets a caller with these scopes through.
     pub(crate) fn enforce(&self, granted: &ScopeSet) -> Result<(), MissingScopes> {
         match self.check(granted) {
-            Err(_) if self.is_report_only => Ok(()),
+            Err(_) if self.0.is_report_only => Ok(()),
             checked => checked,
         }
     }
@@ -132,44 +136,53 @@ impl Rule {
     pub(crate) fn missing_from(&self, granted: &ScopeSet) -> MissingScopes {
         let lacks = |scope: &&Scope| !granted.grants(scope);
         MissingScopes {
-            quantifier: self.quantifier,
-            sufficient: match self.quantifier {
-                Quantifier::All => self.scopes.to_vec(),
-                Quantifier::Any => self.scopes.iter().take(1).cloned().collect(),
+            quantifier: self.0.quantifier,
+            sufficient: match self.0.quantifier {
+                Quantifier::All => self.0.scopes.clone(),
+                Quantifier::Any => self.0.scopes.iter().take(1).cloned().collect(),
             },
-            missing: self.scopes.iter().filter(lacks).cloned().collect(),
+            missing: self.0.scopes.iter().filter(lacks).cloned().collect(),
         }
     }
 
-    /// The scopes by which a key with these satisfies the rule: of several that would do, the first.
+    /// The scopes of the rule that a key with these uses: of several that would do, the first. Where it
+    /// lacks one of all, what it has of them is used once that is mended.
     pub(crate) fn used_of(&self, granted: &ScopeSet) -> impl Iterator<Item = &Scope> {
-        let (all, any) = match self.quantifier {
-            Quantifier::All => (&*self.scopes, None),
-            Quantifier::Any => (
-                &[][..],
-                self.scopes.iter().find(|scope| granted.grants(scope)),
-            ),
+        let most = match self.0.quantifier {
+            Quantifier::All => usize::MAX,
+            Quantifier::Any => 1,
         };
-        all.iter().chain(any)
+        let held = self.0.scopes.iter();
+        held.filter(|scope| granted.grants(scope)).take(most)
     }
 
     /// The sets of scopes of which each satisfies the rule.
     #[cfg(all(feature = "utoipa", any(feature = "tower", feature = "actix-web")))]
     pub(crate) fn sufficient_sets(&self) -> Vec<&[Scope]> {
-        match self.quantifier {
-            Quantifier::All => vec![&self.scopes],
-            Quantifier::Any => self.scopes.chunks(1).collect(),
+        match self.0.quantifier {
+            Quantifier::All => vec![&self.0.scopes],
+            Quantifier::Any => self.0.scopes.chunks(1).collect(),
         }
     }
 
     /// Equal for equal rules, and hardly for others: for counters, and never for a decision.
     pub(crate) fn fingerprint(&self) -> u64 {
-        self.fingerprint
+        self.0.fingerprint
     }
 
     /// The scopes that the rule names.
     pub fn scopes(&self) -> &[Scope] {
-        &self.scopes
+        &self.0.scopes
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule")
+            .field("quantifier", &self.0.quantifier)
+            .field("scopes", &self.0.scopes)
+            .field("is_report_only", &self.0.is_report_only)
+            .finish()
     }
 }
 

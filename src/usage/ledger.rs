@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use futures_timer::Delay;
 
 use super::since::Vouching;
-use super::tally::{Bounds, Needed, Row, Tally};
+use super::tally::{Bounds, Needed, Row, Tag, Tally};
 use crate::authenticate::{Lost, within};
-use crate::clock::{Clock, Day, Timestamp};
+use crate::clock::{Clock, Day};
 use crate::key::{KeyId, RandomError};
 use crate::scope::ScopeSet;
 use crate::store::{
@@ -216,7 +216,7 @@ impl Ledger {
         let tallies = lock(&self.tallies).clone();
         let mut entries = BTreeMap::new();
         for tally in &tallies {
-            tally.empty(&self.bounds, |row| enter(&mut entries, &row));
+            tally.empty(&self.bounds, |tag, row| enter(&mut entries, tag, row));
         }
         drop(tallies);
         // Those of threads that have ended are in nobody else's hands.
@@ -268,7 +268,7 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         self.bounds.close();
         for tally in mem::take(&mut *lock(&self.tallies)) {
-            tally.empty(&self.bounds, drop);
+            tally.empty(&self.bounds, |_, _| ());
         }
     }
 }
@@ -290,62 +290,44 @@ impl Drop for Running<'_> {
     }
 }
 
-fn enter(entries: &mut BTreeMap<(KeyId, Day), UsageEntry>, row: &Row) {
-    let key_id = row.identity.key_id;
-    match entries.entry((key_id, row.day)) {
-        Entry::Occupied(mut entry) => entry.get_mut().usage.add(&row.usage()),
+fn enter(entries: &mut BTreeMap<(KeyId, Day), UsageEntry>, tag: &Tag, row: &Row) {
+    match entries.entry((tag.key_id, tag.day)) {
+        Entry::Occupied(mut entry) => entry.get_mut().usage.add(&usage(tag, row)),
         Entry::Vacant(place) => {
             place.insert(UsageEntry {
-                key_id,
+                key_id: tag.key_id,
                 owner: row.identity.owner.as_ref().to_owned(),
-                day: row.day,
-                usage: row.usage(),
+                day: tag.day,
+                usage: usage(tag, row),
             });
         }
     }
 }
 
-impl Row {
-    fn usage(&self) -> KeyUsage {
-        KeyUsage {
-            requests: self.requests,
-            last_used_at: self.last_at,
-            last_used_from: self.last_from,
-            scopes: self.scopes(),
-            lacked: named(
-                self.needed.lacked(&self.identity.scopes),
-                self.lacked,
-                self.last_at,
-            ),
-            secrets: vec![SecretUsage {
-                created_at: self.secret,
-                requests: self.requests,
-                last_used_at: self.last_at,
-            }],
-        }
-    }
-
-    fn scopes(&self) -> Vec<ScopeUsage> {
-        let granted = &self.identity.scopes;
-        // A row has one answer: its scopes are the same throughout.
-        match self.lacked {
-            0 => named(self.needed.used(granted), self.had, self.last_at),
-            // Once the rule is enforced, what the key holds of it is needed too.
-            lacked => named(self.needed.held(granted), lacked, self.last_at),
-        }
+fn usage(tag: &Tag, row: &Row) -> KeyUsage {
+    let granted = &row.identity.scopes;
+    let named = |scopes| named(scopes, row);
+    KeyUsage {
+        requests: row.requests,
+        last_used_at: row.last_at,
+        last_used_from: row.last_from,
+        scopes: named(row.needed.used(granted)),
+        lacked: named(row.needed.lacked(granted)),
+        secrets: vec![SecretUsage {
+            created_at: tag.secret,
+            requests: row.requests,
+            last_used_at: row.last_at,
+        }],
     }
 }
 
-fn named(mut scopes: Vec<String>, requests: u64, last_at: Timestamp) -> Vec<ScopeUsage> {
-    if requests == 0 {
-        return Vec::new();
-    }
+fn named(mut scopes: Vec<String>, row: &Row) -> Vec<ScopeUsage> {
     scopes.sort_unstable();
     scopes.dedup();
     let usage = |scope| ScopeUsage {
         scope,
-        requests,
-        last_at,
+        requests: row.times,
+        last_at: row.last_at,
     };
     scopes.into_iter().map(usage).collect()
 }
@@ -362,26 +344,14 @@ impl Needed {
         }
     }
 
-    /// What it has of a rule that it does not satisfy.
-    fn held(&self, granted: &ScopeSet) -> Vec<String> {
-        match self {
-            Self::Rule(rule) => {
-                let held = rule.scopes().iter().filter(|scope| granted.grants(scope));
-                held.map(ToString::to_string).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// What it lacked.
+    /// What it lacked, and was let through all the same. Whom an enforced rule let through had all.
     fn lacked(&self, granted: &ScopeSet) -> Vec<String> {
         match self {
-            Self::Rule(rule) => rule
-                .missing_from(granted)
-                .missing()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            Self::Rule(rule) if rule.is_report_only() => {
+                let missing = rule.check(granted).err();
+                let missing = missing.iter().flat_map(|missing| missing.missing());
+                missing.map(ToString::to_string).collect()
+            }
             _ => Vec::new(),
         }
     }

@@ -53,10 +53,10 @@ pub(super) enum Needed {
 
 /// What a row is found by: whatever is added up is equal in these.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Tag {
-    key_id: KeyId,
-    day: Day,
-    secret: Timestamp,
+pub(super) struct Tag {
+    pub(super) key_id: KeyId,
+    pub(super) day: Day,
+    pub(super) secret: Timestamp,
     needs: u64,
 }
 
@@ -64,14 +64,10 @@ struct Tag {
 pub(super) struct Row {
     /// The key, whose scopes are the same for all that the row counts.
     pub(super) identity: Arc<Identity>,
-    pub(super) day: Day,
-    pub(super) secret: Timestamp,
     pub(super) needed: Needed,
     pub(super) requests: u64,
-    /// How often the key had what was needed.
-    pub(super) had: u64,
-    /// How often it lacked that, and was let through all the same.
-    pub(super) lacked: u64,
+    /// How often the scopes were needed: of a request, or later on.
+    pub(super) times: u64,
     pub(super) last_at: Timestamp,
     pub(super) last_from: Option<IpAddr>,
 }
@@ -162,12 +158,12 @@ impl Tally {
     }
 
     /// Hands every row to `take`, and forgets it.
-    pub(super) fn empty(&self, bounds: &Bounds, mut take: impl FnMut(Row)) {
+    pub(super) fn empty(&self, bounds: &Bounds, mut take: impl FnMut(&Tag, &Row)) {
         let mut spare = lock(&self.spare);
         for table in &self.tables {
             mem::swap(&mut *lock(table), &mut *spare);
             let rows = spare.len();
-            spare.drain().for_each(|(_, row)| take(row));
+            spare.drain().for_each(|(tag, row)| take(&tag, &row));
             bounds.rows.fetch_sub(rows, Ordering::Relaxed);
             // Room for what came this time, and not for what once came.
             spare.shrink_to(2 * rows);
@@ -209,7 +205,7 @@ fn add(table: &mut Table, event: &Event<'_>, bounds: &Bounds) -> Counted {
     }
     let counted = bounds.take_place();
     if counted != Counted::Not {
-        let mut row = Row::new(&tag, event);
+        let mut row = Row::new(event);
         row.add(event);
         table.insert(tag, row);
     }
@@ -217,15 +213,12 @@ fn add(table: &mut Table, event: &Event<'_>, bounds: &Bounds) -> Counted {
 }
 
 impl Row {
-    fn new(tag: &Tag, event: &Event<'_>) -> Self {
+    fn new(event: &Event<'_>) -> Self {
         Self {
             identity: Arc::clone(event.identity),
-            day: tag.day,
-            secret: tag.secret,
             needed: event.needs.keep(),
             requests: 0,
-            had: 0,
-            lacked: 0,
+            times: 0,
             last_at: event.at,
             last_from: None,
         }
@@ -237,10 +230,7 @@ impl Row {
 
     fn add(&mut self, event: &Event<'_>) {
         self.requests += u64::from(event.is_request);
-        match event.needs.are_granted_to(event.identity) {
-            true => self.had += 1,
-            false => self.lacked += 1,
-        }
+        self.times += 1;
         if event.at >= self.last_at {
             self.last_at = event.at;
             self.last_from = event.address;
@@ -256,14 +246,6 @@ impl Needs<'_> {
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             Self::All(scopes) => scopes.as_ptr().addr() as u64,
             Self::Given(scopes) => FixedState::default().hash_one(scopes),
-        }
-    }
-
-    /// Whether the caller had it. Whom an enforced rule let through did.
-    fn are_granted_to(self, identity: &Identity) -> bool {
-        match self {
-            Self::Rule(rule) if rule.is_report_only() => rule.check(&identity.scopes).is_ok(),
-            _ => true,
         }
     }
 
