@@ -3,13 +3,16 @@
 #![cfg(feature = "axum")]
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
+use keygate::testing::ManualClock;
 use keygate::{
-    Keygate, ManageError, MemoryStore, NewKey, Pepper, Principal, Rule, StoreError, StoreErrorKind,
+    Keygate, ManageError, MemoryStore, NewKey, Pepper, Policy, Principal, Rule, StoreError,
+    StoreErrorKind,
 };
 use tower::ServiceExt;
 use tracing_subscriber::filter::LevelFilter;
@@ -159,8 +162,39 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
     let status = call("/unguarded", Some(key)).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(log.take().contains("no keygate layer guards its route"));
+    a_demand_is_logged_once(&log).await;
     #[cfg(feature = "tonic")]
     statuses_of_grpc_leave_failures_of_ours_in_the_log(&log);
+}
+
+/// Without a notifier, and headers, nobody else says that a key has to be rotated.
+async fn a_demand_is_logged_once(log: &Log) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let (clock, store) = (ManualClock::new(), Arc::new(MemoryStore::new()));
+    let pepper = Pepper::generate_base64().unwrap();
+    let gate = async |policy: Policy| {
+        let pepper = Pepper::from_base64(&pepper).unwrap();
+        let builder = Keygate::builder("acme_live").pepper(pepper).policy(policy);
+        let builder = builder.store(Arc::clone(&store)).clock(clock.clone());
+        builder.build().await.unwrap()
+    };
+    let before = gate(Policy::new()).await;
+    let new = NewKey::for_owner("org_42").never_expires();
+    let id = before.manager().issue(new).await.unwrap().info.key_id;
+    clock.advance(100 * DAY);
+    let keys = gate(Policy::new().max_secret_age(90 * DAY)).await;
+    log.take();
+    for expected in [1, 0] {
+        keys.sweep_expiring().await.unwrap();
+        let end = keys.manager().inspect(&id).await.unwrap().secrets[0].not_after;
+        let (lines, end) = (log.take(), end.unwrap().to_string());
+        let warns = |line: &&str| line.contains("WARN keygate:") && line.contains(id.as_str());
+        let told = lines
+            .lines()
+            .filter(warns)
+            .filter(|line| line.contains(&end));
+        assert_eq!(told.count(), expected, "{lines}");
+    }
 }
 
 #[cfg(feature = "tonic")]

@@ -11,7 +11,7 @@ mod turnstile;
 mod within;
 
 pub use attempt::{Attempt, Verified};
-pub(crate) use within::{Lost, within};
+pub(crate) use within::{Lost, caught, within};
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_timer::Delay;
@@ -12,6 +12,11 @@ pub(crate) enum Lost {
     TooSlow,
 }
 
+/// The output of `work`; `None`: it panicked, which ends it, and not those who wait for it.
+pub(crate) async fn caught<F: Future + Unpin>(mut work: F) -> Option<F::Output> {
+    poll_fn(move |context| poll_caught(&mut work, context)).await
+}
+
 /// The output of `work`, if it comes within `limit`. No timer is set for work that is done at once.
 /// A panic ends the work, and not those who wait for it.
 pub(crate) async fn within<F: Future + Unpin>(
@@ -20,12 +25,8 @@ pub(crate) async fn within<F: Future + Unpin>(
 ) -> Result<F::Output, Lost> {
     let mut deadline = None;
     poll_fn(move |context| {
-        // What panicked is not used again.
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut work).poll(context)));
-        match polled {
-            Err(_) => return Poll::Ready(Err(Lost::Panicked)),
-            Ok(Poll::Ready(output)) => return Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => {}
+        if let Poll::Ready(output) = poll_caught(&mut work, context) {
+            return Poll::Ready(output.ok_or(Lost::Panicked));
         }
         let deadline = deadline.get_or_insert_with(|| Delay::new(limit));
         Pin::new(deadline)
@@ -33,4 +34,15 @@ pub(crate) async fn within<F: Future + Unpin>(
             .map(|()| Err(Lost::TooSlow))
     })
     .await
+}
+
+fn poll_caught<F: Future + Unpin>(
+    work: &mut F,
+    context: &mut Context<'_>,
+) -> Poll<Option<F::Output>> {
+    // What panicked is not used again.
+    match catch_unwind(AssertUnwindSafe(|| Pin::new(work).poll(context))) {
+        Err(_) => Poll::Ready(None),
+        Ok(polled) => polled.map(Some),
+    }
 }

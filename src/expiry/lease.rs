@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::MARGIN;
 use crate::clock::{Clock, Timestamp};
 use crate::key::RandomError;
 use crate::manage::ManageError;
@@ -14,9 +15,6 @@ const NAME: &str = "keygate/expiry_notifier";
 /// How long a lease is held without being renewed. It is renewed before each call of the hook, so it
 /// outlasts the call, and the note after it, also by clocks that are [`MARGIN`] ahead.
 pub(super) const TERM: Duration = Duration::from_secs(180);
-
-/// By how much the clocks of instances may differ, and how long a renewal may take to count.
-const MARGIN: Duration = Duration::from_secs(60);
 
 /// A lease that is held by one sweep of this process.
 pub(super) struct Lease<'a> {
@@ -35,7 +33,7 @@ struct Kept {
     /// Drawn anew for each sweep, so that whoever took over is another, also within one process.
     holder: Option<String>,
     until: Timestamp,
-    /// When the last sweep began that came to its end.
+    /// The latest at which a sweep began that came to its end.
     swept_at: Option<Timestamp>,
 }
 
@@ -83,6 +81,11 @@ impl<'a> Lease<'a> {
         })
     }
 
+    /// When the last sweep began, whoever's clock said so.
+    pub(super) fn swept_at(&self) -> Option<Timestamp> {
+        self.swept_at
+    }
+
     /// Renews it when a third of it has passed. `false`: it is held no more.
     pub(super) async fn keep(&mut self) -> Result<bool, StoreError> {
         match self.is_within(TERM / 3) {
@@ -103,7 +106,8 @@ impl<'a> Lease<'a> {
         let freed = encode(&Kept {
             holder: None,
             until: self.clock.wall(),
-            swept_at: swept_at.or(self.swept_at),
+            // A clock that is behind does not hide that it is.
+            swept_at: swept_at.max(self.swept_at),
         })?;
         self.settings
             .compare_and_set(NAME, Some(&self.kept), &freed)

@@ -3,10 +3,12 @@
 mod due;
 mod lease;
 mod notice;
+mod passed;
 mod schedule;
 mod sweep;
 
 pub use notice::{Ends, ExpiryNotice};
+pub(crate) use passed::{ClockBehind, Passed};
 pub use sweep::ExpirySweep;
 pub(crate) use sweep::Sweeper;
 
@@ -22,6 +24,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often keys are looked at, unless said otherwise.
 pub(crate) const EVERY: Duration = HOUR;
+
+/// By how much the clocks of instances may differ, and how long a renewal of a lease may take to count.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// How long a call of the hook may take. The lease of a sweep outlasts it.
 const LONGEST_CALL: Duration = Duration::from_secs(60);
@@ -53,6 +58,12 @@ const LONGEST_CALL: Duration = Duration::from_secs(60);
 /// 3. When an end was moved, or the key rotated, the thresholds of the new end.
 /// 4. Active keys alone, and of them every one of the store, of all owners and environments. What has
 ///    ended already is not told.
+///
+/// # The hook
+/// It must not block its thread: what the gate does beside the requests, such as the counting of usage,
+/// runs on the same task, and waits meanwhile. Send mail that is synchronous by `spawn_blocking`. A hook
+/// that takes too long three times in a row is not called again in that sweep; the next, which comes
+/// within minutes, begins with the keys behind those, and comes back to them afterwards.
 ///
 /// # How often
 /// One instance at a time looks at the keys, every hour unless set, and notes in the store's settings
@@ -104,7 +115,8 @@ impl ExpiryNotifier {
         self
     }
 
-    /// How often keys are looked at.
+    /// How often keys are looked at: every hour unless set, and more often than the smallest threshold is
+    /// long.
     pub fn every(mut self, interval: Duration) -> Self {
         self.every = interval;
         self
@@ -125,6 +137,10 @@ impl ExpiryNotifier {
             Some("it has no thresholds, so it would tell nothing")
         } else if self.thresholds.iter().any(Duration::is_zero) {
             Some("a threshold is zero, and what has ended is not told")
+        } else if self.thresholds.iter().any(|own| self.every >= *own) {
+            Some(
+                "its interval is as long as a threshold, so what has to be told may end before keys are looked at again: look more often, or leave the threshold out",
+            )
         } else if self.time_limit.is_zero() {
             Some("its time_limit is zero: no call of the hook would have the time to succeed")
         } else if self.time_limit > LONGEST_CALL {

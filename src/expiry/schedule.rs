@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_timer::Delay;
 
 use super::sweep::Sweeper;
+use crate::authenticate::caught;
 use crate::changes::Stop;
 use crate::telemetry;
 use crate::waiters::first;
@@ -16,9 +17,15 @@ const SOON: Duration = Duration::from_secs(30);
 /// After a failure the next turn comes within this time.
 const RETRY: Duration = Duration::from_secs(60);
 
+/// The store did. Its lease lapses.
+#[derive(Debug, thiserror::Error)]
+#[error("it panicked")]
+struct Panicked;
+
 impl Sweeper {
-    /// Takes a turn again and again, until `stop` is raised or nobody holds the manager any more. A call of the hook that
-    /// is under way then comes to its end, and is noted.
+    /// Takes a turn again and again, until `stop` is raised or nobody holds the manager any more. A call
+    /// of the hook that is under way then comes to its end, and is noted. A panic ends the turn alone, as
+    /// other work runs on the same task.
     pub(crate) async fn run(&self, stop: &Stop) {
         let every = self.every();
         let soon = every.min(SOON) / 2;
@@ -28,11 +35,15 @@ impl Sweeper {
             if stop.is_raised() || self.is_manager_gone() {
                 return;
             }
-            wait = match self.take_turn(stop).await {
-                Ok(again_after) => again_after.min(every),
-                Err(error) => {
-                    let what = "keys that end were not looked for";
+            let what = "keys that end were not looked for";
+            wait = match caught(pin!(self.take_turn(stop))).await {
+                Some(Ok(again_after)) => again_after.min(every),
+                Some(Err(error)) => {
                     telemetry::expiry_trouble(what, None, &error);
+                    every.min(RETRY)
+                }
+                None => {
+                    telemetry::expiry_trouble(what, None, &Panicked);
                     every.min(RETRY)
                 }
             };

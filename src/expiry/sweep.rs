@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::due::{Due, Told};
 use super::lease::{Asked, Lease, TERM};
-use super::{EVERY, ExpiryNotice, ExpiryNotifier, HookError};
+use super::{EVERY, ExpiryNotice, ExpiryNotifier, HookError, Passed};
 use crate::authenticate::{Lost, within};
 use crate::changes::Stop;
 use crate::clock::{Clock, Timestamp};
@@ -25,9 +26,11 @@ pub struct ExpirySweep {
     pub failed: usize,
     /// How many secrets were older than the policy allows, and were given an end.
     pub rotations_demanded: usize,
-    /// How many keys could not be looked at, such as those whose record is damaged. The log names them.
+    /// How many keys could not be looked at, such as those whose record is damaged, or whose secret is
+    /// given no end as the clock is behind. The log names them.
     pub skipped: usize,
-    /// `false`: another instance is at it, or has taken over, or the gate is being shut down.
+    /// `false`: another instance is at it, or has taken over, or the gate is being shut down, or the
+    /// hook takes too long again and again, so that not all was told.
     pub is_complete: bool,
 }
 
@@ -38,6 +41,8 @@ pub(crate) struct Sweeper {
     policy: Policy,
     manager: WeakManager,
     notifier: Option<ExpiryNotifier>,
+    /// The key at which the last sweep gave up to call the hook. The next begins to tell behind it.
+    stuck_at: Mutex<Option<KeyId>>,
 }
 
 impl Sweeper {
@@ -56,6 +61,7 @@ impl Sweeper {
             policy,
             manager: manager.downgrade(),
             notifier,
+            stuck_at: Mutex::default(),
         })
     }
 
@@ -110,21 +116,30 @@ impl Sweeper {
         let mut pass = Pass {
             sweeper: self,
             settings: self.settings()?,
+            passed: Vec::new(),
             lease,
             stop,
+            tell_behind: self.replace_stuck_at(None),
+            slow_in_a_row: 0,
             sweep: ExpirySweep::default(),
         };
         let outcome = pass.over_all_keys().await;
+        let told_all = pass.tell_behind.is_none() && !pass.is_stuck();
         let Pass {
             lease, mut sweep, ..
         } = pass;
-        sweep.is_complete = outcome.is_ok();
+        sweep.is_complete = outcome.is_ok() && told_all;
         // Where it fails, others wait until the lease lapses.
         let _ = lease.release(sweep.is_complete.then_some(began)).await;
         match outcome {
             Err(Halt::Failed(error)) => Err(error),
             Err(Halt::GivenUp) | Ok(()) => Ok(sweep),
         }
+    }
+
+    fn replace_stuck_at(&self, id: Option<KeyId>) -> Option<KeyId> {
+        let mut stuck_at = self.stuck_at.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *stuck_at, id)
     }
 }
 
@@ -158,13 +173,25 @@ struct Pass<'a> {
     settings: &'a dyn Settings,
     lease: Lease<'a>,
     stop: Option<&'a Stop>,
+    /// A clock that does not know of it gives no end.
+    passed: Vec<Passed>,
+    /// Of keys up to this one nothing is told now.
+    tell_behind: Option<KeyId>,
+    slow_in_a_row: usize,
     sweep: ExpirySweep,
 }
 
 impl Pass<'_> {
     const PAGE: usize = 256;
 
+    /// After so many calls in a row that took too long, the hook is taken to hang for everybody.
+    const SLOW: usize = 3;
+
     async fn over_all_keys(&mut self) -> Result<(), Halt> {
+        if self.sweeper.policy.max_secret_age.is_some() {
+            let swept_at = self.lease.swept_at();
+            self.passed = Passed::by_settings(&*self.sweeper.store, swept_at).await?;
+        }
         let mut after = None;
         loop {
             let page = Page {
@@ -202,25 +229,28 @@ impl Pass<'_> {
             return Ok(());
         }
         self.sweep.keys += 1;
-        let secret = &listed.secrets.current;
+        let (id, secret) = (listed.id, &listed.secrets.current);
         let record = match self.sweeper.policy.demanded_end(secret, now) {
-            Some(_) => self.demand_rotation(&listed.id).await?,
+            Some(_) => self.demand_rotation(listed).await?,
             None => listed,
         };
-        let Some(notifier) = &self.sweeper.notifier else {
+        let Some(notifier) = self.sweeper.notifier.as_ref().filter(|_| self.tells(&id)) else {
             return Ok(());
         };
         let coming = Due::of(&record, &notifier.thresholds, now);
         if coming.is_empty() {
             return Ok(());
         }
-        let name = Told::name(&record.id);
+        let name = Told::name(&id);
         let mut kept = self.settings.read(&name).await?;
         for due in coming {
             let told = Told::decode(kept.as_deref());
-            if told.has(&due) || !self.tell(notifier, &record.id, due).await? {
+            if told.has(&due) || self.is_stuck() {
                 continue;
             }
+            let Some(due) = self.tell(notifier, &id, due).await? else {
+                continue;
+            };
             let note = told.and(&due).encode().map_err(unnoted)?;
             let noted = self.settings.compare_and_set(&name, kept.as_deref(), &note);
             match noted.await {
@@ -233,30 +263,50 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn demand_rotation(&mut self, id: &KeyId) -> Result<KeyRecord, Halt> {
+    /// The key as it is then. Where this clock is behind, its end is no reason to tell nothing of it.
+    async fn demand_rotation(&mut self, listed: KeyRecord) -> Result<KeyRecord, Halt> {
         let manager = self.sweeper.manager.upgrade().ok_or(Halt::GivenUp)?;
-        let updated = manager.demand_rotation(id).await?;
-        self.sweep.rotations_demanded += usize::from(updated.changed);
-        Ok(updated.record)
+        match manager.demand_rotation(&listed.id, &self.passed).await? {
+            Ok(updated) => {
+                self.sweep.rotations_demanded += usize::from(updated.changed);
+                Ok(updated.record)
+            }
+            Err(behind) => {
+                let (what, id) = ("a secret was given no end", listed.id.as_str());
+                telemetry::expiry_trouble(what, Some(id), &behind);
+                self.sweep.skipped += 1;
+                Ok(listed)
+            }
+        }
     }
 
-    /// Calls the hook, if it is still so; whether the hook took it.
+    fn tells(&self, id: &KeyId) -> bool {
+        !self.is_stuck() && self.tell_behind.is_none_or(|stuck_at| *id > stuck_at)
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.slow_in_a_row >= Self::SLOW
+    }
+
+    /// Calls the hook, if the end is still the same; of what the hook took notice.
     async fn tell(
         &mut self,
         notifier: &ExpiryNotifier,
         id: &KeyId,
         due: Due,
-    ) -> Result<bool, Halt> {
+    ) -> Result<Option<Due>, Halt> {
         // The page may have been read long ago, as the hook takes its time.
         let Some(record) = get_checked(&*self.sweeper.store, id).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let now = self.now();
-        if KeyStatus::of(&record, now) != KeyStatus::Active
-            || !Due::of(&record, &notifier.thresholds, now).contains(&due)
-        {
-            return Ok(false);
-        }
+        let coming = Due::of(&record, &notifier.thresholds, now);
+        // A smaller threshold may have been passed meanwhile.
+        let same = |now: &&Due| (now.ends, now.at) == (due.ends, due.at);
+        let active = KeyStatus::of(&record, now) == KeyStatus::Active;
+        let Some(&due) = coming.iter().find(same).filter(|_| active) else {
+            return Ok(None);
+        };
         let key = KeyInfo::new(&record, now);
         let notice = ExpiryNotice {
             activity: self.activity_of(&key).await?,
@@ -269,10 +319,21 @@ impl Pass<'_> {
         if self.is_to_end() || !self.lease.renew().await? {
             return Err(Halt::GivenUp);
         }
-        let failure = match within(notifier.time_limit, (notifier.hook)(notice)).await {
+        let mut call = (notifier.hook)(notice);
+        let outcome = within(notifier.time_limit, &mut call).await;
+        // Whatever comes of that, the call has had its outcome.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(call)));
+        self.slow_in_a_row = match outcome {
+            Err(Lost::TooSlow) => self.slow_in_a_row + 1,
+            _ => 0,
+        };
+        if self.is_stuck() {
+            self.sweeper.replace_stuck_at(Some(*id));
+        }
+        let failure = match outcome {
             Ok(Ok(())) => {
                 self.sweep.told += 1;
-                return Ok(true);
+                return Ok(Some(due));
             }
             Ok(Err(error)) => HookFailure::Failed(error),
             Err(Lost::Panicked) => HookFailure::Panicked,
@@ -284,7 +345,7 @@ impl Pass<'_> {
             &failure,
         );
         self.sweep.failed += 1;
-        Ok(false)
+        Ok(None)
     }
 
     /// How a key is used, if that can be said: whoever has to be told is told without it too.

@@ -75,7 +75,8 @@ impl Caller {
             owner: (!self.across_owners).then(|| own.owner.clone()),
             environment: own.prefix.clone(),
             scopes: own.scopes.clone(),
-            ends_at: match holds_newest_secret {
+            ends_at: presented.end(),
+            own_ends_at: match holds_newest_secret {
                 true => own.expires_at,
                 false => presented.end(),
             },
@@ -93,10 +94,11 @@ pub(super) struct Ceiling {
     owner: Option<String>,
     pub(super) environment: Prefix,
     scopes: ScopeSet,
-    /// The end of the caller's key, or of its older secret, if that was presented: in its overlap it
-    /// must not be traded for something that lasts longer. The end of the newest secret is no bound,
-    /// as rotating the key is what it asks for.
+    /// The end of what was presented: it must not be traded for another key that lasts longer.
     pub(super) ends_at: Option<Timestamp>,
+    /// For the caller's own key, that of the key where the newest secret was presented: rotating the
+    /// key is what the end of its secret asks for.
+    own_ends_at: Option<Timestamp>,
     pub(super) allowed_ips: Vec<IpNet>,
     pub(super) rate_limit: Option<RateLimit>,
 }
@@ -133,7 +135,11 @@ impl Ceiling {
             excesses.push(Excess::Environment(record.prefix.clone()));
         }
         excesses.extend(self.lacking(record));
-        if let Some(most) = self.ends_at
+        let most = match record.id == self.key_id {
+            true => self.own_ends_at,
+            false => self.ends_at,
+        };
+        if let Some(most) = most
             && record.expires_at.is_none_or(|end| end > most)
         {
             excesses.push(Excess::Expiry { most });

@@ -80,7 +80,13 @@ impl Policy {
     /// It is written into the record of the key when a secret is made, and judged from there. Secrets
     /// that were made before, and go on for longer, are given an end by the sweep that also tells of
     /// [keys that end](crate::ExpiryNotifier), and never without
-    /// [notice](Self::rotation_notice). Nothing puts off an end that was given.
+    /// [notice](Self::rotation_notice). Nothing puts off an end that was given, so a clock that is
+    /// behind, by what others left in the store, gives none.
+    ///
+    /// Notice is time, and nobody is told by that alone: an [`ExpiryNotifier`](crate::ExpiryNotifier)
+    /// tells whom its hook writes to, and
+    /// [`tell_callers_of_end`](crate::Builder::tell_callers_of_end) the callers. Without both, only the
+    /// log has a warning for each secret that is given an end.
     ///
     /// ```
     /// # use keygate::Policy;
@@ -95,7 +101,8 @@ impl Policy {
         }
     }
 
-    /// How long a secret that is already too old goes on when that is first noticed. Unless set, 30
+    /// How long a secret that is already too old goes on when that is first noticed: the time for whoever
+    /// is [told](Self::max_secret_age) to rotate its key. Unless set, 30
     /// days, or the maximum age where that is less.
     pub const fn rotation_notice(self, notice: Duration) -> Self {
         Self {

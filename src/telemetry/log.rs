@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 
+use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
@@ -73,6 +74,12 @@ pub(super) fn usage_was_not_counted(realm: &str, requests: u64) {
 
 pub(super) fn expiry_trouble(what: &str, key_id: Option<&str>, error: &(dyn StdError + 'static)) {
     tracing::error!(target: TARGET, key_id, error = chain(error), "{what}");
+}
+
+pub(super) fn rotation_was_demanded(key_id: &KeyId, end: Timestamp) {
+    tracing::warn!(target: TARGET, %key_id, %end,
+        "the secret of a key is older than the policy allows, and was given an end: rotate the key by then"
+    );
 }
 
 /// An error with all its causes.

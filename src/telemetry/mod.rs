@@ -10,6 +10,8 @@ pub(crate) use log::{accepted, failed, refused};
 
 use std::error::Error as StdError;
 
+use crate::clock::Timestamp;
+use crate::key::KeyId;
 use crate::principal::Principal;
 use crate::scope::Rule;
 use crate::store::StoreError;
@@ -33,6 +35,13 @@ pub(crate) fn expiry_trouble(what: &str, key_id: Option<&str>, error: &(dyn StdE
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     log::expiry_trouble(what, key_id, error);
     let _ = (what, key_id, error);
+}
+
+/// The secret of a key was given an end: without a notifier, and headers, nobody else says so.
+pub(crate) fn rotation_was_demanded(key_id: &KeyId, end: Timestamp) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::rotation_was_demanded(key_id, end);
+    let _ = (key_id, end);
 }
 
 /// The change feed of the gate named `realm` is heard of.

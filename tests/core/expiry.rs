@@ -185,6 +185,15 @@ async fn what_was_told_survives_a_restart() {
     assert_eq!(sweep(&wider).await, (0, 0));
 }
 
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("as asked for");
+    }
+}
+
 #[tokio::test]
 async fn a_hook_that_fails_panics_or_hangs_is_called_again_and_does_not_hold_up_others() {
     let told = Told::default();
@@ -198,6 +207,10 @@ async fn a_hook_that_fails_panics_or_hangs_is_called_again_and_does_not_hold_up_
                 _ if notice.key.owner != "ill" => {}
                 "fails" => return Err("as asked for"),
                 "hangs" => std::future::pending().await,
+                "hangs, and panics when it is dropped" => {
+                    let _bomb = Bomb;
+                    std::future::pending().await
+                }
                 "panics" => panic!("as asked for"),
                 _ => {}
             }
@@ -208,7 +221,13 @@ async fn a_hook_that_fails_panics_or_hangs_is_called_again_and_does_not_hold_up_
     let world = world(notifier.time_limit(millis(50))).await;
     let new = NewKey::for_owner("ill").expires_in(DAY);
     let stubborn = world.keys.manager().issue(new).await.unwrap().info.key_id;
-    for illness in ["fails", "hangs", "panics", "panics at once"] {
+    for illness in [
+        "fails",
+        "hangs",
+        "hangs, and panics when it is dropped",
+        "panics",
+        "panics at once",
+    ] {
         *ill.lock().unwrap() = illness;
         let others = [issue(&world, DAY).await, issue(&world, DAY).await];
         assert_eq!(sweep(&world.keys).await, (2, 1), "{illness}");
@@ -306,6 +325,8 @@ async fn a_notifier_that_cannot_work_is_not_built() {
         notifier().thresholds([]),
         notifier().thresholds([DAY, Duration::ZERO]),
         notifier().every(Duration::ZERO),
+        notifier().every(DAY),
+        notifier().thresholds([30 * DAY, HOUR]),
         notifier().time_limit(61 * SECOND),
         notifier().time_limit(Duration::ZERO),
     ] {
@@ -313,6 +334,9 @@ async fn a_notifier_that_cannot_work_is_not_built() {
         let error = keys.build().await.unwrap_err();
         assert!(matches!(error, BuildError::ExpiryNotifier(_)), "{error}");
     }
+    let often_enough = notifier().every(DAY - millis(1));
+    let keys = builder(MemoryStore::new(), &clock).expiry_notifier(often_enough);
+    assert!(keys.build().await.is_ok());
     let without = builder(MemoryStore::new(), &clock).build().await.unwrap();
     let error = without.sweep_expiring().await.unwrap_err();
     assert!(matches!(error, ManageError::Invalid(_)), "{error}");

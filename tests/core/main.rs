@@ -17,6 +17,7 @@ mod drafts;
 mod ended_callers;
 mod expiry;
 mod expiry_instances;
+mod expiry_trouble;
 mod feed;
 mod finding;
 mod freshness;

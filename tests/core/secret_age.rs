@@ -134,28 +134,39 @@ async fn a_key_whose_secrets_have_ended_is_overdue_until_the_host_rotates_it() {
 }
 
 #[tokio::test]
-async fn a_caller_rotates_its_own_key_and_acts_up_to_the_end_of_that_and_not_of_its_secret() {
+async fn a_caller_rotates_its_own_key_and_gets_no_other_that_outlasts_its_secret() {
     let world = world().await;
     let host = world.keys.manager();
     let new = NewKey::for_owner("a").expires_in(2 * AGE);
     let own = host.issue(new).await.unwrap();
-    world.clock.advance(80 * DAY);
+    world.clock.advance(87 * DAY);
+    let other = issue(host).await.info.key_id;
     let caller = present(&world.keys, own.key.expose()).await.unwrap();
     let manager = host.on_behalf_of(&caller);
     let made = manager.issue(NewKey::for_owner("a")).await.unwrap();
-    assert!(made.info.expires_at <= own.info.expires_at);
-    let beyond = manager
-        .issue(NewKey::for_owner("a").expires_in(2 * AGE))
-        .await;
-    let most = own.info.expires_at.unwrap();
-    match beyond {
-        Err(ManageError::BeyondCeiling(excesses)) => {
-            assert_eq!(excesses, [Excess::Expiry { most }]);
+    assert_eq!(made.info.expires_at, ends(&own), "and not in 90 days");
+    let most = ends(&own).unwrap();
+    let outlasting = NewKey::for_owner("a").expires_in(3 * DAY + millis(1));
+    for beyond in [
+        manager.issue(outlasting).await,
+        manager.rotate(&other).await,
+    ] {
+        match beyond {
+            Err(ManageError::BeyondCeiling(excesses)) => {
+                assert!(excesses.contains(&Excess::Expiry { most }), "{excesses:?}");
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
+    let longer = Change::new().expires_in(4 * AGE);
+    let longer = manager.change(&own.info.key_id, longer).await;
+    assert!(
+        matches!(longer, Err(ManageError::BeyondCeiling(_))),
+        "{longer:?}"
+    );
     let rotated = manager.rotate(&own.info.key_id).await.unwrap();
     assert_eq!(rotated.info.expires_at, own.info.expires_at);
+    assert_eq!(ends(&rotated), after(own.info.created_at, 87 * DAY + AGE));
 
     // From now on what was presented is the older secret, and its end is a bound.
     let most = rotated.previous_ends_at().unwrap();
@@ -227,6 +238,19 @@ async fn a_shorter_age_shortens_with_notice_and_a_longer_one_lengthens_nothing()
     let keys = builder(std::sync::Arc::clone(&world.store), &world.clock).policy(policy);
     let sweep = keys.build().await.unwrap().sweep_expiring().await.unwrap();
     assert_eq!(sweep.rotations_demanded, 0);
+}
+
+#[tokio::test]
+async fn notice_is_no_longer_than_the_maximum_age() {
+    let world = World::new().await;
+    let id = issue(world.keys.manager()).await.info.key_id;
+    world.clock.advance(100 * DAY);
+    let policy = Policy::new().max_secret_age(7 * DAY);
+    let keys = builder(std::sync::Arc::clone(&world.store), &world.clock).policy(policy);
+    keys.build().await.unwrap().sweep_expiring().await.unwrap();
+    let record = world.record(&id).await;
+    let end = after(record.created_at, 107 * DAY);
+    assert_eq!(record.secrets.current.not_after, end);
 }
 
 #[tokio::test]
