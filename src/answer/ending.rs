@@ -18,6 +18,7 @@ pub(crate) struct Ending {
 
 impl Ending {
     /// Every field that tells of an end. A response has one of them.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) const NAMES: [&str; 2] = [EXPIRES, ROTATE_BY];
 
     /// What ends first: the key, or the secret of it that was presented.

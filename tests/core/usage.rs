@@ -399,16 +399,14 @@ async fn threads_that_have_ended_leave_their_counts_and_their_place_to_others() 
     let issued = issue(&world.keys, &[]).await;
     present(&world.keys, issued.key.expose()).await.unwrap();
     for _ in 0..20 {
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let attempt = Attempt::new(issued.key.expose());
-                let decided = world
-                    .keys
-                    .authenticator()
-                    .authenticate_cached(attempt, |_| ());
-                decided.unwrap().unwrap();
-            });
+        let (keys, text) = (world.keys.clone(), issued.key.expose().to_owned());
+        let thread = std::thread::spawn(move || {
+            let attempt = Attempt::new(&text);
+            let decided = keys.authenticator().authenticate_cached(attempt, |_| ());
+            decided.unwrap().unwrap();
         });
+        // Which also waits until it has let go of what it counted in.
+        thread.join().unwrap();
     }
     world.keys.shutdown().await;
     assert_eq!(requests(world.store.inner(), &issued.info.key_id).await, 21);
