@@ -83,6 +83,7 @@ impl Rule {
     /// real traffic before it is enforced. The key must be valid all the same. Behind an enforced rule it shows who would be refused by a tighter one:
     ///
     /// ```
+    /// # #[cfg(feature = "axum")]
     /// # fn app(keys: keygate::Keygate) -> axum::Router {
     /// # use axum::{Router, routing::get};
     /// # async fn export() {}
