@@ -80,7 +80,8 @@ impl Rule {
 
     /// The same rule, which refuses nobody: who lacks a scope is let through and counted, and guards and
     /// [`Principal::authorize`](crate::Principal::authorize) log it too, so that a rule can be tried on
-    /// real traffic before it is enforced. The key must be valid all the same. Behind an enforced rule it shows who would be refused by a tighter one:
+    /// real traffic before it is enforced. The key must be valid all the same. Behind an enforced rule it
+    /// shows who would be refused by a tighter one:
     ///
     /// ```
     /// # #[cfg(feature = "axum")]
