@@ -47,7 +47,7 @@ impl Sweeper {
                     every.min(RETRY)
                 }
             };
-            wait += drawn(wait / 16);
+            wait = wait.saturating_add(drawn(wait / 16));
         }
     }
 }
