@@ -129,7 +129,7 @@ impl Ledger {
             };
             self.wait(wait, failures == 0).await;
             let handed_on = self.hand_on(store).await;
-            let is_spoiled = self.is_spoiled.swap(false, Ordering::Relaxed);
+            let is_spoiled = self.is_spoiled.swap(false, Ordering::SeqCst);
             match handed_on {
                 Ok(()) => {
                     (failures, worked) = (0, Instant::now());
@@ -140,7 +140,7 @@ impl Ledger {
                         telemetry::usage_is_held_up(&self.realm, &error);
                     }
                     failures = failures.saturating_add(1);
-                    self.is_spoiled.fetch_or(is_spoiled, Ordering::Relaxed);
+                    self.is_spoiled.fetch_or(is_spoiled, Ordering::SeqCst);
                     if worked.elapsed() > self.interval.saturating_mul(HELD_UP) {
                         vouching.withdraw().await;
                     }
@@ -168,7 +168,7 @@ impl Ledger {
         let uncounted = self.bounds.take_uncounted();
         if uncounted > 0 {
             telemetry::usage_was_not_counted(&self.realm, uncounted);
-            self.is_spoiled.store(true, Ordering::Relaxed);
+            self.is_spoiled.store(true, Ordering::SeqCst);
         }
         let handed_on = self.hand_on_batches(store).await;
         if handed_on.is_ok() {
@@ -225,7 +225,7 @@ impl Ledger {
     }
 
     /// Waits until what this process has counted so far was handed on, for a second at most. Whether it
-    /// was.
+    /// was, and is all that was to be counted.
     pub(crate) async fn catch_up(&self, store: &dyn KeyStore) -> bool {
         let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         if self.is_running.load(Ordering::SeqCst) {
@@ -237,7 +237,7 @@ impl Ledger {
             let handed_on = pin!(async { drop(self.hand_on(store).await) });
             first(handed_on, Delay::new(CATCH_UP)).await;
         }
-        self.handed_on.load(Ordering::SeqCst) >= mine
+        self.handed_on.load(Ordering::SeqCst) >= mine && !self.is_spoiled.load(Ordering::SeqCst)
     }
 }
 

@@ -78,6 +78,8 @@ enum State {
     Said,
     /// It was taken back while the store takes no counts, and stood at this before.
     Withdrawn(Vec<u8>),
+    /// What stands there is to go: some requests were lost since.
+    Spoiled,
 }
 
 impl<'a> Vouching<'a> {
@@ -93,13 +95,17 @@ impl<'a> Vouching<'a> {
     /// so that it begins anew.
     pub(super) async fn go_on(&mut self, is_spoiled: bool) {
         if is_spoiled {
-            let _ = self
-                .guarded(say(self.store, false, self.clock.wall()))
-                .await;
+            self.state = State::Spoiled;
+        }
+        if let State::Spoiled = self.state {
+            let gone = self.guarded(say(self.store, false, self.clock.wall()));
+            if gone.await.is_err() {
+                return;
+            }
             self.state = State::Unsaid;
         }
         let said = match &self.state {
-            State::Said => return,
+            State::Said | State::Spoiled => return,
             State::Unsaid => self.guarded(say(self.store, true, self.clock.wall())).await,
             State::Withdrawn(kept) => self.guarded(put_back(self.store, kept)).await,
         };
@@ -110,8 +116,10 @@ impl<'a> Vouching<'a> {
 
     /// What was used lately is known to nobody but this instance, and may be lost with it.
     pub(super) async fn withdraw(&mut self) {
-        if let Ok(Some(kept)) = self.guarded(take_back(self.store)).await {
-            self.state = State::Withdrawn(kept);
+        let taken_back = self.guarded(take_back(self.store)).await;
+        match (taken_back, &self.state) {
+            (_, State::Spoiled) | (Ok(None) | Err(_), _) => {}
+            (Ok(Some(kept)), _) => self.state = State::Withdrawn(kept),
         }
     }
 
@@ -145,5 +153,95 @@ async fn put_back(store: &dyn KeyStore, kept: &[u8]) -> Result<(), StoreError> {
     match settings.compare_and_set(NAME, Some(b""), kept).await {
         Err(error) if error.kind() == StoreErrorKind::Stale => Ok(()),
         set => set,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::key::KeyId;
+    use crate::record::KeyRecord;
+    use crate::store::{Abilities, Listed, MemoryStore, Page, Settings, Write};
+
+    /// Settings that can be read, and are not written while it is said so.
+    #[derive(Default)]
+    struct Stiff {
+        inner: MemoryStore,
+        is_stiff: AtomicBool,
+    }
+
+    #[async_trait]
+    impl KeyStore for Stiff {
+        async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+            self.inner.get(id).await
+        }
+
+        async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
+            self.inner.write(change).await
+        }
+
+        async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
+            self.inner.list(page).await
+        }
+
+        fn abilities(&self) -> Abilities<'_> {
+            self.inner.abilities().with_settings(self)
+        }
+    }
+
+    #[async_trait]
+    impl Settings for Stiff {
+        async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+            Settings::read(&self.inner, name).await
+        }
+
+        async fn compare_and_set(
+            &self,
+            name: &str,
+            expected: Option<&[u8]>,
+            value: &[u8],
+        ) -> Result<(), StoreError> {
+            match self.is_stiff.load(Ordering::SeqCst) {
+                true => Err(StoreErrorKind::Unavailable.into()),
+                false => self.inner.compare_and_set(name, expected, value).await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_lost_ends_the_proof_also_when_that_could_not_be_said_at_first() {
+        let store = Stiff::default();
+        let long_ago = Timestamp::MIN;
+        say(&store, true, long_ago).await.unwrap();
+        let mut vouching = Vouching::new(&store, &SystemClock);
+        vouching.go_on(false).await;
+        assert_eq!(counted_since(&store).await.unwrap(), Some(long_ago));
+
+        store.is_stiff.store(true, Ordering::SeqCst);
+        vouching.go_on(true).await;
+        store.is_stiff.store(false, Ordering::SeqCst);
+        // The store is lost once more in between.
+        vouching.withdraw().await;
+        assert_eq!(counted_since(&store).await.unwrap(), None);
+        vouching.go_on(false).await;
+        let since = counted_since(&store).await.unwrap().unwrap();
+        assert!(since > long_ago, "it begins anew");
+    }
+
+    #[tokio::test]
+    async fn what_was_only_held_up_stands_as_before() {
+        let store = Stiff::default();
+        let long_ago = Timestamp::MIN;
+        say(&store, true, long_ago).await.unwrap();
+        let mut vouching = Vouching::new(&store, &SystemClock);
+        vouching.withdraw().await;
+        assert_eq!(counted_since(&store).await.unwrap(), None);
+        vouching.go_on(false).await;
+        assert_eq!(counted_since(&store).await.unwrap(), Some(long_ago));
     }
 }
