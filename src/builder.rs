@@ -20,9 +20,11 @@ use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_re
 use crate::guard::{ClientAddress, ClientAddresses};
 use crate::key::{KeyId, Prefix, RandomError, Secret};
 use crate::keygate::Keygate;
+use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
 use crate::mac::{Pepper, PepperId, PepperRing, Proof, Proofs};
 use crate::manage::{KeyManager, Policy};
 use crate::pepper_check::check_peppers;
+use crate::record::RateLimit;
 use crate::scope::Catalogue;
 use crate::store::KeyStore;
 use crate::telemetry;
@@ -48,6 +50,9 @@ pub struct Builder {
     catalogue: Option<Catalogue>,
     end_notice: Option<Duration>,
     notifier: Option<ExpiryNotifier>,
+    failed_attempts: Option<RateLimit>,
+    limiter: Option<(Arc<dyn SharedLimiter>, OnOutage)>,
+    tells_limits: bool,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     addresses: ClientAddresses,
 }
@@ -80,6 +85,9 @@ impl Builder {
             catalogue: None,
             end_notice: None,
             notifier: None,
+            failed_attempts: Some(RateLimit::per_minute(100)),
+            limiter: None,
+            tells_limits: false,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             addresses: Default::default(),
         }
@@ -242,6 +250,40 @@ impl Builder {
         self
     }
 
+    /// How many attempts with what is no key may come from one address (of IPv6: from one network of 64
+    /// bits), 100 per minute unless set; `None`: any number. They are counted where an address source is
+    /// configured, and where an [`Attempt`](crate::Attempt) has an address.
+    ///
+    /// Beyond that, what comes from there is answered 429 before the store is asked: other text that is no
+    /// key, and keys that this process has not seen. Keys that it has seen go on, also from there. So
+    /// nobody who guesses locks out the neighbours behind one address but for their new keys.
+    ///
+    /// The addresses of the last 65,536 networks that failed are kept, in about 4 MB once the first has.
+    pub fn failed_attempts(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
+        self.failed_attempts = limit.into();
+        self
+    }
+
+    /// Counts the rate limits of keys for all instances together, as
+    /// [`RedisLimiter`](crate::RedisLimiter) does. Without it each instance counts for itself, so that a
+    /// key may be used as often as its limit says on each of them.
+    ///
+    /// Requests of keys that have a limit then ask it, after their key was verified; all others do not. It
+    /// has 250 ms to answer. When it does not, `on_outage` says what becomes of them, and it is asked
+    /// again a second later.
+    pub fn shared_limiter(mut self, limiter: impl SharedLimiter, on_outage: OnOutage) -> Self {
+        self.limiter = Some((Arc::new(limiter), on_outage));
+        self
+    }
+
+    /// Tells callers that were let in, or are over a limit, how the limits of their key stand: by the
+    /// fields `RateLimit-Policy` and `RateLimit` of the
+    /// [draft](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/) of the IETF.
+    pub fn tell_rate_limits(mut self) -> Self {
+        self.tells_limits = true;
+        self
+    }
+
     /// Another clock than the operating system's, for tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -326,6 +368,9 @@ impl Builder {
         if self.usage.interval.is_zero() {
             return Err(BuildError::NoUsageInterval);
         }
+        if let Some(Err(error)) = self.failed_attempts.map(|limit| limit.check()) {
+            return Err(BuildError::FailedAttempts(error));
+        }
         let store = self.store.ok_or(BuildError::NoStore)?;
         let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
         check_peppers(&*store, &peppers).await?;
@@ -357,6 +402,16 @@ impl Builder {
         let meter = ledger
             .as_ref()
             .map(|ledger| Meter::new(ledger, Arc::clone(&self.clock)));
+        let limiter = Limiter::new(
+            Arc::clone(&self.clock),
+            &realm,
+            self.limiter,
+            self.tells_limits,
+        );
+        let since = self.clock.monotonic();
+        let failures = self
+            .failed_attempts
+            .map(|limit| Failures::new(limit, since));
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
@@ -367,6 +422,7 @@ impl Builder {
                 clock: Arc::clone(&self.clock),
             }),
             standing: StandingSource::default(),
+            limiter,
             meter,
         });
         let manager = KeyManager::new(
@@ -405,6 +461,7 @@ impl Builder {
                 self.clock,
                 Arc::clone(&changes),
                 self.bounds,
+                failures,
             ),
             manager,
             answers: Answers::new(gate),

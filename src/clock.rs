@@ -170,6 +170,12 @@ impl Now {
         self.monotonic > other.monotonic
     }
 
+    /// Nanoseconds since `earlier`, by the monotonic clock.
+    pub(crate) fn nanos_since(self, earlier: Instant) -> u64 {
+        let since = self.monotonic.saturating_duration_since(earlier);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// How long it is until `limit` has passed since `earlier`, by the monotonic clock.
     pub(crate) fn until(self, limit: Duration, earlier: Self) -> Duration {
         limit.saturating_sub(self.monotonic.saturating_duration_since(earlier.monotonic))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Timestamp};
 use crate::credentials::Credentials;
 use crate::key::Prefix;
+use crate::limit::Limiter;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 use crate::scope::Catalogue;
@@ -25,6 +26,8 @@ pub(crate) struct Gate {
     /// Whether responses tell callers when their keys end.
     pub(crate) end_notice: Option<EndNotice>,
     pub(crate) standing: StandingSource,
+    /// How the limits of keys are counted.
+    pub(crate) limiter: Limiter,
     /// Counts how keys are used, if that is done.
     pub(crate) meter: Option<Meter>,
 }

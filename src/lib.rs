@@ -38,6 +38,7 @@ mod gate;
 mod guard;
 mod key;
 mod keygate;
+mod limit;
 mod mac;
 mod manage;
 mod pepper_check;
@@ -72,6 +73,7 @@ pub use key::{
     KeyId, KeyText, ParseKeyError, ParseKeyIdError, Prefix, PrefixError, PresentedKey, RandomError,
 };
 pub use keygate::Keygate;
+pub use limit::{Charge, Level, LimitState, OnOutage, Quota, SharedLimiter, Take};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
     ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyActivity,
@@ -80,8 +82,8 @@ pub use manage::{
 };
 pub use principal::Principal;
 pub use record::{
-    KeyInfo, KeyRecord, KeyStatus, RateLimit, RecordError, Revocation, SecretInfo, SecretSlot,
-    Secrets, TextError,
+    KeyInfo, KeyRecord, KeyStatus, RateLimit, RateLimitError, RecordError, Revocation, SecretInfo,
+    SecretSlot, Secrets, TextError,
 };
 pub use refusal::{Error, Refusal, Rejection};
 pub use scope::{

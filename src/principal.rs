@@ -73,6 +73,13 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// How often the key may be used, by its record.
+    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+        self.restrictions.as_ref()?.rate_limit
+    }
+}
+
 impl Restrictions {
     fn of(allowed_ips: Vec<IpNet>, rate_limit: Option<RateLimit>) -> Option<Box<Self>> {
         let any = !allowed_ips.is_empty() || rate_limit.is_some();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::key::KeyId;
+use crate::limit::LimitState;
 use crate::mac::PepperId;
+use crate::record::RateLimitError;
 use crate::scope::MissingScopes;
 use crate::store::StoreError;
 
@@ -38,12 +40,14 @@ pub enum Rejection {
     /// The gRPC method is not declared, and so open to nobody.
     #[error("the method is not open to API keys")]
     MethodDenied,
-    /// The key is used more often than it may be. No limit is enforced yet: see
-    /// [`Error::Unenforceable`].
+    /// The key is used more often than it may be.
     #[error("the key is over its rate limit")]
     RateLimited {
         /// When to come back.
         retry_after: Duration,
+        /// How its limits stand, where
+        /// [`tell_rate_limits`](crate::Builder::tell_rate_limits) is set.
+        limits: Vec<LimitState>,
     },
     /// The credential's header field is not as its standard has it.
     #[error("the credential's header field is malformed")]
@@ -51,6 +55,12 @@ pub enum Rejection {
     /// The key lacks a scope that the route asks for.
     #[error("the key lacks {0}")]
     ScopeInsufficient(MissingScopes),
+    /// Too much that is no key came from the caller's address.
+    #[error("too many attempts failed from this address")]
+    TooManyFailures {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// The key is of another environment, such as a test key on the live service.
     #[error("the key belongs to another environment")]
     WrongEnvironment,
@@ -60,11 +70,10 @@ pub enum Rejection {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The store's record of the key carries a restriction that is not enforced here.
-    #[error(
-        "key {0} has a rate limit, and this version of keygate does not enforce rate limits: clear it or upgrade"
-    )]
-    Unenforceable(KeyId),
+    /// What counts for all instances how often keys are used cannot be reached, and the policy is to
+    /// [refuse](crate::OnOutage::Refuse) then.
+    #[error("nobody can say how often key {0} was used")]
+    LimiterAway(KeyId),
     /// Too many keys are being looked up at once.
     #[error("too many keys are waiting for the key store")]
     Overloaded,
@@ -94,6 +103,14 @@ pub enum Error {
         "a handler asks who is calling, and no keygate layer guards its route: add keys.require(..) or keys.authenticate()"
     )]
     Unguarded,
+    /// The record carries a rate limit that nobody can enforce, as one typed by hand.
+    #[error("{source}, and not what the record of key {key_id} says: change it")]
+    Unenforceable {
+        /// The key.
+        key_id: KeyId,
+        /// What a limit may be.
+        source: RateLimitError,
+    },
     /// The record was made with a pepper that this process does not have.
     #[error(
         "key {key_id} was made under pepper {pepper}, which is not in the pepper ring: add it as verify-only"
@@ -141,7 +158,7 @@ impl Rejection {
             Self::KeyMissing => "key_missing",
             Self::KeyRevoked => "key_revoked",
             Self::MethodDenied => "method_denied",
-            Self::RateLimited { .. } => "rate_limited",
+            Self::RateLimited { .. } | Self::TooManyFailures { .. } => "rate_limited",
             Self::RequestMalformed => "request_malformed",
             Self::ScopeInsufficient(_) => "scope_insufficient",
             Self::WrongEnvironment => "wrong_environment",

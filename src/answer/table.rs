@@ -163,20 +163,24 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
             Challenge::None,
             "This method is not open to API keys.",
         ),
-        Rejection::RateLimited { retry_after } => {
-            // A part of a second counts as a whole one: coming back earlier would be in vain.
-            let seconds = retry_after
-                .as_secs()
-                .saturating_add(u64::from(retry_after.subsec_nanos() > 0));
-            Row::new(
-                429,
-                grpc::RESOURCE_EXHAUSTED,
-                Challenge::None,
-                "This API key is over its rate limit. Wait as Retry-After says.",
-            )
-            .retry_after(seconds.max(1))
-        }
+        Rejection::RateLimited { retry_after, .. } => limited(
+            *retry_after,
+            "This API key is over its rate limit. Wait as Retry-After says.",
+        ),
+        Rejection::TooManyFailures { retry_after } => limited(
+            *retry_after,
+            "Too many attempts with what is no API key came from your address. Check the key, and wait \
+             as Retry-After says.",
+        ),
     }
+}
+
+fn limited(retry_after: Duration, detail: &str) -> Row {
+    // A part of a second counts as a whole one: coming back earlier would be in vain.
+    let seconds = retry_after
+        .as_secs()
+        .saturating_add(u64::from(retry_after.subsec_nanos() > 0));
+    Row::new(429, grpc::RESOURCE_EXHAUSTED, Challenge::None, detail).retry_after(seconds.max(1))
 }
 
 const NOT_DONE: &str =

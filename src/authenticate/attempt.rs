@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::key::KeyId;
+use crate::limit::Charge;
 use crate::principal::{Identity, Principal, Secret};
 use crate::scope::{Rule, ScopeSet};
 
@@ -12,6 +13,7 @@ pub struct Attempt<'a> {
     pub(super) text: &'a str,
     pub(super) address: Option<IpAddr>,
     pub(super) rule: Option<&'a Rule>,
+    pub(super) charge: Charge,
 }
 
 impl<'a> Attempt<'a> {
@@ -21,6 +23,7 @@ impl<'a> Attempt<'a> {
             text,
             address: None,
             rule: None,
+            charge: Charge::ONE,
         }
     }
 
@@ -36,6 +39,11 @@ impl<'a> Attempt<'a> {
             ..self
         }
     }
+
+    /// What it takes of the limits of its key, [one](Charge::ONE) unless set.
+    pub const fn charging(self, charge: Charge) -> Self {
+        Self { charge, ..self }
+    }
 }
 
 impl fmt::Debug for Attempt<'_> {
@@ -43,6 +51,7 @@ impl fmt::Debug for Attempt<'_> {
         f.debug_struct("Attempt")
             .field("address", &self.address)
             .field("rule", &self.rule)
+            .field("charge", &self.charge)
             .finish_non_exhaustive()
     }
 }

@@ -22,6 +22,7 @@ use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
 use crate::gate::Gate;
 use crate::key::{KeyId, PresentedKey};
+use crate::limit::{Bill, Failures, LimitState};
 use crate::mac::{Match, PepperRing, Proof, Proofs};
 use crate::principal::{Principal, Secret};
 use crate::refusal::{Error, Refusal, Rejection};
@@ -33,6 +34,9 @@ use flight::Flights;
 use lookup::Lookup;
 use outage::Outage;
 use turnstile::{Lane, Turnstile};
+
+/// A lookup that is too old for what it would decide is made once more, and no oftener.
+const LOOKUPS: usize = 2;
 
 /// How much an authenticator keeps and lets wait.
 #[derive(Clone, Copy, Debug)]
@@ -94,12 +98,11 @@ struct Shared {
     reads: Arc<Flights<KeyId, Result<Lookup, Error>>>,
     turnstile: Arc<Turnstile>,
     outage: Outage,
+    /// Who presented what is no key, if that is counted.
+    failures: Option<Failures>,
 }
 
 impl Authenticator {
-    /// A lookup that is too old for what it would decide is made once more, and no oftener.
-    const LOOKUPS: usize = 2;
-
     #[expect(clippy::too_many_arguments, reason = "only the builder calls it")]
     pub(crate) fn new(
         gate: Arc<Gate>,
@@ -110,6 +113,7 @@ impl Authenticator {
         clock: Arc<dyn Clock>,
         changes: Arc<Changes>,
         bounds: Bounds,
+        failures: Option<Failures>,
     ) -> Self {
         let shared = Arc::new(Shared {
             gate,
@@ -125,6 +129,7 @@ impl Authenticator {
             reads: Flights::new(),
             turnstile: Turnstile::new(bounds.reads, bounds.lookups),
             outage: Outage::default(),
+            failures,
         });
         let standing: Weak<Shared> = Arc::downgrade(&shared);
         shared.gate.standing.set(standing);
@@ -148,86 +153,75 @@ impl Authenticator {
     pub async fn authenticate(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
         match self.authenticate_cached(attempt, |caller| caller.to_principal()) {
             Some(decision) => decision,
-            None => self.authenticate_uncached(attempt).await,
+            None => Ok(self.authenticate_uncached(attempt).await?.0),
         }
     }
 
     /// The decision, if it can be made without asking the store; `accepted` then sees the caller.
     ///
     /// This allocates nothing for a caller that is let in, and never waits. After `None`,
-    /// [`authenticate`](Self::authenticate) decides.
+    /// [`authenticate`](Self::authenticate) decides. It also does where a
+    /// [shared limiter](crate::Builder::shared_limiter) has to be asked.
     pub fn authenticate_cached<R>(
         &self,
         attempt: Attempt<'_>,
         accepted: impl FnOnce(Verified<'_>) -> R,
     ) -> Option<Result<R, Refusal>> {
+        self.decide_cached(attempt, |caller, _| accepted(caller))
+    }
+
+    /// As [`authenticate_cached`](Self::authenticate_cached); `accepted` also sees how the limits stand,
+    /// where callers are told.
+    pub(crate) fn decide_cached<R>(
+        &self,
+        attempt: Attempt<'_>,
+        accepted: impl FnOnce(Verified<'_>, Vec<LimitState>) -> R,
+    ) -> Option<Result<R, Refusal>> {
         let shared = &*self.shared;
         let presented = match shared.admit(attempt.text) {
             Ok(presented) => presented,
-            Err(rejection) => return Some(Err(rejection.into())),
+            Err(rejection) => return Some(Err(shared.refuse(rejection.into(), attempt))),
         };
         let id = presented.key.id();
         let now = Now::of(&*shared.clock);
         let fresh = |stamp: &Stamp| shared.changes.is_fresh(id, stamp, now);
         let known = shared.known.read(id, |entry| {
-            fresh(&entry.stamp).then(|| {
-                let decision = shared.decide(&presented, Some(entry), attempt, now);
-                let stands = shared.stands(&decision, &entry.stamp, now);
-                stands.then(|| {
-                    decision.map(|caller| {
-                        shared.count(&caller, attempt, now);
-                        accepted(caller)
-                    })
-                })
-            })
-        });
-        if let Some(decision) = known.flatten() {
+            if !fresh(&entry.stamp) {
+                return None;
+            }
+            let decision = shared.decide(&presented, Some(entry), attempt, now);
             // What does not stand is to be decided anew.
+            let stands = |refusal: &Refusal| shared.stands(refusal, &entry.stamp, now);
+            if decision.as_ref().is_err_and(|refusal| !stands(refusal)) {
+                return None;
+            }
+            match shared.charge_here(decision, Some(entry), attempt, now)? {
+                Ok((caller, limits)) => {
+                    shared.accept(&caller, attempt, now);
+                    Some(Ok(accepted(caller, limits)))
+                }
+                Err(refusal) if !stands(&refusal) => None,
+                Err(refusal) => Some(Err(shared.refuse(refusal, attempt))),
+            }
+        });
+        if let Some(decision) = known {
             return decision;
         }
         let recent = |stamp: &Stamp| fresh(stamp) && now.is_within(RECENT, stamp.read_at);
         shared.unknown.read(id, recent).filter(|recent| *recent)?;
         shared.peppers.find(&presented.key, &shared.decoy, now.wall);
-        Some(Err(Rejection::KeyInvalid.into()))
+        Some(Err(shared.refuse(Rejection::KeyInvalid.into(), attempt)))
     }
 
-    /// The decision for what [`authenticate_cached`](Self::authenticate_cached) could not decide.
+    /// The decision for what [`decide_cached`](Self::decide_cached) could not decide, and how the limits
+    /// stand, where callers are told.
     pub(crate) async fn authenticate_uncached(
         &self,
         attempt: Attempt<'_>,
-    ) -> Result<Principal, Refusal> {
+    ) -> Result<(Principal, Vec<LimitState>), Refusal> {
         let shared = &self.shared;
-        let presented = shared.admit(attempt.text)?;
-        if let Some(principal) = shared.admit_during_outage(&presented, attempt) {
-            return Ok(principal);
-        }
-        let id = *presented.key.id();
-        let mut outcome: Result<Principal, Refusal> = Err(timeout(id).into());
-        for _ in 0..Self::LOOKUPS {
-            let lookup = match shared.look_up(id, attempt.address).await {
-                Ok(lookup) => lookup,
-                Err(error) => {
-                    let admitted = shared.admit_despite(&error, &presented, attempt);
-                    return admitted.ok_or(error.into());
-                }
-            };
-            let (stamp, now) = (lookup.stamp(), Now::of(&*shared.clock));
-            if !shared.changes.is_fresh(&id, &stamp, now) {
-                outcome = Err(timeout(id).into());
-                continue;
-            }
-            shared.outage.end();
-            let decision = shared.decide(&presented, lookup.entry(), attempt, now);
-            let stands = shared.stands(&decision, &stamp, now);
-            outcome = decision.map(|caller| {
-                shared.count(&caller, attempt, now);
-                caller.to_principal()
-            });
-            if stands {
-                break;
-            }
-        }
-        outcome
+        let decided = shared.decide_uncached(attempt).await;
+        decided.map_err(|refusal| shared.refuse(refusal, attempt))
     }
 }
 
@@ -259,7 +253,77 @@ impl Shared {
         })
     }
 
-    /// Everything that is asked of a record, in this order.
+    async fn decide_uncached(
+        self: &Arc<Self>,
+        attempt: Attempt<'_>,
+    ) -> Result<(Principal, Vec<LimitState>), Refusal> {
+        let presented = self.admit(attempt.text)?;
+        if let Some(decision) = self.admit_during_outage(&presented, attempt).await {
+            return decision;
+        }
+        let id = *presented.key.id();
+        // Where the limits of keys are counted elsewhere, the record may be here all the same.
+        let mut cached = self
+            .gate
+            .limiter
+            .are_shared()
+            .then(|| self.cached(&id))
+            .flatten();
+        let lookups = LOOKUPS + usize::from(cached.is_some());
+        let mut outcome = Err(timeout(id).into());
+        for _ in 0..lookups {
+            let lookup = match cached.take() {
+                Some(lookup) => lookup,
+                None => {
+                    self.admit_stranger(&id, attempt)?;
+                    match self.look_up(id, attempt.address).await {
+                        Ok(lookup) => lookup,
+                        Err(error) => {
+                            let admitted = self.admit_despite(&error, &presented, attempt).await;
+                            return admitted.unwrap_or(Err(error.into()));
+                        }
+                    }
+                }
+            };
+            let (stamp, now) = (lookup.stamp(), Now::of(&*self.clock));
+            if !self.changes.is_fresh(&id, &stamp, now) {
+                outcome = Err(timeout(id).into());
+                continue;
+            }
+            self.outage.end();
+            let decision = self.decide(&presented, lookup.entry(), attempt, now);
+            outcome = match decision {
+                Err(refusal) if !self.stands(&refusal, &stamp, now) => Err(refusal),
+                decision => self.settle(decision, lookup.entry(), attempt, now).await,
+            };
+            match &outcome {
+                Err(refusal) if !self.stands(refusal, &stamp, now) => {}
+                _ => break,
+            }
+        }
+        outcome
+    }
+
+    /// What the cache has of `id`, if that may still be used.
+    fn cached(&self, id: &KeyId) -> Option<Lookup> {
+        let now = Now::of(&*self.clock);
+        let fresh = |entry: &Entry| self.changes.is_fresh(id, &entry.stamp, now);
+        let known = |entry: &Entry| fresh(entry).then(|| Lookup::Known(entry.clone()));
+        self.known.read(id, known).flatten()
+    }
+
+    /// Refuses a key that was not seen before, where too much that is no key came from.
+    fn admit_stranger(&self, id: &KeyId, attempt: Attempt<'_>) -> Result<(), Rejection> {
+        if let (Some(failures), Some(address)) = (&self.failures, attempt.address)
+            && self.known.read(id, |_| ()).is_none()
+            && let Some(retry_after) = failures.wait(address, Now::of(&*self.clock))
+        {
+            return Err(Rejection::TooManyFailures { retry_after });
+        }
+        Ok(())
+    }
+
+    /// Everything that is asked of a record but the limits, in this order.
     fn decide<'e>(
         &self,
         presented: &Presented<'_>,
@@ -297,8 +361,42 @@ impl Shared {
         })
     }
 
+    /// Takes of the limits of a key what its request costs. A caller that lacks a scope pays too.
+    ///
+    /// `None`: what counts for all instances has to be asked.
+    fn charge_here<'e>(
+        &self,
+        decision: Result<Verified<'e>, Refusal>,
+        entry: Option<&Entry>,
+        attempt: Attempt<'_>,
+        now: Now,
+    ) -> Option<Result<(Verified<'e>, Vec<LimitState>), Refusal>> {
+        let Some(bill) = bill(&decision, entry, attempt) else {
+            return Some(decision.map(|caller| (caller, Vec::new())));
+        };
+        let taken = self.gate.limiter.take_here(bill, now)?;
+        Some(taken.and_then(|limits| decision.map(|caller| (caller, limits))))
+    }
+
+    /// As [`charge_here`](Self::charge_here), wherever limits are counted, and lets in who passed.
+    async fn settle(
+        &self,
+        decision: Result<Verified<'_>, Refusal>,
+        entry: Option<&Entry>,
+        attempt: Attempt<'_>,
+        now: Now,
+    ) -> Result<(Principal, Vec<LimitState>), Refusal> {
+        let limits = match bill(&decision, entry, attempt) {
+            Some(bill) => self.gate.limiter.take(bill).await?,
+            None => Vec::new(),
+        };
+        let caller = decision?;
+        self.accept(&caller, attempt, now);
+        Ok((caller.to_principal(), limits))
+    }
+
     /// Counts a request that was accepted.
-    fn count(&self, caller: &Verified<'_>, attempt: Attempt<'_>, now: Now) {
+    fn accept(&self, caller: &Verified<'_>, attempt: Attempt<'_>, now: Now) {
         if let Some(meter) = &self.gate.meter {
             meter.count(&Event {
                 identity: caller.identity,
@@ -311,13 +409,38 @@ impl Shared {
         }
     }
 
-    /// Whether a decision stands that was taken on a record as of `stamp`.
+    /// What a request is told that is refused: that its address failed too often, perhaps.
+    fn refuse(&self, refusal: Refusal, attempt: Attempt<'_>) -> Refusal {
+        if let (Refusal::Rejected(Rejection::KeyInvalid), Some(failures), Some(address)) =
+            (&refusal, &self.failures, attempt.address)
+            && let Some(retry_after) = failures.count(address, Now::of(&*self.clock))
+        {
+            return Rejection::TooManyFailures { retry_after }.into();
+        }
+        refusal
+    }
+
+    /// Whether a refusal stands that was decided on a record as of `stamp`.
     ///
     /// A refusal stands on a recent record alone. Another process may just have made a new secret,
     /// enabled the key or widened its scopes, and nobody is to be told that a good key is bad.
-    fn stands<T>(&self, decision: &Result<T, Refusal>, stamp: &Stamp, now: Now) -> bool {
-        !matches!(decision, Err(Refusal::Rejected(_))) || now.is_within(RECENT, stamp.read_at)
+    fn stands(&self, refusal: &Refusal, stamp: &Stamp, now: Now) -> bool {
+        !matches!(refusal, Refusal::Rejected(_)) || now.is_within(RECENT, stamp.read_at)
     }
+}
+
+/// What a request takes of the limits of its key: nothing, unless the key may be used from where it came.
+fn bill<'a>(
+    decision: &Result<Verified<'_>, Refusal>,
+    entry: Option<&'a Entry>,
+    attempt: Attempt<'_>,
+) -> Option<Bill<'a>> {
+    match decision {
+        Ok(_) | Err(Refusal::Rejected(Rejection::ScopeInsufficient(_))) => {}
+        Err(_) => return None,
+    }
+    let identity = &entry?.identity;
+    Bill::of(&identity.key_id, identity.rate_limit(), attempt.charge)
 }
 
 impl Entry {
@@ -336,8 +459,9 @@ impl Entry {
             if !restrictions.allow(address) {
                 return Err(Rejection::IpDenied.into());
             }
-            if restrictions.rate_limit.is_some() {
-                return Err(Error::Unenforceable(self.identity.key_id).into());
+            if let Some(Err(source)) = restrictions.rate_limit.map(|limit| limit.check()) {
+                let key_id = self.identity.key_id;
+                return Err(Error::Unenforceable { key_id, source }.into());
             }
         }
         Ok(())

@@ -8,8 +8,9 @@ use super::entry::Entry;
 use super::{Shared, StoreErrorKind};
 use crate::clock::Now;
 use crate::environment::Presented;
+use crate::limit::LimitState;
 use crate::principal::Principal;
-use crate::refusal::Error;
+use crate::refusal::{Error, Refusal};
 use crate::waiters::lock;
 
 /// So often the store is tried again while it is away.
@@ -44,26 +45,26 @@ impl Outage {
 }
 
 impl Shared {
-    /// The caller, if the store is known to be away and its key was verified before.
-    pub(super) fn admit_during_outage(
+    /// The decision, if the store is known to be away and the key was verified before.
+    pub(super) async fn admit_during_outage(
         &self,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
-    ) -> Option<Principal> {
+    ) -> Option<Admitted> {
         if !self.changes.has_grace() || !self.outage.lasts(Now::of(&*self.clock)) {
             return None;
         }
-        self.admit_by_grace(presented, attempt)
+        self.admit_by_grace(presented, attempt).await
     }
 
-    /// The caller after `error`, if that is an outage, there is a grace, and its key was verified
+    /// The decision after `error`, if that is an outage, there is a grace, and the key was verified
     /// before.
-    pub(super) fn admit_despite(
+    pub(super) async fn admit_despite(
         &self,
         error: &Error,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
-    ) -> Option<Principal> {
+    ) -> Option<Admitted> {
         match error {
             Error::Store { source, .. } if source.kind() == StoreErrorKind::Unavailable => {
                 self.outage.begin(Now::of(&*self.clock));
@@ -73,19 +74,24 @@ impl Shared {
             Error::Overloaded => {}
             _ => return None,
         }
-        self.admit_by_grace(presented, attempt)
+        self.admit_by_grace(presented, attempt).await
     }
 
-    fn admit_by_grace(&self, presented: &Presented<'_>, attempt: Attempt<'_>) -> Option<Principal> {
+    async fn admit_by_grace(
+        &self,
+        presented: &Presented<'_>,
+        attempt: Attempt<'_>,
+    ) -> Option<Admitted> {
         let id = presented.key.id();
         let now = Now::of(&*self.clock);
-        let judge = |entry: &Entry| {
-            let may_be_used = self.changes.is_in_grace(id, &entry.stamp, now);
-            let decision = may_be_used.then(|| self.decide(presented, Some(entry), attempt, now));
-            let caller = decision?.ok()?;
-            self.count(&caller, attempt, now);
-            Some(caller.to_principal())
-        };
-        self.known.read(id, judge).flatten()
+        let in_grace = |entry: &Entry| self.changes.is_in_grace(id, &entry.stamp, now);
+        let graced = |entry: &Entry| in_grace(entry).then(|| entry.clone());
+        let entry = self.known.read(id, graced).flatten()?;
+        // Nobody is told by an old record that a key is bad.
+        let caller = self.decide(presented, Some(&entry), attempt, now).ok()?;
+        Some(self.settle(Ok(caller), Some(&entry), attempt, now).await)
     }
 }
+
+/// A caller with how its limits stand, or one that is over them.
+type Admitted = Result<(Principal, Vec<LimitState>), Refusal>;

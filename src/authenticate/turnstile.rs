@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use crate::limit::network;
 use crate::waiters::lock;
 
 /// Lets a bounded number of lookups to the store. The others wait, and those beyond a bound of their
@@ -57,13 +58,7 @@ type Ticket = u64;
 
 impl Lane {
     pub(super) fn of_stranger(address: Option<IpAddr>) -> Self {
-        Self::Stranger(address.map(|address| match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let network = u128::from(address) >> 64 << 64;
-                IpAddr::V6(Ipv6Addr::from(network))
-            }
-            v4 => v4,
-        }))
+        Self::Stranger(address.map(network))
     }
 
     fn is_strangers(self) -> bool {

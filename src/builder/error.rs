@@ -4,6 +4,7 @@ use crate::credentials::CredentialsError;
 use crate::key::{PrefixError, RandomError};
 use crate::mac::PepperId;
 use crate::pepper_check::PepperCheckError;
+use crate::record::RateLimitError;
 use crate::store::StoreError;
 
 /// Why a gate cannot be built.
@@ -30,6 +31,9 @@ pub enum BuildError {
     /// Keys are accepted nowhere, or where they cannot be.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// The limit of failed attempts cannot be enforced.
+    #[error("failed_attempts cannot be limited so: {0}")]
+    FailedAttempts(#[source] RateLimitError),
     /// The notifier of keys that end contradicts itself.
     #[error("the expiry notifier contradicts itself: {0}")]
     ExpiryNotifier(&'static str),

@@ -206,16 +206,17 @@ failures! { facts:
         "The gRPC method is not open to keys, whatever their scopes.",
         ["Check the name of the method."]
     );
-    Rejected(Rejection::RateLimited { .. }), as OVER_LIMIT => (
+    Rejected(Rejection::RateLimited { .. } | Rejection::TooManyFailures { .. }), as OVER_LIMIT => (
         Retry::Backoff,
-        "If the key has a limit, it is used more often than that allows.",
+        "The key is used more often than its limit allows, or too much that is no key came from your \
+         address.",
         [
             "Wait as long as `Retry-After` says, in seconds. The number here is an example.",
             "Spread your calls over time. Those of all processes with one key count together.",
         ]
     );
-    Failed(Error::Overloaded | Error::Store { .. } | Error::Timeout { .. }
-        | Error::Unenforceable(_) | Error::UnknownPepper { .. }), as Error::Overloaded => (
+    Failed(Error::LimiterAway(_) | Error::Overloaded | Error::Store { .. } | Error::Timeout { .. }
+        | Error::Unenforceable { .. } | Error::UnknownPepper { .. }), as Error::Overloaded => (
         Retry::Backoff,
         "The service cannot check keys right now. That says nothing about your key.",
         [
@@ -242,6 +243,7 @@ fn is_answered(facts: &Facts, refusal: &Refusal) -> bool {
 
 const OVER_LIMIT: Rejection = Rejection::RateLimited {
     retry_after: Duration::from_secs(30),
+    limits: Vec::new(),
 };
 
 /// What a key lacks on a route that asks for the first scope of the service.

@@ -233,6 +233,7 @@ impl Guard {
         Box::pin(async move {
             let attempt = attempt(&text, address, rule.as_ref());
             let decision = authenticator.authenticate_uncached(attempt).await;
+            let decision = decision.map(|(principal, _)| principal);
             match &decision {
                 Ok(principal) => accepted(principal, rule.as_ref()),
                 Err(refusal) => telemetry::refused(refusal, claimed_id(&text).as_ref()),

@@ -2,12 +2,14 @@
 
 mod codec;
 mod info;
+mod rate_limit;
 mod text;
 
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 pub(crate) use codec::FORMAT;
 pub use codec::RecordError;
 pub use info::{KeyInfo, KeyStatus, SecretInfo};
+pub use rate_limit::{RateLimit, RateLimitError};
 pub use text::TextError;
 pub(crate) use text::{check_metadata, check_name, check_owner, check_reason};
 
@@ -92,18 +94,6 @@ pub struct Revocation {
     pub at: Timestamp,
     /// Why, for people; may be empty.
     pub reason: String,
-}
-
-/// How often a key may be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RateLimit {
-    /// How many requests per window.
-    pub requests: u32,
-    /// The length of the window, in seconds.
-    pub per_seconds: u32,
-    /// How many requests may come at once.
-    pub burst: u32,
 }
 
 /// The one or two secrets of a key.

@@ -66,6 +66,12 @@ pub(super) fn usage_is_not_vouched_for(realm: &str, error: &StoreError) {
     );
 }
 
+pub(super) fn limiter_is_away(realm: &str, error: &StoreError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "the shared rate limiter does not answer: its policy for outages holds until it does"
+    );
+}
+
 pub(super) fn usage_was_not_counted(realm: &str, requests: u64) {
     tracing::warn!(target: TARGET, realm, requests,
         "requests were served and not counted: more usage waits than usage_capacity allows"

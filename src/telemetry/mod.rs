@@ -83,6 +83,13 @@ pub(crate) fn usage_is_not_vouched_for(realm: &str, error: &StoreError) {
     let _ = (realm, error);
 }
 
+/// Nobody counts for all instances of the gate named `realm` how often keys are used.
+pub(crate) fn limiter_is_away(realm: &str, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::limiter_is_away(realm, error);
+    let _ = (realm, error);
+}
+
 /// So many requests were served and not counted: more waits than is kept.
 pub(crate) fn usage_was_not_counted(realm: &str, requests: u64) {
     #[cfg(any(feature = "tower", feature = "actix-web"))]

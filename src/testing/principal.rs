@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::credentials::Credentials;
 use crate::gate::{Gate, default_realm};
 use crate::key::{KeyId, Prefix};
+use crate::limit::Limiter;
 use crate::principal::{Identity, Principal, Secret};
 use crate::scope::ScopeSet;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -137,6 +138,7 @@ impl PrincipalBuilder {
             catalogue: None,
             end_notice: None,
             standing: Default::default(),
+            limiter: Limiter::default(),
             meter: None,
         };
         let identity = Identity {

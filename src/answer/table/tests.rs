@@ -18,6 +18,7 @@ fn answers() -> Answers {
         catalogue: None,
         end_notice: None,
         standing: Default::default(),
+        limiter: Default::default(),
         meter: None,
     }))
 }
@@ -55,6 +56,7 @@ fn every_code_of_the_catalogue_has_its_status_challenge_and_retry() {
     let scope = Some(r#"Bearer realm="R", error="insufficient_scope", scope="a:x b""#);
     let limited = Rejection::RateLimited {
         retry_after: Duration::from_millis(2_001),
+        limits: Vec::new(),
     };
     let unknown = Error::UnknownPepper {
         key_id: id(),
@@ -168,7 +170,10 @@ fn every_code_of_the_catalogue_has_its_status_challenge_and_retry() {
 fn a_caller_over_its_limit_never_comes_back_at_once() {
     let most = u64::MAX.to_string();
     for (retry_after, seconds) in [(Duration::ZERO, "1"), (Duration::MAX, most.as_str())] {
-        let limited = Rejection::RateLimited { retry_after };
+        let limited = Rejection::RateLimited {
+            retry_after,
+            limits: Vec::new(),
+        };
         let answer = of_refusal(&limited.into(), "H: KEY").into_answer(Some(&answers()));
         assert_eq!(header(&answer, "retry-after"), Some(seconds));
     }

@@ -1,0 +1,19 @@
+//! How often keys may be used, and how often anybody may fail.
+//!
+//! All limits are counted by the generic cell rate algorithm, which is [`pace`]. [`counters`] count in
+//! this process, a [`SharedLimiter`] for all. [`failures`] count by network who presents what is no key.
+
+mod counters;
+mod failures;
+mod limiter;
+mod network;
+mod pace;
+mod quota;
+mod shared;
+
+pub(crate) use failures::Failures;
+pub(crate) use limiter::{Bill, Limiter};
+pub use limiter::{LimitState, OnOutage};
+pub(crate) use network::network;
+pub use quota::{Charge, Quota};
+pub use shared::{Level, SharedLimiter, Take};
