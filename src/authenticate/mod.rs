@@ -198,12 +198,19 @@ impl Authenticator {
             if decision.as_ref().is_err_and(|refusal| !stands(refusal)) {
                 return None;
             }
-            match shared.charge_here(decision, Some(entry), attempt, now)? {
-                Ok((caller, limits)) => {
+            let limits = match bill(&decision, Some(entry), attempt) {
+                None => Vec::new(),
+                Some(bill) => match shared.gate.limiter.take_here(bill, now)? {
+                    Ok(limits) => limits,
+                    Err(refusal) if !stands(&refusal) => return None,
+                    Err(refusal) => return Some(Err(shared.refuse(refusal, attempt))),
+                },
+            };
+            match decision {
+                Ok(caller) => {
                     shared.accept(&caller, attempt, now);
                     Some(Ok(accepted(caller, limits)))
                 }
-                Err(refusal) if !stands(&refusal) => None,
                 Err(refusal) => Some(Err(shared.refuse(refusal, attempt))),
             }
         });
@@ -367,24 +374,7 @@ impl Shared {
         })
     }
 
-    /// Takes of the limits of a key what its request costs. A caller that lacks a scope pays too.
-    ///
-    /// `None`: what counts for all instances has to be asked.
-    fn charge_here<'e>(
-        &self,
-        decision: Result<Verified<'e>, Refusal>,
-        entry: Option<&Entry>,
-        attempt: Attempt<'_>,
-        now: Now,
-    ) -> Option<Result<(Verified<'e>, Vec<LimitState>), Refusal>> {
-        let Some(bill) = bill(&decision, entry, attempt) else {
-            return Some(decision.map(|caller| (caller, Vec::new())));
-        };
-        let taken = self.gate.limiter.take_here(bill, now)?;
-        Some(taken.and_then(|limits| decision.map(|caller| (caller, limits))))
-    }
-
-    /// As [`charge_here`](Self::charge_here), wherever limits are counted, and lets in who passed.
+    /// Takes what a request costs, wherever limits are counted, and lets in who passed.
     async fn settle(
         &self,
         decision: Result<Verified<'_>, Refusal>,
@@ -435,7 +425,8 @@ impl Shared {
     }
 }
 
-/// What a request takes of the limits of its key: nothing, unless the key may be used from where it came.
+/// What a request takes of the limits of its key: nothing, unless the key may be used, and from where it
+/// came. A caller that lacks a scope pays too.
 fn bill<'a>(
     decision: &Result<Verified<'_>, Refusal>,
     entry: Option<&'a Entry>,

@@ -75,7 +75,7 @@ pub(crate) struct Bill<'a> {
 
 impl<'a> Bill<'a> {
     /// For a key with this limit on its record. `None`: there is nothing to take.
-    pub(crate) fn of(key_id: &'a KeyId, own: Option<RateLimit>, charge: Charge) -> Option<Self> {
+    pub(crate) fn of(key_id: &'a KeyId, own: Option<RateLimit>, charge: &Charge) -> Option<Self> {
         let own = own
             .filter(|_| charge.own > 0)
             .map(|limit| (limit, charge.own));
