@@ -104,7 +104,7 @@ async fn no_key_may_be_used_oftener_than_that_of_the_caller_in_the_long_run_or_a
     }
     // Nor the caller's own, nor one that had its limit from the caller.
     let child = manager.issue(NewKey::for_owner("a")).await.unwrap();
-    for id in [&admin.info.key_id, &child.info.key_id] {
+    for id in [&child.info.key_id, &admin.info.key_id] {
         for change in [
             Change::new().rate_limit(mine.with_burst(6)),
             Change::new().no_rate_limit(),

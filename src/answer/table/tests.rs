@@ -19,6 +19,7 @@ fn answers() -> Answers {
         end_notice: None,
         standing: Default::default(),
         limiter: Default::default(),
+        quotas: Default::default(),
         meter: None,
     }))
 }
