@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::LimitState;
+use super::quota::OWN;
 use crate::waiters::lock;
 
 /// How the limits of one request's key stand, as its response is to tell: what all took that stand
@@ -44,7 +45,9 @@ impl Told {
 /// is the window and `t` how long until the whole burst is there again, in seconds, and `r` what is left.
 pub(crate) fn fields(limits: &[LimitState]) -> [(&'static str, String); 2] {
     let (mut policies, mut left) = (String::new(), String::new());
-    for state in limits {
+    // The key's own first, whoever took what before.
+    let (own, quotas): (Vec<_>, Vec<_>) = limits.iter().partition(|state| state.name == OWN);
+    for state in own.into_iter().chain(quotas) {
         let comma = if policies.is_empty() { "" } else { ", " };
         let (name, limit) = (state.name, state.limit);
         // Names are of letters, digits, `_` and `-`, and no writing to a string fails.
@@ -87,9 +90,9 @@ mod tests {
     fn what_is_left_is_told_of_each_limit_once_and_in_whole_seconds() {
         let seconds = Duration::from_secs;
         assert!(Told::of(Vec::new()).is_none());
-        let told = Told::of(vec![state("key", 4, seconds(12))]).unwrap();
         let exports = state("exports", 0, Duration::from_nanos(60_000_000_001));
-        told.add(&[exports]);
+        let told = Told::of(vec![exports]).unwrap();
+        told.add(&[state("key", 4, seconds(12))]);
         let all = told.add(&[state("key", 3, Duration::ZERO)]);
         assert_eq!(all.len(), 2);
         let policies = r#""key";q=5;w=60, "exports";q=5;w=60"#;
