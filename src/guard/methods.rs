@@ -289,9 +289,46 @@ mod tests {
     }
 
     #[test]
+    fn a_call_takes_the_charge_of_its_method_or_else_of_its_service() {
+        let rules = rules()
+            .charge("a.v1.Orders", Charge::of(2))
+            .charge("/a.v1.Orders/Create", Charge::of(3));
+        for (path, own) in [
+            ("/a.v1.Orders/Create", Some(3)),
+            ("/a.v1.Orders/Get", Some(2)),
+            ("/a.v1.Orders/Chat", Some(2)),
+            ("/a.v1.Keys/List", None),
+            ("/health.Health/Check", None),
+        ] {
+            let charge = rules.charge_of(path).map(|charge| charge.own);
+            assert_eq!(charge, own, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_charge_that_no_call_is_asked_for_is_known() {
+        let rules = [
+            ("a.v1.Orders", true),
+            ("a.v1.Orders/Create", true),
+            ("a.v1.Orders/Unlisted", true),
+            ("a.v1.Keys", true),
+            ("a.v1.Keys/List", true),
+            ("a.v1.Keys/Revoke", false),
+            ("health.Health", false),
+            ("health.Health/Check", false),
+            ("b.v1.Orders", false),
+        ];
+        for (name, expected) in rules {
+            let with_charge = self::rules().charge(name, Charge::of(2));
+            let (_, _, is_taken) = with_charge.charges().next().unwrap();
+            assert_eq!(is_taken, expected, "{name}");
+        }
+    }
+
+    #[test]
     fn a_fault_in_the_rules_stops_the_start_and_is_named() {
         type List = fn(MethodRules) -> MethodRules;
-        let cases: [(List, &str); 14] = [
+        let cases: [(List, &str); 16] = [
             (|r| r.open(""), "names no gRPC"),
             (|r| r.open("a.v1."), "names no gRPC"),
             (|r| r.open("a..Orders"), "names no gRPC"),
@@ -307,6 +344,14 @@ mod tests {
             (
                 |r| r.service("a.Orders", "a").authenticated("a.Orders"),
                 "listed twice",
+            ),
+            (|r| r.charge("a..Orders", Charge::of(2)), "names no gRPC"),
+            (
+                |r| {
+                    r.charge("a.Orders", Charge::of(2))
+                        .charge("/a.Orders", Charge::of(2))
+                },
+                "two charges",
             ),
             (
                 |r| r.open("a.Orders/Get").method("a.Orders/Get", "a"),
