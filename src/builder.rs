@@ -423,6 +423,7 @@ impl Builder {
             }),
             standing: StandingSource::default(),
             limiter,
+            quotas: Default::default(),
             meter,
         });
         let manager = KeyManager::new(

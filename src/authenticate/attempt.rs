@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::key::KeyId;
-use crate::limit::Charge;
+use crate::limit::{Charge, LimitState};
 use crate::principal::{Identity, Principal, Secret};
 use crate::scope::{Rule, ScopeSet};
 
@@ -83,6 +83,13 @@ impl Verified<'_> {
     /// The caller, to keep.
     pub fn to_principal(&self) -> Principal {
         Principal::new(Arc::clone(self.identity), self.secret, self.address)
+    }
+}
+
+impl Verified<'_> {
+    /// The caller, who is to be told how its limits stand.
+    pub(crate) fn to_told(self, limits: Vec<LimitState>) -> Principal {
+        self.to_principal().with_limits(limits)
     }
 }
 

@@ -154,9 +154,12 @@ impl Authenticator {
     /// # Errors
     /// [`Refusal::Rejected`] by the caller's fault; [`Refusal::Failed`] when it cannot be decided.
     pub async fn authenticate(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
-        match self.authenticate_cached(attempt, |caller| caller.to_principal()) {
+        match self.decide_cached(attempt, |caller, limits| caller.to_told(limits)) {
             Some(decision) => decision,
-            None => Ok(self.authenticate_uncached(attempt).await?.0),
+            None => {
+                let (caller, limits) = self.authenticate_uncached(attempt).await?;
+                Ok(caller.with_limits(limits))
+            }
         }
     }
 

@@ -136,6 +136,12 @@ impl Limiter {
         }
     }
 
+    /// As [`take_here`](Self::take_here), now.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn take_here_now(&self, bill: Bill<'_>) -> Option<Result<Vec<LimitState>, Refusal>> {
+        self.take_here(bill, Now::of(&*self.clock))
+    }
+
     /// Takes a bill.
     pub(crate) async fn take(&self, bill: Bill<'_>) -> Result<Vec<LimitState>, Refusal> {
         if let Some(shared) = &self.shared
