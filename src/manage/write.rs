@@ -158,11 +158,12 @@ impl KeyManager {
         AuditEvent {
             at: self.now(),
             action,
-            key_id: record.id,
-            owner: record.owner.clone(),
+            key_id: Some(record.id),
+            owner: Some(record.owner.clone()),
             actor: self.actor(),
             address: self.caller().and_then(|caller| caller.address),
             changes: differences(before, record),
+            requests: None,
         }
     }
 }
