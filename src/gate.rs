@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use crate::audit::Events;
 use crate::clock::{Clock, Timestamp};
 use crate::credentials::Credentials;
 use crate::key::Prefix;
@@ -30,6 +31,8 @@ pub(crate) struct Gate {
     pub(crate) limiter: Limiter,
     /// Counts how keys are used, if that is done.
     pub(crate) meter: Option<Meter>,
+    /// Who is told of what happens.
+    pub(crate) events: Arc<Events>,
 }
 
 /// How long before the end of what they presented callers are told of it.

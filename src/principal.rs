@@ -116,6 +116,11 @@ impl Principal {
         }
     }
 
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     pub(crate) fn secret(&self) -> Secret {
         self.secret
     }
@@ -206,10 +211,16 @@ impl Principal {
     /// satisfied, and what the key lacks is told to operators.
     ///
     /// # Errors
-    /// [`Rejection::ScopeInsufficient`], with what is missing.
+    /// [`Rejection::ScopeInsufficient`], with what is missing. It is told as a refused request, by the
+    /// metrics and the [audit log](crate::store::AuditLog).
     pub fn authorize(&self, rule: &Rule) -> Result<(), Rejection> {
-        rule.enforce(self.scopes())
-            .map_err(Rejection::ScopeInsufficient)?;
+        if let Err(missing) = rule.enforce(self.scopes()) {
+            let rejection = Rejection::ScopeInsufficient(missing);
+            let refusal = rejection.clone().into();
+            let events = &self.gate().events;
+            events.refused(&refusal, Some(&self.identity), self.address);
+            return Err(rejection);
+        }
         telemetry::report(rule, self);
         self.count(Needs::Rule(rule));
         Ok(())

@@ -191,7 +191,10 @@ impl Guard {
         } = &*self.shared;
         let access = match demand.of(request.path) {
             Ok(access) => access,
-            Err(rejection) => return Verdict::refuse(rejection, None),
+            Err(rejection) => {
+                let outer = request.outer;
+                return Verdict::refuse_told(authenticator, rejection, outer, request.address);
+            }
         };
         if let Some(caller) = request
             .outer
@@ -213,7 +216,12 @@ impl Guard {
             Err(Rejection::KeyMissing) if matches!(access, Access::KeyIfAny) => {
                 return Verdict::PassNameless;
             }
-            Err(rejection) => return Verdict::refuse(rejection, None),
+            Err(Rejection::KeyInUrl) => {
+                return Verdict::Ask(self.refuse_leak(request.query, request.address));
+            }
+            Err(rejection) => {
+                return Verdict::refuse_told(authenticator, rejection, None, request.address);
+            }
         };
         let text = extracted.text();
         let attempt = attempt(text, request.address, access.rule());
@@ -243,7 +251,38 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// Refuses a request whose URL carries a key, once it is known whose that is.
+    fn refuse_leak(&self, query: Option<&str>, address: Option<IpAddr>) -> Decision {
+        let authenticator = self.shared.authenticator.clone();
+        let is_key = |text: &str| authenticator.recognises(text);
+        let text = query.and_then(|query| Answers::key_in_query(query, is_key));
+        Box::pin(async move {
+            let key_id = match text {
+                Some(text) => authenticator.tell_leak(&text, address).await,
+                None => None,
+            };
+            let refusal = Rejection::KeyInUrl.into();
+            telemetry::refused(&refusal, key_id.as_ref());
+            Err(refusal)
+        })
+    }
+}
+
 impl Verdict {
+    /// Refuses what the authenticator does not see, which has it told.
+    fn refuse_told(
+        authenticator: &Authenticator,
+        rejection: Rejection,
+        outer: Option<&Principal>,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let outer = outer.filter(|caller| authenticator.vouches_for(caller));
+        let refusal = Refusal::from(rejection);
+        authenticator.tell_refused(&refusal, outer, address);
+        Self::refuse(refusal, outer.map(Principal::key_id))
+    }
+
     fn refuse(refusal: impl Into<Refusal>, key_id: Option<&KeyId>) -> Self {
         let refusal = refusal.into();
         telemetry::refused(&refusal, key_id);

@@ -140,6 +140,7 @@ impl PrincipalBuilder {
             standing: Default::default(),
             limiter: Limiter::default(),
             meter: None,
+            events: Default::default(),
         };
         let identity = Identity {
             gate: Arc::new(gate),

@@ -20,6 +20,7 @@ fn answers() -> Answers {
         standing: Default::default(),
         limiter: Default::default(),
         meter: None,
+        events: Default::default(),
     }))
 }
 
@@ -230,6 +231,7 @@ fn management_errors_have_their_status_and_tell_callers_nothing_of_our_own_failu
             "store_unavailable",
             Some(NOT_DONE),
         ),
+        (ManageError::NoAuditLog, 500, "internal", Some(INTERNAL)),
         (ManageError::NoUsage, 500, "internal", Some(INTERNAL)),
         (
             RandomError::new(getrandom::Error::UNSUPPORTED).into(),
