@@ -147,12 +147,17 @@ pub(super) fn key_in(query: &str, is_key: impl Fn(&str) -> bool) -> Option<Zeroi
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .find(|text| is_key(text))
         .map(|key| Zeroizing::new(key.to_owned()));
-    for copy in [once, decoded] {
-        if let (Cow::Owned(copy), true) = (copy, found.is_some()) {
-            drop(Zeroizing::new(copy));
-        }
+    if found.is_some() {
+        wipe(decoded);
+        wipe(once);
     }
     found
+}
+
+fn wipe(text: Cow<'_, str>) {
+    if let Cow::Owned(text) = text {
+        drop(Zeroizing::new(text));
+    }
 }
 
 #[cfg(test)]

@@ -114,14 +114,15 @@ fn decode(row: &PgRow) -> Result<AuditEvent, RecordError> {
     Ok(AuditEvent {
         at: fields.next()?.time()?,
         action: decode_action(fields.next()?)?,
-        key_id: fields.next()?.parsed()?,
-        owner: fields.next()?.text()?.into(),
+        key_id: Some(fields.next()?.parsed()?),
+        owner: Some(fields.next()?.text()?.into()),
         actor: fields
             .next()?
             .optional_parsed()?
             .map_or(Actor::Host, Actor::Key),
         address: fields.next()?.optional_parsed()?,
         changes: fields.next()?.json()?,
+        requests: None,
     })
 }
 

@@ -29,6 +29,8 @@ use super::{
     Abilities, AuditLog, AuditPage, AuditQuery, ChangeFeed, ChangeListener, Expect, KeyStore,
     Listed, Page, Settings, StoreError, StoreErrorKind, Write,
 };
+use crate::audit::{AuditEvent, AuditKind};
+use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::record::{KeyRecord, RecordError};
 
@@ -266,6 +268,19 @@ impl AuditLog for PostgresStore {
     async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         let (sql, values) = audit::statement(&self.shared.statements.events, query)?;
         audit::page(&self.shared.link.view(&sql, values).await?, query)
+    }
+
+    async fn record(&self, _: &[AuditEvent]) -> Result<(), StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
+    }
+
+    async fn forget_before(
+        &self,
+        _: AuditKind,
+        _: Timestamp,
+        _: usize,
+    ) -> Result<usize, StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
     }
 }
 

@@ -9,6 +9,7 @@ use super::link::Link;
 use super::script::{Call, EVENTS};
 use super::wire::Request;
 use crate::audit::AuditEvent;
+use crate::key::KeyId;
 use crate::store::{AuditPage, AuditQuery, StoreError, StoreErrorKind};
 
 /// The log is read in pieces, so that no script holds up the server for long.
@@ -24,8 +25,8 @@ pub(super) fn append(mut call: Call, events: &[AuditEvent]) -> Result<Call, Stor
             .map_err(|_| unavailable("an audit event cannot be written as JSON"))?;
         call = call
             .with(json)
-            .with(event.key_id.as_str())
-            .with(event.owner.as_str())
+            .with(event.key_id.as_ref().map_or("", KeyId::as_str))
+            .with(event.owner.as_deref().unwrap_or_default())
             .with(event.action.as_str());
     }
     Ok(call)

@@ -32,7 +32,8 @@ use super::{
     KeyUsage, Listed, OwnerTotal, Page, Settings, StoreError, StoreErrorKind, UsageBatch,
     UsageStore, Write,
 };
-use crate::clock::Day;
+use crate::audit::{AuditEvent, AuditKind};
+use crate::clock::{Day, Timestamp};
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 
@@ -190,6 +191,19 @@ impl KeyStore for RedisStore {
 impl AuditLog for RedisStore {
     async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         audit::events(&self.link, query).await
+    }
+
+    async fn record(&self, _: &[AuditEvent]) -> Result<(), StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
+    }
+
+    async fn forget_before(
+        &self,
+        _: AuditKind,
+        _: Timestamp,
+        _: usize,
+    ) -> Result<usize, StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
     }
 }
 

@@ -40,8 +40,8 @@ pub(super) fn append(connection: &Connection, events: &[AuditEvent]) -> Result<(
         let changes = serde_json::to_string(&event.changes)
             .map_err(|error| StoreError::new(StoreErrorKind::Unavailable, error))?;
         let actor = match event.actor {
-            Actor::Host => None,
             Actor::Key(id) => Some(id),
+            _ => None,
         };
         connection
             .prepare_cached(INSERT)
@@ -49,7 +49,7 @@ pub(super) fn append(connection: &Connection, events: &[AuditEvent]) -> Result<(
                 statement.execute((
                     event.at.as_unix_millis(),
                     event.action.as_str(),
-                    event.key_id.as_str(),
+                    event.key_id.map(|id| id.to_string()),
                     &event.owner,
                     actor.map(|id| id.to_string()),
                     event.address.map(|address| address.to_string()),
@@ -129,14 +129,15 @@ fn decode(fields: &mut Fields<'_>) -> Result<AuditEvent, RecordError> {
     Ok(AuditEvent {
         at: fields.next()?.time()?,
         action: decode_action(fields.next()?)?,
-        key_id: fields.next()?.parsed()?,
-        owner: fields.next()?.text()?.into(),
+        key_id: Some(fields.next()?.parsed()?),
+        owner: Some(fields.next()?.text()?.into()),
         actor: fields
             .next()?
             .optional(|field| field.parsed())?
             .map_or(Actor::Host, Actor::Key),
         address: fields.next()?.optional(|field| field.parsed())?,
         changes: fields.next()?.json()?,
+        requests: None,
     })
 }
 

@@ -28,6 +28,8 @@ use self::place::Place;
 use self::pool::Pool;
 use self::worker::{Worker, WorkerSettings};
 use super::{Abilities, AuditLog, KeyStore, Listed, Page, StoreError, StoreErrorKind, Write};
+use crate::audit::{AuditEvent, AuditKind};
+use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{AuditPage, AuditQuery};
@@ -244,6 +246,19 @@ impl AuditLog for SqliteStore {
         let query = query.clone();
         self.long_query(move |connection| audit::events(connection, &query))
             .await
+    }
+
+    async fn record(&self, _: &[AuditEvent]) -> Result<(), StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
+    }
+
+    async fn forget_before(
+        &self,
+        _: AuditKind,
+        _: Timestamp,
+        _: usize,
+    ) -> Result<usize, StoreError> {
+        Err(StoreErrorKind::Unavailable.into())
     }
 }
 
