@@ -108,7 +108,12 @@ impl Tag {
 
 impl Row {
     fn event(&self, tag: &Tag) -> AuditEvent {
-        tag.event(self.owner.as_deref(), self.count, self.first_at, self.last_at)
+        tag.event(
+            self.owner.as_deref(),
+            self.count,
+            self.first_at,
+            self.last_at,
+        )
     }
 
     fn add(&mut self, count: u64, first_at: Timestamp, last_at: Timestamp) {

@@ -63,11 +63,7 @@ impl Shared {
         cached.or_else(|| self.unknown.read(id, unknown).flatten())
     }
 
-    fn identity_behind(
-        &self,
-        presented: &Presented<'_>,
-        lookup: &Lookup,
-    ) -> Option<Arc<Identity>> {
+    fn identity_behind(&self, presented: &Presented<'_>, lookup: &Lookup) -> Option<Arc<Identity>> {
         let of_environment = |entry: &&super::Entry| entry.environment == presented.environment;
         let entry = lookup.entry().filter(of_environment);
         let proofs = entry.map_or(&self.decoy, |entry| &entry.proofs);

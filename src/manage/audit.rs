@@ -189,11 +189,7 @@ impl KeyManager {
     }
 
     /// Leaves out what is of no key that the caller sees: of other environments, and of nobody's.
-    async fn keep_seen(
-        &self,
-        page: &mut AuditPage,
-        ceiling: &Ceiling,
-    ) -> Result<(), ManageError> {
+    async fn keep_seen(&self, page: &mut AuditPage, ceiling: &Ceiling) -> Result<(), ManageError> {
         let mut seen = BTreeMap::new();
         for id in page.events.iter().filter_map(|event| event.key_id) {
             if !seen.contains_key(&id) {
@@ -202,7 +198,9 @@ impl KeyManager {
         }
         let is_seen = |id: KeyId| seen.get(&id).is_some_and(|seen| *seen);
         page.events.retain(|event| {
-            let is_owners = ceiling.owner().is_none_or(|own| event.owner.as_deref() == Some(own));
+            let is_owners = ceiling
+                .owner()
+                .is_none_or(|own| event.owner.as_deref() == Some(own));
             is_owners && event.key_id.is_some_and(is_seen)
         });
         // Nobody can say whose those are.

@@ -270,7 +270,7 @@ async fn a_rate_limit_that_nobody_enforces_lets_nobody_in() {
         })
         .await;
     let error = failure(present(&world.keys, issued.key.expose()).await);
-    assert!(matches!(error, Error::Unenforceable(id) if id == issued.info.key_id));
+    assert!(matches!(error, Error::Unenforceable { key_id, .. } if key_id == issued.info.key_id));
 }
 
 #[tokio::test]
