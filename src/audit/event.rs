@@ -60,6 +60,13 @@ impl AuditKind {
             Self::Authentication => "authentication",
         }
     }
+
+    /// Its actions.
+    #[cfg(feature = "redis")]
+    pub(crate) fn actions(self) -> impl Iterator<Item = AuditAction> {
+        let all = AuditAction::ALL.into_iter();
+        all.filter(move |action| action.kind() == self)
+    }
 }
 
 /// What happened to a key.
@@ -97,6 +104,23 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
+    #[cfg(any(test, feature = "redis"))]
+    const ALL: [Self; 13] = [
+        Self::Accepted,
+        Self::Changed,
+        Self::Disabled,
+        Self::Enabled,
+        Self::Issued,
+        Self::LeakedInUrl,
+        Self::Refused,
+        Self::Revoked,
+        Self::Rotated,
+        Self::RotationDemanded,
+        Self::RotationFinished,
+        Self::Superseded,
+        Self::Undone,
+    ];
+
     /// The action as it is written in stores and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -187,12 +211,7 @@ mod tests {
         for kind in [AuditKind::Lifecycle, AuditKind::Authentication] {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
-        for action in [
-            AuditAction::Accepted,
-            AuditAction::Refused,
-            AuditAction::LeakedInUrl,
-            AuditAction::RotationDemanded,
-        ] {
+        for action in AuditAction::ALL {
             assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
         }
     }

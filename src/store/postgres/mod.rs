@@ -270,17 +270,38 @@ impl AuditLog for PostgresStore {
         audit::page(&self.shared.link.view(&sql, values).await?, query)
     }
 
-    async fn record(&self, _: &[AuditEvent]) -> Result<(), StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        let mut values = PgArguments::default();
+        add(&mut values, audit::encode(events)?)?;
+        let Shared {
+            link, statements, ..
+        } = &*self.shared;
+        link.change(&statements.record_events, values, |_| Ok(()))
+            .await
     }
 
     async fn forget_before(
         &self,
-        _: AuditKind,
-        _: Timestamp,
-        _: usize,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
     ) -> Result<usize, StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+        let mut values = PgArguments::default();
+        add(&mut values, kind.as_str())?;
+        add(&mut values, moment::Moment::from(moment))?;
+        add(&mut values, i64::try_from(limit).unwrap_or(i64::MAX))?;
+        let mut forgotten: i64 = 0;
+        let judge = |rows: &[PgRow]| {
+            let told = rows.first().map_or(Ok(0), |row| row.try_get("forgotten"));
+            forgotten = told.map_err(|error| not_done(&error))?;
+            Ok(())
+        };
+        let Shared {
+            link, statements, ..
+        } = &*self.shared;
+        link.change(&statements.forget_events, values, judge)
+            .await?;
+        Ok(usize::try_from(forgotten).unwrap_or_default())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The names of the keys that a namespace has in Redis.
 
 use super::error::RedisOpenError;
+use crate::audit::AuditKind;
 
 const MAX_NAMESPACE_CHARS: usize = 64;
 
@@ -66,6 +67,11 @@ impl Layout {
         self.key("audit:index")
     }
 
+    /// A ZSET of the sequences of the events of a kind, by their times.
+    pub(super) fn audit_times(&self, kind: AuditKind) -> String {
+        self.key(&format!("audit:{}", kind.as_str()))
+    }
+
     /// What the name of every key of usage begins with. It lies outside of what the feed tracks.
     pub(super) fn usage(&self) -> String {
         self.key("usage:")
@@ -117,6 +123,8 @@ mod tests {
             layout.settings(),
             layout.audit(),
             layout.audit_index(),
+            layout.audit_times(AuditKind::Lifecycle),
+            layout.audit_times(AuditKind::Authentication),
             layout.usage(),
             layout.usage_of_keys(),
             layout.usage_days(),

@@ -193,17 +193,17 @@ impl AuditLog for RedisStore {
         audit::events(&self.link, query).await
     }
 
-    async fn record(&self, _: &[AuditEvent]) -> Result<(), StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        audit::record(&self.link, events).await
     }
 
     async fn forget_before(
         &self,
-        _: AuditKind,
-        _: Timestamp,
-        _: usize,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
     ) -> Result<usize, StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+        audit::forget_before(&self.link, kind, moment, limit).await
     }
 }
 

@@ -248,17 +248,20 @@ impl AuditLog for SqliteStore {
             .await
     }
 
-    async fn record(&self, _: &[AuditEvent]) -> Result<(), StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        let events = events.to_vec();
+        self.change(move |transaction| audit::append(transaction, &events))
+            .await
     }
 
     async fn forget_before(
         &self,
-        _: AuditKind,
-        _: Timestamp,
-        _: usize,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
     ) -> Result<usize, StoreError> {
-        Err(StoreErrorKind::Unavailable.into())
+        self.change(move |transaction| audit::forget_before(transaction, kind, moment, limit))
+            .await
     }
 }
 
