@@ -6,12 +6,14 @@ use ::actix_web::body::EitherBody;
 use ::actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use ::actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 use ::actix_web::{Error, HttpMessage};
+use tracing::Span;
 
 use super::GuardFuture;
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::limit::{LEFT, POLICY};
 use crate::principal::Principal;
+use crate::telemetry;
 
 impl<S, B> Transform<S, ServiceRequest> for Guard
 where
@@ -140,6 +142,7 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let guard = Rc::clone(&self.guard);
+        let mut span = Span::none();
         let passed = match guard.decide(&request) {
             Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
@@ -149,12 +152,16 @@ where
                 request.extensions_mut().insert(nameless);
                 Passed::Nameless
             }
-            Verdict::Admit(principal) => guard.admit(&mut request, principal),
+            Verdict::Admit(principal) => {
+                span = telemetry::request_span(&principal);
+                guard.admit(&mut request, principal)
+            }
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, refusal, request),
             Verdict::Ask(decision) => {
                 return GuardFuture::asking(guard, decision, request, Rc::clone(&self.inner));
             }
         };
-        GuardFuture::calling(guard, self.inner.call(request), passed)
+        let response = span.in_scope(|| self.inner.call(request));
+        GuardFuture::calling(guard, response, passed, span)
     }
 }

@@ -206,7 +206,10 @@ impl Guard {
         } = &*self.shared;
         let access = match demand.of(request.path) {
             Ok(access) => access,
-            Err(rejection) => return Verdict::refuse(rejection, None),
+            Err(rejection) => {
+                let outer = request.outer;
+                return Verdict::refuse_told(authenticator, rejection, outer, request.address);
+            }
         };
         let charge = demand.charge_of(request.path).or(*charge);
         let charge = charge.unwrap_or(Charge::ONE);
@@ -227,10 +230,15 @@ impl Guard {
             Err(Rejection::KeyMissing) if matches!(access, Access::KeyIfAny) => {
                 return Verdict::PassNameless;
             }
-            Err(rejection) => return Verdict::refuse(rejection, None),
+            Err(Rejection::KeyInUrl) => {
+                return Verdict::Ask(self.refuse_leak(request.query, request.address));
+            }
+            Err(rejection) => {
+                return Verdict::refuse_told(authenticator, rejection, None, request.address);
+            }
         };
         let text = extracted.text();
-        let attempt = attempt(text, request.address, access.rule(), charge);
+        let attempt = attempt(text, request.address, access.rule(), &charge);
         match authenticator.decide_cached(attempt, |caller, limits| caller.to_told(limits)) {
             Some(Ok(principal)) => {
                 accepted(&principal, access.rule());
@@ -254,7 +262,7 @@ impl Guard {
         let text = Zeroizing::new(text.to_owned());
         let authenticator = self.shared.authenticator.clone();
         Box::pin(async move {
-            let attempt = attempt(&text, address, rule.as_ref(), charge);
+            let attempt = attempt(&text, address, rule.as_ref(), &charge);
             let decision = authenticator.authenticate_uncached(attempt).await;
             let decision = decision.map(|(principal, limits)| principal.with_limits(limits));
             match &decision {
@@ -266,7 +274,38 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// Refuses a request whose URL carries a key, once it is known whose that is.
+    fn refuse_leak(&self, query: Option<&str>, address: Option<IpAddr>) -> Decision {
+        let authenticator = self.shared.authenticator.clone();
+        let is_key = |text: &str| authenticator.recognises(text);
+        let text = query.and_then(|query| Answers::key_in_query(query, is_key));
+        Box::pin(async move {
+            let key_id = match text {
+                Some(text) => authenticator.tell_leak(&text, address).await,
+                None => None,
+            };
+            let refusal = Rejection::KeyInUrl.into();
+            telemetry::refused(&refusal, key_id.as_ref());
+            Err(refusal)
+        })
+    }
+}
+
 impl Verdict {
+    /// Refuses what the authenticator does not see, which has it told.
+    fn refuse_told(
+        authenticator: &Authenticator,
+        rejection: Rejection,
+        outer: Option<&Principal>,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let outer = outer.filter(|caller| authenticator.vouches_for(caller));
+        let refusal = Refusal::from(rejection);
+        authenticator.tell_refused(&refusal, outer, address);
+        Self::refuse(refusal, outer.map(Principal::key_id))
+    }
+
     fn refuse(refusal: impl Into<Refusal>, key_id: Option<&KeyId>) -> Self {
         let refusal = refusal.into();
         telemetry::refused(&refusal, key_id);
@@ -286,7 +325,7 @@ fn attempt<'a>(
     text: &'a str,
     address: Option<IpAddr>,
     rule: Option<&'a Rule>,
-    charge: Charge,
+    charge: &'a Charge,
 ) -> Attempt<'a> {
     let attempt = Attempt::new(text).from_address(address).charging(charge);
     rule.map_or(attempt, |rule| attempt.requiring(rule))

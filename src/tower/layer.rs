@@ -6,12 +6,14 @@ use ::http::header::{CACHE_CONTROL, Entry, VARY};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::Span;
 
 use super::{AnswerBody, GuardFuture, Reply};
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::limit::{LEFT, POLICY};
 use crate::principal::Principal;
+use crate::telemetry;
 
 impl<S> Layer<S> for Guard {
     type Service = Guarded<S>;
@@ -140,6 +142,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let guard = Arc::clone(&self.guard);
         let reply = Reply::to(&request, ResBody::SPEAKS_GRPC || guard.speaks_grpc());
+        let mut span = Span::none();
         let passed = match guard.decide(&mut request) {
             Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
@@ -149,7 +152,10 @@ where
                 request.extensions_mut().insert(nameless);
                 Passed::Nameless
             }
-            Verdict::Admit(principal) => guard.admit(&mut request, principal),
+            Verdict::Admit(principal) => {
+                span = telemetry::request_span(&principal);
+                guard.admit(&mut request, principal)
+            }
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, reply, refusal),
             Verdict::Ask(decision) => {
                 // The clone that was polled ready is the one to call.
@@ -158,6 +164,7 @@ where
                 return GuardFuture::asking(guard, reply, decision, request, ready);
             }
         };
-        GuardFuture::calling(guard, reply, self.inner.call(request), passed)
+        let response = span.in_scope(|| self.inner.call(request));
+        GuardFuture::calling(guard, reply, response, passed, span)
     }
 }

@@ -10,6 +10,9 @@
 mod common;
 
 mod activity;
+mod audit;
+mod audit_channel;
+mod audit_journal;
 mod authenticate;
 mod ceiling;
 mod ceiling_histories;
