@@ -2,17 +2,17 @@
 //! and says whether it goes on.
 
 pub(crate) mod authorized;
-mod client_address;
 mod demand;
 #[cfg(feature = "tonic")]
 mod methods;
+mod origin;
 
 pub use authorized::Authorized;
 pub(crate) use authorized::Nameless;
-pub(crate) use client_address::{ClientAddress, ClientAddresses};
 pub(crate) use demand::{Access, Demand};
 #[cfg(feature = "tonic")]
 pub use methods::MethodRules;
+pub(crate) use origin::Origins;
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -40,7 +40,7 @@ pub struct Guard {
 struct Shared {
     authenticator: Authenticator,
     answers: Answers,
-    addresses: ClientAddresses,
+    origins: Arc<Origins>,
     demand: Demand,
     #[cfg(feature = "tower")]
     grpc: bool,
@@ -119,14 +119,14 @@ impl Guard {
     pub(crate) fn new(
         authenticator: Authenticator,
         answers: Answers,
-        addresses: ClientAddresses,
+        origins: Arc<Origins>,
         demand: Demand,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 authenticator,
                 answers,
-                addresses,
+                origins,
                 #[cfg(feature = "tower")]
                 grpc: demand.is_by_method(),
                 demand,
@@ -155,8 +155,8 @@ impl Guard {
         self.shared.grpc
     }
 
-    pub(crate) fn addresses(&self) -> &ClientAddresses {
-        &self.shared.addresses
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.shared.origins
     }
 
     /// What is asked of requests for `path`, if any are let through.
@@ -186,6 +186,7 @@ impl Guard {
         let Shared {
             authenticator,
             answers,
+            origins,
             demand,
             ..
         } = &*self.shared;
@@ -222,21 +223,27 @@ impl Guard {
                 accepted(&principal, access.rule());
                 Verdict::Admit(principal)
             }
-            Some(Err(refusal)) => Verdict::refuse(refusal, claimed_id(text).as_ref()),
+            Some(Err(refusal)) => {
+                origins.refused(&refusal);
+                Verdict::refuse(refusal, claimed_id(text).as_ref())
+            }
             None => Verdict::Ask(self.ask(text, request.address, access.rule().cloned())),
         }
     }
 
     fn ask(&self, text: &str, address: Option<IpAddr>, rule: Option<Rule>) -> Decision {
         let text = Zeroizing::new(text.to_owned());
-        let authenticator = self.shared.authenticator.clone();
+        let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let attempt = attempt(&text, address, rule.as_ref());
-            let decision = authenticator.authenticate_uncached(attempt).await;
+            let decision = shared.authenticator.authenticate_uncached(attempt).await;
             let decision = decision.map(|(principal, _)| principal);
             match &decision {
                 Ok(principal) => accepted(principal, rule.as_ref()),
-                Err(refusal) => telemetry::refused(refusal, claimed_id(&text).as_ref()),
+                Err(refusal) => {
+                    shared.origins.refused(refusal);
+                    telemetry::refused(refusal, claimed_id(&text).as_ref());
+                }
             }
             decision
         })

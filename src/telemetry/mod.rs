@@ -6,7 +6,7 @@ mod log;
 mod metrics;
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-pub(crate) use log::{accepted, failed, refused};
+pub(crate) use log::{accepted, bound_keys_without_source, failed, no_peer, no_source, refused};
 
 use std::error::Error as StdError;
 

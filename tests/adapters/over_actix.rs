@@ -14,8 +14,7 @@ use crate::world::{Gates, ORDERS_READ, ORDERS_WRITE, Sent, Stage};
 use crate::{Http, play_http};
 
 async fn stage() -> Stage {
-    Stage::new(|builder| builder.actix_client_address(|request| Some(request.peer_addr()?.ip())))
-        .await
+    Stage::new(|address| address).await
 }
 
 async fn owner(caller: Option<Principal>) -> String {

@@ -27,8 +27,7 @@ struct Peer(SocketAddr);
 type Service<B> = BoxCloneService<Request<B>, Response<Full<Bytes>>, Infallible>;
 
 async fn stage() -> Stage {
-    Stage::new(|builder| builder.client_address(|request| Some(request.get::<Peer>()?.0.ip())))
-        .await
+    Stage::new(|address| address.peer_from(|request| Some(request.get::<Peer>()?.0.ip()))).await
 }
 
 /// What stands before each route, from within.

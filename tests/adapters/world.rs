@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use keygate::testing::Fault;
 use keygate::{
-    Builder, Clock, Credentials, KeyId, Keygate, MemoryStore, NewKey, PepperId, PepperRing,
+    ClientAddress, Clock, Credentials, KeyId, Keygate, MemoryStore, NewKey, PepperId, PepperRing,
     RateLimit, StoreErrorKind,
 };
 
@@ -68,14 +68,15 @@ impl Sent {
 }
 
 impl Stage {
-    pub(crate) async fn new(configure: impl Fn(Builder) -> Builder) -> Self {
+    /// `peer` says where the server keeps the peer, if nobody knows that.
+    pub(crate) async fn new(peer: impl Fn(ClientAddress) -> ClientAddress) -> Self {
         let world = World::new().await;
         let mut gates = Vec::new();
         for setup in Setup::ALL {
             let credentials = match setup {
-                Setup::Usual => Credentials::new(),
                 Setup::Basic => Credentials::new().accept_basic(),
                 Setup::OwnField => Credentials::new().without_bearer().headers(["X-Acme-Key"]),
+                _ => Credentials::new(),
             };
             let builder = common::builder(world.store.clone(), &world.clock)
                 .scopes(SCOPES)
@@ -83,9 +84,20 @@ impl Stage {
                 .credentials(credentials);
             let builder = match setup {
                 Setup::Basic => builder,
-                Setup::Usual | Setup::OwnField => builder.tell_callers_of_end(7 * DAY),
+                _ => builder.tell_callers_of_end(7 * DAY),
             };
-            gates.push((setup, configure(builder).build().await.unwrap()));
+            let proxied = || ClientAddress::behind(["127.0.0.0/8", "192.0.2.7"]);
+            let address = match setup {
+                Setup::Addressless => None,
+                Setup::Proxied => Some(proxied()),
+                Setup::ProxiedForwarded => Some(proxied().forwarded()),
+                _ => Some(ClientAddress::peer()),
+            };
+            let builder = match address {
+                Some(address) => builder.client_address(peer(address)),
+                None => builder,
+            };
+            gates.push((setup, builder.build().await.unwrap()));
         }
         let manager = world.keys.manager();
         let mut keys = HashMap::new();
