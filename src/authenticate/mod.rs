@@ -35,6 +35,9 @@ use lookup::Lookup;
 use outage::Outage;
 use turnstile::{Lane, Turnstile};
 
+/// A caller that is let in, with how its limits stand where callers are told; or why it is not.
+type Decision = Result<(Principal, Vec<LimitState>), Refusal>;
+
 /// A lookup that is too old for what it would decide is made once more, and no oftener.
 const LOOKUPS: usize = 2;
 
@@ -204,8 +207,8 @@ impl Authenticator {
                 Err(refusal) => Some(Err(shared.refuse(refusal, attempt))),
             }
         });
-        if let Some(decision) = known {
-            return decision;
+        if let Some(decision) = known.flatten() {
+            return Some(decision);
         }
         let recent = |stamp: &Stamp| fresh(stamp) && now.is_within(RECENT, stamp.read_at);
         shared.unknown.read(id, recent).filter(|recent| *recent)?;
@@ -215,10 +218,7 @@ impl Authenticator {
 
     /// The decision for what [`decide_cached`](Self::decide_cached) could not decide, and how the limits
     /// stand, where callers are told.
-    pub(crate) async fn authenticate_uncached(
-        &self,
-        attempt: Attempt<'_>,
-    ) -> Result<(Principal, Vec<LimitState>), Refusal> {
+    pub(crate) async fn authenticate_uncached(&self, attempt: Attempt<'_>) -> Decision {
         let shared = &self.shared;
         let decided = shared.decide_uncached(attempt).await;
         decided.map_err(|refusal| shared.refuse(refusal, attempt))
@@ -253,55 +253,61 @@ impl Shared {
         })
     }
 
-    async fn decide_uncached(
-        self: &Arc<Self>,
-        attempt: Attempt<'_>,
-    ) -> Result<(Principal, Vec<LimitState>), Refusal> {
+    async fn decide_uncached(self: &Arc<Self>, attempt: Attempt<'_>) -> Decision {
         let presented = self.admit(attempt.text)?;
         if let Some(decision) = self.admit_during_outage(&presented, attempt).await {
             return decision;
         }
         let id = *presented.key.id();
         // Where the limits of keys are counted elsewhere, the record may be here all the same.
-        let mut cached = self
-            .gate
-            .limiter
-            .are_shared()
-            .then(|| self.cached(&id))
-            .flatten();
-        let lookups = LOOKUPS + usize::from(cached.is_some());
-        let mut outcome = Err(timeout(id).into());
-        for _ in 0..lookups {
-            let lookup = match cached.take() {
-                Some(lookup) => lookup,
-                None => {
-                    self.admit_stranger(&id, attempt)?;
-                    match self.look_up(id, attempt.address).await {
-                        Ok(lookup) => lookup,
-                        Err(error) => {
-                            let admitted = self.admit_despite(&error, &presented, attempt).await;
-                            return admitted.unwrap_or(Err(error.into()));
-                        }
-                    }
+        if self.gate.limiter.is_shared()
+            && let Some(lookup) = self.cached(&id)
+            && let Ok(decision) = self.judge(&presented, &lookup, attempt).await
+        {
+            return decision;
+        }
+        let mut last = timeout(id).into();
+        for _ in 0..LOOKUPS {
+            self.admit_stranger(&id, attempt)?;
+            let lookup = match self.look_up(id, attempt.address).await {
+                Ok(lookup) => lookup,
+                Err(error) => {
+                    let admitted = self.admit_despite(&error, &presented, attempt).await;
+                    return admitted.unwrap_or(Err(error.into()));
                 }
             };
-            let (stamp, now) = (lookup.stamp(), Now::of(&*self.clock));
-            if !self.changes.is_fresh(&id, &stamp, now) {
-                outcome = Err(timeout(id).into());
-                continue;
-            }
-            self.outage.end();
-            let decision = self.decide(&presented, lookup.entry(), attempt, now);
-            outcome = match decision {
-                Err(refusal) if !self.stands(&refusal, &stamp, now) => Err(refusal),
-                decision => self.settle(decision, lookup.entry(), attempt, now).await,
-            };
-            match &outcome {
-                Err(refusal) if !self.stands(refusal, &stamp, now) => {}
-                _ => break,
+            match self.judge(&presented, &lookup, attempt).await {
+                Ok(decision) => {
+                    self.outage.end();
+                    return decision;
+                }
+                Err(refusal) => last = refusal,
             }
         }
-        outcome
+        Err(last)
+    }
+
+    /// The decision by what the store has said; or, as an error, a refusal that it is too old for.
+    async fn judge(
+        &self,
+        presented: &Presented<'_>,
+        lookup: &Lookup,
+        attempt: Attempt<'_>,
+    ) -> Result<Decision, Refusal> {
+        let (id, entry) = (presented.key.id(), lookup.entry());
+        let (stamp, now) = (lookup.stamp(), Now::of(&*self.clock));
+        if !self.changes.is_fresh(id, &stamp, now) {
+            return Err(timeout(*id).into());
+        }
+        let stands = |refusal: &Refusal| self.stands(refusal, &stamp, now);
+        let decision = match self.decide(presented, entry, attempt, now) {
+            Err(refusal) if !stands(&refusal) => Err(refusal),
+            decision => self.settle(decision, entry, attempt, now).await,
+        };
+        match decision {
+            Err(refusal) if !stands(&refusal) => Err(refusal),
+            decision => Ok(decision),
+        }
     }
 
     /// What the cache has of `id`, if that may still be used.
@@ -385,7 +391,7 @@ impl Shared {
         entry: Option<&Entry>,
         attempt: Attempt<'_>,
         now: Now,
-    ) -> Result<(Principal, Vec<LimitState>), Refusal> {
+    ) -> Decision {
         let limits = match bill(&decision, entry, attempt) {
             Some(bill) => self.gate.limiter.take(bill).await?,
             None => Vec::new(),

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::entry::Entry;
-use super::{Shared, StoreErrorKind};
+use super::{Decision, Shared, StoreErrorKind};
 use crate::clock::Now;
 use crate::environment::Presented;
-use crate::limit::LimitState;
-use crate::principal::Principal;
-use crate::refusal::{Error, Refusal};
+use crate::refusal::Error;
 use crate::waiters::lock;
 
 /// So often the store is tried again while it is away.
@@ -50,7 +48,7 @@ impl Shared {
         &self,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
-    ) -> Option<Admitted> {
+    ) -> Option<Decision> {
         if !self.changes.has_grace() || !self.outage.lasts(Now::of(&*self.clock)) {
             return None;
         }
@@ -64,7 +62,7 @@ impl Shared {
         error: &Error,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
-    ) -> Option<Admitted> {
+    ) -> Option<Decision> {
         match error {
             Error::Store { source, .. } if source.kind() == StoreErrorKind::Unavailable => {
                 self.outage.begin(Now::of(&*self.clock));
@@ -81,7 +79,7 @@ impl Shared {
         &self,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
-    ) -> Option<Admitted> {
+    ) -> Option<Decision> {
         let id = presented.key.id();
         let now = Now::of(&*self.clock);
         let in_grace = |entry: &Entry| self.changes.is_in_grace(id, &entry.stamp, now);
@@ -92,6 +90,3 @@ impl Shared {
         Some(self.settle(Ok(caller), Some(&entry), attempt, now).await)
     }
 }
-
-/// A caller with how its limits stand, or one that is over them.
-type Admitted = Result<(Principal, Vec<LimitState>), Refusal>;

@@ -120,7 +120,7 @@ impl Limiter {
     }
 
     /// Whether they are counted for all instances together.
-    pub(crate) fn are_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         self.shared.is_some()
     }
 
