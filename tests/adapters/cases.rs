@@ -52,7 +52,7 @@ impl Setup {
             Self::Basic => "/basic",
             Self::OwnField => "/own",
             Self::Proxied => "/proxied",
-            Self::ProxiedForwarded => "/proxied-forwarded",
+            Self::ProxiedForwarded => "/forwarded",
             Self::Addressless => "/addressless",
         }
     }

@@ -13,6 +13,7 @@ mod activity;
 mod authenticate;
 mod ceiling;
 mod ceiling_histories;
+mod client_address;
 mod drafts;
 mod ended_callers;
 mod expiry;
