@@ -95,6 +95,15 @@ fn what_the_example_of_actix_web_prints_works() {
 }
 
 #[test]
+fn the_example_of_addresses_lets_in_whom_it_says_and_nobody_by_a_forged_address() {
+    let (_running, printed) = start("addresses", "203.0.113.7, unknown");
+    let statuses = printed.iter().filter_map(|line| line.split_once("\": "));
+    let statuses: Vec<&str> = statuses.map(|(_, status)| &status[..3]).collect();
+    let expected = [["200"; 3].as_slice(), &["403"; 4]].concat();
+    assert_eq!(statuses, expected, "{printed:#?}");
+}
+
+#[test]
 fn what_the_example_of_grpc_prints_for_http_works() {
     let (_running, printed) = start("grpc", LAST);
     let Some(codes) = paste(&printed) else { return };

@@ -11,7 +11,7 @@
 //! | `KEYGATE_URL` | `http://` and the address | what callers call, if it is something else |
 //! | `KEYGATE_DB` | `keygate.db` | the SQLite file with the keys, or `postgres://..`, `redis://..` |
 //! | `KEYGATE_PEPPER` | for a file: made on the first start | at least 32 random bytes in base64 |
-//! | `KEYGATE_TRUSTED_PROXIES` | unset: the caller is the peer | proxies in front that write `X-Forwarded-For`, like `10.0.0.0/8,::1` |
+//! | `KEYGATE_TRUSTED_PROXIES` | none: the caller is the peer | proxies in front that write `X-Forwarded-For`, like `10.0.0.0/8,::1` |
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
 //!
 //! The log says when changes by other instances are told as they happen, and when not for a while.
@@ -143,13 +143,15 @@ pub(crate) async fn gate(
 
 /// Whom proxies in front name as the caller, if there are any, and the peer otherwise.
 fn client_address() -> Result<ClientAddress, Failure> {
-    let Some(proxies) = variable("KEYGATE_TRUSTED_PROXIES")? else {
+    const NAME: &str = "KEYGATE_TRUSTED_PROXIES";
+    if std::env::var_os(NAME).is_none_or(|value| value.is_empty()) {
         return Ok(ClientAddress::peer());
-    };
+    }
+    let proxies = variable(NAME)?.unwrap_or_default();
     let behind = ClientAddress::behind(proxies.split(',').map(str::trim));
     behind
         .check()
-        .map_err(|error| format!("KEYGATE_TRUSTED_PROXIES={proxies:?}: {error}"))?;
+        .map_err(|error| format!("{NAME}={proxies:?}: {error}"))?;
     Ok(behind)
 }
 

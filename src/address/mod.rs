@@ -1,11 +1,8 @@
 //! Where requests come from: the peer of the connection, or what trusted proxies say of their peers.
 
 mod field;
-mod network;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod peer;
-
-pub(crate) use network::parse_network;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,6 +11,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::record::parse_network;
 use field::{Field, Walked};
 
 /// How the address of a request's client is learned: from the [peer](Self::peer) of the connection, or

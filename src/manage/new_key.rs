@@ -4,9 +4,8 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 
 use super::{ManageError, Policy};
-use crate::address;
 use crate::clock::Timestamp;
-use crate::record::{KeyRecord, check_metadata, check_name, check_owner};
+use crate::record::{self, KeyRecord, check_metadata, check_name, check_owner};
 use crate::scope::{Catalogue, ScopeSet};
 
 /// What a key that is to be issued should be. Whatever is wrong with it is said when it is issued.
@@ -264,7 +263,7 @@ fn parse_networks(texts: &[String]) -> Result<Vec<IpNet>, ManageError> {
 }
 
 fn parse_network(text: &str) -> Result<IpNet, ManageError> {
-    address::parse_network(text).ok_or_else(|| {
+    record::parse_network(text).ok_or_else(|| {
         let shown: String = text.chars().take(64).collect();
         ManageError::Invalid(format!(
             "{shown:?} is not a network: write 10.0.0.0/8, 2001:db8::/32 or a single address"
