@@ -40,11 +40,11 @@ fn start(name: &str, last: &str) -> (Example, Vec<String>) {
     let mut example = Example(child.unwrap());
     let stdout = BufReader::new(example.0.stdout.take().unwrap());
     let (lines, printing) = mpsc::channel();
+    // It is read to its end: a program that prints into a closed pipe ends.
     thread::spawn(move || {
-        stdout
-            .lines()
-            .map_while(Result::ok)
-            .try_for_each(|line| lines.send(line))
+        for line in stdout.lines().map_while(Result::ok) {
+            let _ = lines.send(line);
+        }
     });
     let mut printed = Vec::new();
     while let Ok(line) = printing.recv_timeout(PATIENCE) {
