@@ -16,6 +16,7 @@ mod audit_journal;
 mod authenticate;
 mod ceiling;
 mod ceiling_histories;
+mod client_address;
 mod drafts;
 mod ended_callers;
 mod expiry;
