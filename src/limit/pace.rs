@@ -42,7 +42,10 @@ impl Pace {
     pub(super) fn level(&self, debt: u128, cost: u32) -> Level {
         let free = self.ahead().saturating_sub(debt);
         Level {
-            retry_after: duration(self.needed(cost).saturating_sub(free)),
+            retry_after: duration(
+                debt.saturating_add(self.needed(cost))
+                    .saturating_sub(self.ahead()),
+            ),
             remaining: u32::try_from(free / self.each)
                 .unwrap_or(u32::MAX)
                 .min(self.burst),
