@@ -265,7 +265,7 @@ impl Builder {
     /// key, and keys that this process has not seen. Keys that it has seen go on, also from there. So
     /// nobody who guesses locks out the neighbours behind one address but for their new keys.
     ///
-    /// The addresses of the last 65,536 networks that failed are kept, in about 2 MB once the first has.
+    /// The addresses of the last 65,536 networks that failed are kept, in about 3 MB once the first has.
     pub fn failed_attempts(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
         self.failed_attempts = limit.into();
         self
