@@ -19,4 +19,6 @@ pub(crate) use network::network;
 pub(crate) use quota::OWN;
 pub use quota::{Charge, Quota};
 pub use shared::{Level, SharedLimiter, Take};
-pub(crate) use told::{LEFT, POLICY, Told, fields, whole_seconds};
+#[cfg(any(feature = "tower", feature = "actix-web", feature = "utoipa"))]
+pub(crate) use told::{LEFT, POLICY};
+pub(crate) use told::{Told, fields, whole_seconds};
