@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answers;
+use crate::audit::{AuditSender, Events, Journal, Keeper};
 use crate::authenticate::{Authenticator, Bounds};
-use crate::background::Background;
+use crate::background::{Background, Work};
 use crate::bound::{BoundError, check_bound};
 use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -16,8 +17,6 @@ use crate::credentials::Credentials;
 use crate::environment::Environments;
 use crate::expiry::{ExpiryNotifier, Sweeper};
 use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
-#[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::guard::{ClientAddress, ClientAddresses};
 use crate::key::{KeyId, Prefix, RandomError, Secret};
 use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
@@ -29,6 +28,8 @@ use crate::scope::Catalogue;
 use crate::store::KeyStore;
 use crate::telemetry;
 use crate::usage::{Ledger, Limits, Meter, since};
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::{address::ClientAddress, guard::Origins};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
 #[must_use]
@@ -53,8 +54,11 @@ pub struct Builder {
     failed_attempts: Option<RateLimit>,
     limiter: Option<(Arc<dyn SharedLimiter>, OnOutage)>,
     tells_limits: bool,
+    audits_accepted: bool,
+    audit_retention: Duration,
+    audit_channel: Option<AuditSender>,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
-    addresses: ClientAddresses,
+    client_address: Option<ClientAddress>,
 }
 
 impl Builder {
@@ -88,8 +92,11 @@ impl Builder {
             failed_attempts: Some(RateLimit::per_minute(100)),
             limiter: None,
             tells_limits: false,
+            audits_accepted: false,
+            audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
+            audit_channel: None,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
-            addresses: Default::default(),
+            client_address: None,
         }
     }
 
@@ -258,7 +265,7 @@ impl Builder {
     /// key, and keys that this process has not seen. Keys that it has seen go on, also from there. So
     /// nobody who guesses locks out the neighbours behind one address but for their new keys.
     ///
-    /// The addresses of the last 65,536 networks that failed are kept, in about 2 MB once the first has.
+    /// The addresses of the last 65,536 networks that failed are kept, in about 3 MB once the first has.
     pub fn failed_attempts(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
         self.failed_attempts = limit.into();
         self
@@ -284,51 +291,60 @@ impl Builder {
         self
     }
 
+    /// Also notes each accepted request for the [audit log](KeyManager::audit) of the store, and sends it
+    /// to the [channel](Self::audit_channel). Refused requests, and keys in URLs, are noted and sent in any
+    /// case; accepted ones are not unless this says so, as each is work where none else is done.
+    ///
+    /// Those that are alike are one row within five seconds. At most 2,000 rows wait for the store, of
+    /// which requests without a proved key take half at most; what comes beyond is served and missing from
+    /// the log, which is logged, and counted by the metric `keygate_audit_dropped_total`.
+    pub fn audit_accepted(mut self) -> Self {
+        self.audits_accepted = true;
+        self
+    }
+
+    /// How long the store's audit log keeps what happened to requests, 90 days unless set. The changes of
+    /// keys are kept until [`KeyManager::forget_audit`] is called.
+    ///
+    /// The [background work](Keygate::run) forgets what is older once an hour, by the clock of this
+    /// process: where that is ahead, requests are forgotten early, and changes are not.
+    pub fn audit_retention(mut self, retention: Duration) -> Self {
+        self.audit_retention = retention;
+        self
+    }
+
+    /// Sends what happens to the host, by a [`channel`](crate::audit::channel) of it: changes of keys after
+    /// they were committed, refused requests, keys in URLs, and also accepted requests where
+    /// [`audit_accepted`](Self::audit_accepted) says so. Each is sent at most once, and none waits for the
+    /// host: what the channel has no place for is dropped, and counted.
+    ///
+    /// Where the store has no [audit log](crate::store::Abilities::audit_log), this and the log are all
+    /// there is: a process that ends between a commit and what follows it loses the event.
+    pub fn audit_channel(mut self, sender: AuditSender) -> Self {
+        self.audit_channel = Some(sender);
+        self
+    }
+
     /// Another clock than the operating system's, for tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Tells the client's address from what the server put into a request's extensions. Without
-    /// it, keys that are bound to networks are refused.
-    ///
-    /// ```
-    /// # use std::net::{IpAddr, SocketAddr};
-    /// # fn run(builder: keygate::Builder) -> keygate::Builder {
-    /// use axum::extract::ConnectInfo;     // serve with into_make_service_with_connect_info
-    /// builder.client_address(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.ip()))
-    /// # }
-    /// ```
-    #[cfg(feature = "tower")]
-    pub fn client_address<F>(mut self, source: F) -> Self
-    where
-        F: Fn(&::http::Extensions) -> Option<std::net::IpAddr> + Send + Sync + 'static,
-    {
-        self.addresses.http = ClientAddress::new(source);
-        self
-    }
-
-    /// Tells the client's address from a request of actix-web. Without it, keys that are bound to
-    /// networks are refused.
-    ///
-    /// The peer is the client only where no proxy stands in front: behind one it is the proxy, and
-    /// a key bound to the proxy's network would open for everybody.
+    /// How guards learn the address of a request's client: from the peer of its connection, or through
+    /// trusted proxies. Without it no address is known: keys that are bound to networks are refused, and
+    /// attempts that fail are not counted by where they come from.
     ///
     /// ```
     /// # fn run(builder: keygate::Builder) -> keygate::Builder {
-    /// builder.actix_client_address(|request| Some(request.peer_addr()?.ip()))
+    /// use keygate::ClientAddress;
+    ///
+    /// builder.client_address(ClientAddress::behind(["10.0.0.0/8", "::1"]))
     /// # }
     /// ```
-    #[cfg(feature = "actix-web")]
-    pub fn actix_client_address<F>(mut self, source: F) -> Self
-    where
-        F: Fn(&::actix_web::dev::ServiceRequest) -> Option<std::net::IpAddr>
-            + Send
-            + Sync
-            + 'static,
-    {
-        self.addresses.actix = ClientAddress::new(source);
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub fn client_address(mut self, source: ClientAddress) -> Self {
+        self.client_address = Some(source);
         self
     }
 
@@ -341,8 +357,24 @@ impl Builder {
     /// Says what is wrong and what to do about it. A store that does not answer is an error: a
     /// service that starts can decide.
     pub async fn build(self) -> Result<Keygate, BuildError> {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let store = self.store.clone();
+        let keys = self.assemble().await?;
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(store) = store {
+            let realm = keys.answers.realm();
+            keys.origins.tell_of_bound_keys(&*store, realm).await;
+        }
+        Ok(keys)
+    }
+
+    async fn assemble(self) -> Result<Keygate, BuildError> {
         let environments = self.environments()?;
         self.credentials.check()?;
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(source) = &self.client_address {
+            source.check()?;
+        }
         let realm = self
             .realm
             .unwrap_or_else(|| default_realm(environments.primary()));
@@ -370,6 +402,9 @@ impl Builder {
         }
         if let Some(Err(error)) = self.failed_attempts.map(|limit| limit.check()) {
             return Err(BuildError::FailedAttempts(error));
+        }
+        if self.audit_retention.is_zero() {
+            return Err(BuildError::NoAuditRetention);
         }
         let store = self.store.ok_or(BuildError::NoStore)?;
         let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
@@ -412,6 +447,21 @@ impl Builder {
         let failures = self
             .failed_attempts
             .map(|limit| Failures::new(limit, since));
+        let has_audit_log = store.abilities().audit_log.is_some();
+        let journal = has_audit_log.then(|| Arc::new(Journal::new(&realm)));
+        let keeper = journal.clone().map(|journal| Keeper {
+            journal,
+            store: Arc::clone(&store),
+            clock: Arc::clone(&self.clock),
+            retention: self.audit_retention,
+        });
+        let events = Arc::new(Events::new(
+            Arc::clone(&self.clock),
+            &realm,
+            journal,
+            self.audit_channel,
+            self.audits_accepted,
+        ));
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
@@ -425,6 +475,7 @@ impl Builder {
             limiter,
             quotas: Default::default(),
             meter,
+            events: Arc::clone(&events),
         });
         let manager = KeyManager::new(
             environments.clone(),
@@ -435,6 +486,7 @@ impl Builder {
             self.policy,
             self.catalogue,
             ledger.clone(),
+            events,
         );
         let (its_store, clock) = (Arc::clone(&store), Arc::clone(&self.clock));
         let sweeper = Sweeper::new(its_store, clock, &manager, self.notifier);
@@ -445,10 +497,13 @@ impl Builder {
             Arc::clone(&store),
             Arc::clone(&self.clock),
             &changes,
-            sweeper,
             &gate.realm,
-            ledger,
-            self.usage.interval,
+            Work {
+                sweeper,
+                keeper,
+                ledger,
+                usage_interval: self.usage.interval,
+            },
         );
         #[cfg(feature = "tokio")]
         background.spawn(&changes);
@@ -469,7 +524,7 @@ impl Builder {
             changes,
             background,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
-            addresses: self.addresses,
+            origins: Arc::new(Origins::new(self.client_address)),
         })
     }
 
@@ -478,7 +533,7 @@ impl Builder {
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_authenticator(self) -> Result<Authenticator, BuildError> {
-        Ok(self.build().await?.authenticator)
+        Ok(self.assemble().await?.authenticator)
     }
 
     /// Only the managing half, for services that verify no keys.
@@ -486,7 +541,7 @@ impl Builder {
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_manager(self) -> Result<KeyManager, BuildError> {
-        Ok(self.build().await?.manager)
+        Ok(self.assemble().await?.manager)
     }
 
     fn environments(&self) -> Result<Environments, BuildError> {

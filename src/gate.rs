@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
+use crate::audit::Events;
 use crate::clock::{Clock, Timestamp};
 use crate::credentials::Credentials;
 use crate::key::Prefix;
@@ -35,6 +36,8 @@ pub(crate) struct Gate {
     pub(crate) quotas: Mutex<BTreeMap<&'static str, RateLimit>>,
     /// Counts how keys are used, if that is done.
     pub(crate) meter: Option<Meter>,
+    /// Who is told of what happens.
+    pub(crate) events: Arc<Events>,
 }
 
 impl Gate {

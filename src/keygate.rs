@@ -11,7 +11,7 @@ use crate::manage::{KeyManager, ManageError};
 use crate::scope::Catalogue;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::{
-    guard::{Access, ClientAddresses, Demand, Guard},
+    guard::{Access, Demand, Guard, Origins},
     scope::{IntoRule, Rule},
 };
 
@@ -42,7 +42,7 @@ pub struct Keygate {
     pub(crate) changes: Arc<Changes>,
     pub(crate) background: Background,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
-    pub(crate) addresses: ClientAddresses,
+    pub(crate) origins: Arc<Origins>,
 }
 
 impl Keygate {
@@ -67,9 +67,11 @@ impl Keygate {
     }
 
     /// What a gate does beside the requests: it follows the store's change feed, connects it again, and
-    /// hands the counts of usage to the store. Without it nothing opens that should not, the store is
-    /// asked more often, and what was counted waits for a [`shutdown`](Self::shutdown). It also looks
-    /// for [keys that end](crate::ExpiryNotifier), where that is asked for.
+    /// hands the counts of usage, and what was noted for the audit log, to the store. Without it nothing
+    /// opens that should not, the store is asked more often, and what was counted and noted waits for a
+    /// [`shutdown`](Self::shutdown). It also forgets what the audit log is to
+    /// [keep no longer](crate::Builder::audit_retention), and looks for
+    /// [keys that end](crate::ExpiryNotifier), where that is asked for.
     ///
     /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
     /// called on. Elsewhere, give this future to the executor. It ends with
@@ -79,7 +81,8 @@ impl Keygate {
         self.background.run(&self.changes)
     }
 
-    /// Ends the background work and hands the last counts of usage to the store, so it belongs behind
+    /// Ends the background work and hands the last counts of usage, and the last of what was noted for the
+    /// audit log, to the store, so it belongs behind
     /// the server. It returns when both are done: within five seconds also where the future of the work is
     /// not polled any more, or the store takes nothing.
     pub async fn shutdown(&self) {
@@ -212,7 +215,7 @@ impl Keygate {
         Guard::new(
             self.authenticator.clone(),
             self.answers.clone(),
-            self.addresses.clone(),
+            Arc::clone(&self.origins),
             demand,
         )
     }

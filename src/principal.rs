@@ -134,6 +134,11 @@ impl Principal {
         self.told.as_ref()
     }
 
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     pub(crate) fn secret(&self) -> Secret {
         self.secret
     }
@@ -224,10 +229,16 @@ impl Principal {
     /// satisfied, and what the key lacks is told to operators.
     ///
     /// # Errors
-    /// [`Rejection::ScopeInsufficient`], with what is missing.
+    /// [`Rejection::ScopeInsufficient`], with what is missing. It is told as a refused request, by the
+    /// metrics and the [audit log](crate::store::AuditLog).
     pub fn authorize(&self, rule: &Rule) -> Result<(), Rejection> {
-        rule.enforce(self.scopes())
-            .map_err(Rejection::ScopeInsufficient)?;
+        if let Err(missing) = rule.enforce(self.scopes()) {
+            let rejection = Rejection::ScopeInsufficient(missing);
+            let refusal = rejection.clone().into();
+            let events = &self.gate().events;
+            events.refused(&refusal, Some(&self.identity), self.address);
+            return Err(rejection);
+        }
         telemetry::report(rule, self);
         self.count(Needs::Rule(rule));
         Ok(())
@@ -278,7 +289,8 @@ impl Principal {
                 problem: flaw,
             });
         }
-        Ok(Bill::of(self.key_id(), self.identity.rate_limit(), charge))
+        let own = self.identity.rate_limit();
+        Ok(Bill::of(self.key_id(), own, &charge))
     }
 
     /// Keeps what was taken to be told, and has a refusal tell all that is known.

@@ -6,12 +6,15 @@ use ::actix_web::body::EitherBody;
 use ::actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use ::actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 use ::actix_web::{Error, HttpMessage};
+use tracing::Span;
 
 use super::GuardFuture;
+use crate::address::ClientAddress;
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::limit::{LEFT, POLICY};
 use crate::principal::Principal;
+use crate::telemetry;
 
 impl<S, B> Transform<S, ServiceRequest> for Guard
 where
@@ -61,12 +64,16 @@ impl ActixGuard {
     }
 
     fn decide(&self, request: &ServiceRequest) -> Verdict {
-        let address = self.guard.addresses().actix.of(request);
+        let lines = || {
+            let headers = request.headers().iter();
+            headers.map(|(name, value)| (name.as_str(), value.as_bytes()))
+        };
+        let peer = |source: &ClientAddress| source.actix_peer(request);
+        let address = self.guard.origins().address(peer, lines());
         // A copy, so that the extensions are not borrowed while it is decided.
         let outer = request.extensions().get::<Principal>().cloned();
-        let headers = request.headers().iter();
         let verdict = self.guard.decide(Incoming {
-            headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+            headers: lines(),
             path: request.uri().path(),
             query: request.uri().query(),
             outer: outer.as_ref(),
@@ -140,6 +147,7 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let guard = Rc::clone(&self.guard);
+        let mut span = Span::none();
         let passed = match guard.decide(&request) {
             Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
@@ -149,12 +157,16 @@ where
                 request.extensions_mut().insert(nameless);
                 Passed::Nameless
             }
-            Verdict::Admit(principal) => guard.admit(&mut request, principal),
+            Verdict::Admit(principal) => {
+                span = telemetry::request_span(&principal);
+                guard.admit(&mut request, principal)
+            }
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, refusal, request),
             Verdict::Ask(decision) => {
                 return GuardFuture::asking(guard, decision, request, Rc::clone(&self.inner));
             }
         };
-        GuardFuture::calling(guard, self.inner.call(request), passed)
+        let response = span.in_scope(|| self.inner.call(request));
+        GuardFuture::calling(guard, response, passed, span)
     }
 }

@@ -35,6 +35,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use zeroize::Zeroizing;
+
 use crate::credentials::Credentials;
 use crate::gate::Gate;
 use crate::limit::Told;
@@ -86,6 +89,15 @@ impl Answers {
         is_key: impl Fn(&str) -> bool,
     ) -> Result<Extracted<'a>, Rejection> {
         self.0.credentials.extract(headers, query, is_key)
+    }
+
+    /// The key that stands in a query which [`extract`](Self::extract) refuses.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn key_in_query(
+        query: &str,
+        is_key: impl Fn(&str) -> bool,
+    ) -> Option<Zeroizing<String>> {
+        extract::key_in(query, is_key)
     }
 
     /// The answer to a request that is not let through.

@@ -234,7 +234,7 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
         }
         ManageError::UnknownPepper(_) => unavailable(NOT_DONE),
         // A service that asks for usage should have a store that keeps it.
-        ManageError::NoUsage | ManageError::Random(_) => Row {
+        ManageError::NoAuditLog | ManageError::NoUsage | ManageError::Random(_) => Row {
             code: "internal",
             ..Row::new(500, grpc::INTERNAL, Challenge::None, INTERNAL)
         },

@@ -13,7 +13,7 @@ pub struct Attempt<'a> {
     pub(super) text: &'a str,
     pub(super) address: Option<IpAddr>,
     pub(super) rule: Option<&'a Rule>,
-    pub(super) charge: Charge,
+    pub(super) charge: &'a Charge,
 }
 
 impl<'a> Attempt<'a> {
@@ -23,7 +23,7 @@ impl<'a> Attempt<'a> {
             text,
             address: None,
             rule: None,
-            charge: Charge::ONE,
+            charge: &Charge::ONE,
         }
     }
 
@@ -41,7 +41,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// What it takes of the limits of its key, [one](Charge::ONE) unless set.
-    pub const fn charging(self, charge: Charge) -> Self {
+    pub const fn charging(self, charge: &'a Charge) -> Self {
         Self { charge, ..self }
     }
 }

@@ -3,19 +3,19 @@
 
 pub(crate) mod authorized;
 mod charging;
-mod client_address;
 mod demand;
 #[cfg(feature = "tonic")]
 mod methods;
+mod origin;
 
 pub use authorized::Authorized;
 pub(crate) use authorized::Nameless;
 #[cfg(feature = "tonic")]
 pub(crate) use charging::check;
-pub(crate) use client_address::{ClientAddress, ClientAddresses};
 pub(crate) use demand::{Access, Demand};
 #[cfg(feature = "tonic")]
 pub use methods::MethodRules;
+pub(crate) use origin::Origins;
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -44,7 +44,7 @@ pub struct Guard {
 struct Shared {
     authenticator: Authenticator,
     answers: Answers,
-    addresses: ClientAddresses,
+    origins: Arc<Origins>,
     demand: Demand,
     charge: Option<Charge>,
     #[cfg(feature = "tower")]
@@ -132,14 +132,14 @@ impl Guard {
     pub(crate) fn new(
         authenticator: Authenticator,
         answers: Answers,
-        addresses: ClientAddresses,
+        origins: Arc<Origins>,
         demand: Demand,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 authenticator,
                 answers,
-                addresses,
+                origins,
                 #[cfg(feature = "tower")]
                 grpc: demand.is_by_method(),
                 demand,
@@ -169,8 +169,8 @@ impl Guard {
         self.shared.grpc
     }
 
-    pub(crate) fn addresses(&self) -> &ClientAddresses {
-        &self.shared.addresses
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.shared.origins
     }
 
     /// What is asked of requests for `path`, if any are let through.
@@ -200,13 +200,17 @@ impl Guard {
         let Shared {
             authenticator,
             answers,
+            origins,
             demand,
             charge,
             ..
         } = &*self.shared;
         let access = match demand.of(request.path) {
             Ok(access) => access,
-            Err(rejection) => return Verdict::refuse(rejection, None),
+            Err(rejection) => {
+                let outer = request.outer;
+                return Verdict::refuse_told(authenticator, rejection, outer, request.address);
+            }
         };
         let charge = demand.charge_of(request.path).or(*charge);
         let charge = charge.unwrap_or(Charge::ONE);
@@ -227,16 +231,24 @@ impl Guard {
             Err(Rejection::KeyMissing) if matches!(access, Access::KeyIfAny) => {
                 return Verdict::PassNameless;
             }
-            Err(rejection) => return Verdict::refuse(rejection, None),
+            Err(Rejection::KeyInUrl) => {
+                return Verdict::Ask(self.refuse_leak(request.query, request.address));
+            }
+            Err(rejection) => {
+                return Verdict::refuse_told(authenticator, rejection, None, request.address);
+            }
         };
         let text = extracted.text();
-        let attempt = attempt(text, request.address, access.rule(), charge);
+        let attempt = attempt(text, request.address, access.rule(), &charge);
         match authenticator.decide_cached(attempt, |caller, limits| caller.to_told(limits)) {
             Some(Ok(principal)) => {
                 accepted(&principal, access.rule());
                 Verdict::Admit(principal)
             }
-            Some(Err(refusal)) => Verdict::refuse(refusal, claimed_id(text).as_ref()),
+            Some(Err(refusal)) => {
+                origins.refused(&refusal);
+                Verdict::refuse(refusal, claimed_id(text).as_ref())
+            }
             None => {
                 let rule = access.rule().cloned();
                 Verdict::Ask(self.ask(text, request.address, rule, charge))
@@ -252,21 +264,55 @@ impl Guard {
         charge: Charge,
     ) -> Decision {
         let text = Zeroizing::new(text.to_owned());
-        let authenticator = self.shared.authenticator.clone();
+        let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let attempt = attempt(&text, address, rule.as_ref(), charge);
-            let decision = authenticator.authenticate_uncached(attempt).await;
+            let attempt = attempt(&text, address, rule.as_ref(), &charge);
+            let decision = shared.authenticator.authenticate_uncached(attempt).await;
             let decision = decision.map(|(principal, limits)| principal.with_limits(limits));
             match &decision {
                 Ok(principal) => accepted(principal, rule.as_ref()),
-                Err(refusal) => telemetry::refused(refusal, claimed_id(&text).as_ref()),
+                Err(refusal) => {
+                    shared.origins.refused(refusal);
+                    telemetry::refused(refusal, claimed_id(&text).as_ref());
+                }
             }
             decision
         })
     }
 }
 
+impl Guard {
+    /// Refuses a request whose URL carries a key, once it is known whose that is.
+    fn refuse_leak(&self, query: Option<&str>, address: Option<IpAddr>) -> Decision {
+        let authenticator = self.shared.authenticator.clone();
+        let is_key = |text: &str| authenticator.recognises(text);
+        let text = query.and_then(|query| Answers::key_in_query(query, is_key));
+        Box::pin(async move {
+            let key_id = match text {
+                Some(text) => authenticator.tell_leak(&text, address).await,
+                None => None,
+            };
+            let refusal = Rejection::KeyInUrl.into();
+            telemetry::refused(&refusal, key_id.as_ref());
+            Err(refusal)
+        })
+    }
+}
+
 impl Verdict {
+    /// Refuses what the authenticator does not see, which has it told.
+    fn refuse_told(
+        authenticator: &Authenticator,
+        rejection: Rejection,
+        outer: Option<&Principal>,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let outer = outer.filter(|caller| authenticator.vouches_for(caller));
+        let refusal = Refusal::from(rejection);
+        authenticator.tell_refused(&refusal, outer, address);
+        Self::refuse(refusal, outer.map(Principal::key_id))
+    }
+
     fn refuse(refusal: impl Into<Refusal>, key_id: Option<&KeyId>) -> Self {
         let refusal = refusal.into();
         telemetry::refused(&refusal, key_id);
@@ -286,7 +332,7 @@ fn attempt<'a>(
     text: &'a str,
     address: Option<IpAddr>,
     rule: Option<&'a Rule>,
-    charge: Charge,
+    charge: &'a Charge,
 ) -> Attempt<'a> {
     let attempt = Attempt::new(text).from_address(address).charging(charge);
     rule.map_or(attempt, |rule| attempt.requiring(rule))

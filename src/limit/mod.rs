@@ -9,6 +9,8 @@ mod limiter;
 mod network;
 mod pace;
 mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 mod shared;
 mod told;
 
@@ -18,6 +20,8 @@ pub use limiter::{LimitState, OnOutage};
 pub(crate) use network::network;
 pub(crate) use quota::OWN;
 pub use quota::{Charge, Quota};
+#[cfg(feature = "redis")]
+pub use redis::{RedisLimiter, RedisLimiterBuilder};
 pub use shared::{Level, SharedLimiter, Take};
 #[cfg(any(feature = "tower", feature = "actix-web", feature = "utoipa"))]
 pub(crate) use told::{LEFT, POLICY};

@@ -141,6 +141,7 @@ impl PrincipalBuilder {
             limiter: Limiter::default(),
             quotas: Default::default(),
             meter: None,
+            events: Default::default(),
         };
         let identity = Identity {
             gate: Arc::new(gate),

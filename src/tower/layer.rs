@@ -6,12 +6,15 @@ use ::http::header::{CACHE_CONTROL, Entry, VARY};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::Span;
 
 use super::{AnswerBody, GuardFuture, Reply};
+use crate::address::ClientAddress;
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::limit::{LEFT, POLICY};
 use crate::principal::Principal;
+use crate::telemetry;
 
 impl<S> Layer<S> for Guard {
     type Service = Guarded<S>;
@@ -54,10 +57,14 @@ impl HttpGuard {
     }
 
     fn decide<B>(&self, request: &mut Request<B>) -> Verdict {
-        let address = self.guard.addresses().http.of(request.extensions());
-        let headers = request.headers().iter();
+        let lines = || {
+            let headers = request.headers().iter();
+            headers.map(|(name, value)| (name.as_str(), value.as_bytes()))
+        };
+        let peer = |source: &ClientAddress| source.http_peer(request.extensions());
+        let address = self.guard.origins().address(peer, lines());
         let verdict = self.guard.decide(Incoming {
-            headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+            headers: lines(),
             path: request.uri().path(),
             query: request.uri().query(),
             outer: request.extensions().get(),
@@ -140,6 +147,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let guard = Arc::clone(&self.guard);
         let reply = Reply::to(&request, ResBody::SPEAKS_GRPC || guard.speaks_grpc());
+        let mut span = Span::none();
         let passed = match guard.decide(&mut request) {
             Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
@@ -149,7 +157,10 @@ where
                 request.extensions_mut().insert(nameless);
                 Passed::Nameless
             }
-            Verdict::Admit(principal) => guard.admit(&mut request, principal),
+            Verdict::Admit(principal) => {
+                span = telemetry::request_span(&principal);
+                guard.admit(&mut request, principal)
+            }
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, reply, refusal),
             Verdict::Ask(decision) => {
                 // The clone that was polled ready is the one to call.
@@ -158,6 +169,7 @@ where
                 return GuardFuture::asking(guard, reply, decision, request, ready);
             }
         };
-        GuardFuture::calling(guard, reply, self.inner.call(request), passed)
+        let response = span.in_scope(|| self.inner.call(request));
+        GuardFuture::calling(guard, reply, response, passed, span)
     }
 }

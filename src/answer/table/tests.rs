@@ -21,6 +21,7 @@ fn answers() -> Answers {
         limiter: Default::default(),
         quotas: Default::default(),
         meter: None,
+        events: Default::default(),
     }))
 }
 
@@ -282,6 +283,7 @@ fn management_errors_have_their_status_and_tell_callers_nothing_of_our_own_failu
             "store_unavailable",
             Some(NOT_DONE),
         ),
+        (ManageError::NoAuditLog, 500, "internal", Some(INTERNAL)),
         (ManageError::NoUsage, 500, "internal", Some(INTERNAL)),
         (
             RandomError::new(getrandom::Error::UNSUPPORTED).into(),
