@@ -49,7 +49,7 @@ pub(crate) struct Journal {
     shards: [Mutex<HashMap<Tag, Row, RandomState>>; SHARDS],
     /// Rows that wait or are under way.
     rows: AtomicUsize,
-    /// Batches that are under way.
+    /// How many are handing rows on.
     under_way: AtomicUsize,
     arrivals: Waiters,
     dropped: AtomicU64,
@@ -164,21 +164,20 @@ impl Journal {
     /// Hands all rows to the store. Those that it cannot take now wait on; those of which nobody knows
     /// whether it took them are gone, so that nothing is counted twice.
     ///
-    /// It may be called again at once. Where it is dropped, the rows that are under way are gone too.
+    /// It may be called again at once. Where it is dropped, the rows that the store was asked to take are gone.
     pub(crate) async fn hand_on(&self, log: &dyn AuditLog) -> Result<(), StoreError> {
         self.tell_dropped();
-        let mut rows = self.take_rows().into_iter().peekable();
-        let mut outcome = Ok(());
-        while rows.peek().is_some() {
-            let batch = UnderWay::begin(self, rows.by_ref().take(BATCH).collect());
-            if outcome.is_err() {
-                // A store that is away is asked once.
-                batch.put_back();
-            } else if let Err(error) = batch.record(log).await {
-                outcome = Err(error);
-            }
+        let mut taken = Taken::all_of(self);
+        while !taken.rows.is_empty() {
+            let rest = taken.rows.len().saturating_sub(BATCH);
+            let rows = taken.rows.split_off(rest);
+            let batch = Batch {
+                journal: self,
+                rows,
+            };
+            batch.record(log).await?;
         }
-        outcome
+        Ok(())
     }
 
     /// Waits until what this process has seen so far is with the store, for a second at most.
@@ -231,18 +230,38 @@ impl Journal {
     }
 }
 
-/// Rows that are handed over. Those that neither arrived nor were put back are lost, which is told.
-struct UnderWay<'a> {
+/// Rows that are to be handed over. Those that were not go back.
+struct Taken<'a> {
     journal: &'a Journal,
     rows: Vec<(Tag, Row)>,
 }
 
-impl<'a> UnderWay<'a> {
-    fn begin(journal: &'a Journal, rows: Vec<(Tag, Row)>) -> Self {
+impl<'a> Taken<'a> {
+    fn all_of(journal: &'a Journal) -> Self {
         journal.under_way.fetch_add(1, Ordering::SeqCst);
+        let rows = journal.take_rows();
         Self { journal, rows }
     }
+}
 
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for (tag, row) in mem::take(&mut self.rows) {
+            self.journal.put_back(tag, row);
+        }
+        self.journal.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.journal.arrivals.wake_all();
+    }
+}
+
+/// Rows that the store is asked to take. Those that neither arrived nor were put back are lost, which is
+/// told.
+struct Batch<'a> {
+    journal: &'a Journal,
+    rows: Vec<(Tag, Row)>,
+}
+
+impl Batch<'_> {
     async fn record(self, log: &dyn AuditLog) -> Result<(), StoreError> {
         let events: Vec<AuditEvent> = self.rows.iter().map(|(tag, row)| row.event(tag)).collect();
         let outcome = match within(PATIENCE, log.record(&events)).await {
@@ -281,14 +300,83 @@ impl<'a> UnderWay<'a> {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for Batch<'_> {
     fn drop(&mut self) {
         let lost = self.leave();
         if lost > 0 {
             let why = "the store did not say that it took them";
             telemetry::audit_is_dropped(&self.journal.realm, lost, why);
         }
-        self.journal.under_way.fetch_sub(1, Ordering::SeqCst);
-        self.journal.arrivals.wake_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::store::{AuditPage, AuditQuery};
+    use async_trait::async_trait;
+
+    /// An audit log that never answers.
+    struct Silent;
+
+    #[async_trait]
+    impl AuditLog for Silent {
+        async fn events(&self, _: &AuditQuery) -> Result<AuditPage, StoreError> {
+            std::future::pending().await
+        }
+
+        async fn record(&self, _: &[AuditEvent]) -> Result<(), StoreError> {
+            std::future::pending().await
+        }
+
+        async fn forget_before(
+            &self,
+            _: super::super::AuditKind,
+            _: Timestamp,
+            _: usize,
+        ) -> Result<usize, StoreError> {
+            std::future::pending().await
+        }
+    }
+
+    fn tag(number: u32, key_id: Option<KeyId>) -> Tag {
+        Tag {
+            action: AuditAction::Refused,
+            code: Some("key_revoked"),
+            key_id,
+            address: Some(std::net::Ipv4Addr::from(number).into()),
+        }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_of_what_was_given_up_only_the_batch_is_gone() {
+        let journal = Journal::new("acme");
+        let key_id = Some("4KX9vQ2mB7tZ".parse().unwrap());
+        let note = |number, key_id| journal.note(tag(number, key_id), None, Timestamp::MIN);
+        let dropped = || journal.dropped.swap(0, Ordering::Relaxed);
+        let (most, strangers) = (MOST as u32, MOST_OF_STRANGERS as u32);
+        for _again in 0..2 {
+            (0..strangers + 1).for_each(|number| note(number, None));
+            assert_eq!(dropped(), 1);
+            (0..most).for_each(|number| note(number, key_id));
+            assert_eq!(dropped(), u64::from(strangers));
+            // Those that are alike to one that waits take no room.
+            note(0, None);
+            note(0, key_id);
+            assert_eq!(dropped(), 0);
+            {
+                let mut given_up = pin!(journal.hand_on(&Silent));
+                let mut context = Context::from_waker(Waker::noop());
+                assert!(given_up.as_mut().poll(&mut context).is_pending());
+            }
+            let left = MOST - BATCH;
+            assert_eq!(journal.rows.load(Ordering::SeqCst), left);
+            assert_eq!(journal.take_rows().len(), left, "those are back");
+            journal.rows.store(0, Ordering::SeqCst);
+            assert_eq!(journal.under_way.load(Ordering::SeqCst), 0);
+        }
     }
 }

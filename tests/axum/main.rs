@@ -7,6 +7,7 @@ mod common;
 
 mod declared;
 mod ending;
+mod leaks;
 mod live;
 mod reported;
 
