@@ -7,7 +7,7 @@ use std::mem;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -53,6 +53,12 @@ pub(crate) struct Journal {
     under_way: AtomicUsize,
     arrivals: Waiters,
     dropped: AtomicU64,
+    /// Whether somebody hands rows on as they come.
+    is_kept: AtomicBool,
+    /// How often somebody asked for all rows to be handed on, and up to which of these it was tried.
+    asked: AtomicU64,
+    tried: AtomicU64,
+    calls: Waiters,
 }
 
 /// What makes authentications alike.
@@ -135,6 +141,10 @@ impl Journal {
             under_way: AtomicUsize::new(0),
             arrivals: Waiters::default(),
             dropped: AtomicU64::new(0),
+            is_kept: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            tried: AtomicU64::new(0),
+            calls: Waiters::default(),
         }
     }
 
@@ -166,7 +176,15 @@ impl Journal {
     ///
     /// It may be called again at once. Where it is dropped, the rows that the store was asked to take are gone.
     pub(crate) async fn hand_on(&self, log: &dyn AuditLog) -> Result<(), StoreError> {
+        let asked = self.asked.load(Ordering::SeqCst);
         self.tell_dropped();
+        let outcome = self.hand_on_batches(log).await;
+        self.tried.fetch_max(asked, Ordering::SeqCst);
+        self.arrivals.wake_all();
+        outcome
+    }
+
+    async fn hand_on_batches(&self, log: &dyn AuditLog) -> Result<(), StoreError> {
         let mut taken = Taken::all_of(self);
         while !taken.rows.is_empty() {
             let rest = taken.rows.len().saturating_sub(BATCH);
@@ -181,14 +199,30 @@ impl Journal {
     }
 
     /// Waits until what this process has seen so far is with the store, for a second at most.
+    ///
+    /// Where somebody hands rows on, that is done there: it is not given up after that second.
     pub(crate) async fn catch_up(&self, log: &dyn AuditLog) {
+        let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let caught_up = pin!(async {
-            // What failed waits on.
-            drop(self.hand_on(log).await);
+            if self.is_kept.load(Ordering::SeqCst) {
+                self.calls.wake_all();
+                let is_tried = || self.tried.load(Ordering::SeqCst) >= mine;
+                let is_over = || is_tried() || !self.is_kept.load(Ordering::SeqCst);
+                self.arrivals.until(is_over).await;
+            } else {
+                // What failed waits on.
+                drop(self.hand_on(log).await);
+            }
             let has_arrived = || self.under_way.load(Ordering::SeqCst) == 0;
             self.arrivals.until(has_arrived).await;
         });
         first(caught_up, Delay::new(CATCH_UP)).await;
+    }
+
+    /// Returns after `time`, or when somebody asks for all rows to be handed on.
+    pub(super) async fn wait(&self, time: Duration) {
+        let is_asked = || self.asked.load(Ordering::SeqCst) > self.tried.load(Ordering::SeqCst);
+        first(pin!(self.calls.until(is_asked)), Delay::new(time)).await;
     }
 
     fn shard(&self, tag: &Tag) -> &Mutex<HashMap<Tag, Row, RandomState>> {
@@ -227,6 +261,23 @@ impl Journal {
         if dropped > 0 {
             telemetry::audit_is_dropped(&self.realm, dropped, "more of them wait than are kept");
         }
+    }
+}
+
+/// Held by who hands rows on as they come.
+pub(super) struct Kept<'a>(&'a Journal);
+
+impl<'a> Kept<'a> {
+    pub(super) fn begin(journal: &'a Journal) -> Self {
+        journal.is_kept.store(true, Ordering::SeqCst);
+        Self(journal)
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.is_kept.store(false, Ordering::SeqCst);
+        self.0.arrivals.wake_all();
     }
 }
 
@@ -311,72 +362,4 @@ impl Drop for Batch<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::Future;
-    use std::task::{Context, Waker};
-
-    use super::*;
-    use crate::store::{AuditPage, AuditQuery};
-    use async_trait::async_trait;
-
-    /// An audit log that never answers.
-    struct Silent;
-
-    #[async_trait]
-    impl AuditLog for Silent {
-        async fn events(&self, _: &AuditQuery) -> Result<AuditPage, StoreError> {
-            std::future::pending().await
-        }
-
-        async fn record(&self, _: &[AuditEvent]) -> Result<(), StoreError> {
-            std::future::pending().await
-        }
-
-        async fn forget_before(
-            &self,
-            _: super::super::AuditKind,
-            _: Timestamp,
-            _: usize,
-        ) -> Result<usize, StoreError> {
-            std::future::pending().await
-        }
-    }
-
-    fn tag(number: u32, key_id: Option<KeyId>) -> Tag {
-        Tag {
-            action: AuditAction::Refused,
-            code: Some("key_revoked"),
-            key_id,
-            address: Some(std::net::Ipv4Addr::from(number).into()),
-        }
-    }
-
-    #[test]
-    fn what_waits_is_bounded_and_of_what_was_given_up_only_the_batch_is_gone() {
-        let journal = Journal::new("acme");
-        let key_id = Some("4KX9vQ2mB7tZ".parse().unwrap());
-        let note = |number, key_id| journal.note(tag(number, key_id), None, Timestamp::MIN);
-        let dropped = || journal.dropped.swap(0, Ordering::Relaxed);
-        let (most, strangers) = (MOST as u32, MOST_OF_STRANGERS as u32);
-        for _again in 0..2 {
-            (0..strangers + 1).for_each(|number| note(number, None));
-            assert_eq!(dropped(), 1);
-            (0..most).for_each(|number| note(number, key_id));
-            assert_eq!(dropped(), u64::from(strangers));
-            // Those that are alike to one that waits take no room.
-            note(0, None);
-            note(0, key_id);
-            assert_eq!(dropped(), 0);
-            {
-                let mut given_up = pin!(journal.hand_on(&Silent));
-                let mut context = Context::from_waker(Waker::noop());
-                assert!(given_up.as_mut().poll(&mut context).is_pending());
-            }
-            let left = MOST - BATCH;
-            assert_eq!(journal.rows.load(Ordering::SeqCst), left);
-            assert_eq!(journal.take_rows().len(), left, "those are back");
-            journal.rows.store(0, Ordering::SeqCst);
-            assert_eq!(journal.under_way.load(Ordering::SeqCst), 0);
-        }
-    }
-}
+mod tests;

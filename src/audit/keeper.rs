@@ -4,10 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_timer::Delay;
-
 use super::AuditKind;
-use super::journal::Journal;
+use super::journal::{Journal, Kept};
 use crate::authenticate::{Lost, within};
 use crate::changes::Stop;
 use crate::clock::{Clock, Timestamp};
@@ -39,10 +37,11 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Works until it is stopped. A batch that is under way then is not given up.
     pub(crate) async fn run(&self, stop: &Stop) {
+        let _kept = Kept::begin(&self.journal);
         let mut forgot: Option<Instant> = None;
         let mut is_held_up = false;
         while !stop.is_raised() {
-            first(pin!(stop.raised()), Delay::new(HAND_ON)).await;
+            first(pin!(stop.raised()), pin!(self.journal.wait(HAND_ON))).await;
             let outcome = self.hand_on().await;
             if let Err(error) = &outcome
                 && !is_held_up
