@@ -482,6 +482,7 @@ impl Builder {
             }),
             standing: StandingSource::default(),
             limiter,
+            quotas: Default::default(),
             meter,
             events: Arc::clone(&events),
         });

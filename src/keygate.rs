@@ -189,12 +189,24 @@ impl Keygate {
     ///
     /// # Panics
     /// When the service starts: for a scope that is not in the [catalogue](crate::Builder::scopes),
-    /// if there is one.
+    /// if there is one, and for a charge that cannot be taken.
     #[cfg(feature = "tonic")]
     #[track_caller]
+    #[expect(
+        clippy::panic,
+        reason = "a wrong charge is a mistake in the host's source"
+    )]
     pub fn require_by_method(&self, rules: crate::tonic::MethodRules) -> Guard {
         for rule in rules.rules() {
             self.declared(rule.clone());
+        }
+        for (name, charge, is_taken) in rules.charges() {
+            crate::guard::check(self.answers.gate(), charge);
+            if !is_taken {
+                panic!(
+                    "{name} has a charge, and no call of it asks for a key: list it, or charge nothing"
+                );
+            }
         }
         self.guard(Demand::ByMethod(rules))
     }

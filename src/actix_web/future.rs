@@ -110,13 +110,13 @@ where
                     }
                 }
                 StateProjection::Calling { response, passed } => {
-                    let (guard, passed) = (this.guard, *passed);
+                    let guard = this.guard;
                     return Poll::Ready(match ready!(response.poll(context)) {
                         Ok(mut response) => {
                             guard.mark(passed, response.headers_mut());
                             Ok(response.map_into_left_body())
                         }
-                        Err(error) => Err(marked(error, Rc::clone(guard), passed)),
+                        Err(error) => Err(marked(error, Rc::clone(guard), passed.clone())),
                     });
                 }
                 StateProjection::Refused { refusal, request } => {
@@ -136,7 +136,7 @@ where
 /// The error as it is, whose response will be marked as every other.
 fn marked(mut error: Error, guard: Rc<ActixGuard>, passed: Passed) -> Error {
     error.add_response_mapper(move |mut response| {
-        guard.mark(passed, response.headers_mut());
+        guard.mark(&passed, response.headers_mut());
         response
     });
     error

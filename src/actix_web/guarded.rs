@@ -11,6 +11,7 @@ use tracing::Span;
 use super::GuardFuture;
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
+use crate::limit::{LEFT, POLICY};
 use crate::principal::Principal;
 use crate::telemetry;
 
@@ -92,8 +93,9 @@ impl ActixGuard {
         passed
     }
 
-    /// Tells caches whom a response is for, and its caller when the key ends, if nobody did.
-    pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
+    /// Tells caches whom a response is for, and its caller when the key ends and how its limits stand,
+    /// if nobody did.
+    pub(super) fn mark(&self, passed: &Passed, headers: &mut HeaderMap) {
         if let Some(private) = passed.cache_control()
             && !headers.contains_key(CACHE_CONTROL)
         {
@@ -104,6 +106,17 @@ impl ActixGuard {
             && let Ok(moment) = HeaderValue::try_from(ending.value())
         {
             headers.insert(HeaderName::from_static(ending.name), moment);
+        }
+        if let Some(limits) = passed.limits()
+            && ![POLICY, LEFT]
+                .iter()
+                .any(|name| headers.contains_key(*name))
+        {
+            for (name, value) in limits {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
+            }
         }
         if passed.varies() && !headers.get_all(VARY).any(|vary| *vary == self.vary) {
             headers.append(VARY, self.vary.clone());

@@ -159,9 +159,12 @@ impl Authenticator {
     /// # Errors
     /// [`Refusal::Rejected`] by the caller's fault; [`Refusal::Failed`] when it cannot be decided.
     pub async fn authenticate(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
-        match self.authenticate_cached(attempt, |caller| caller.to_principal()) {
+        match self.decide_cached(attempt, |caller, limits| caller.to_told(limits)) {
             Some(decision) => decision,
-            None => Ok(self.authenticate_uncached(attempt).await?.0),
+            None => {
+                let (caller, limits) = self.authenticate_uncached(attempt).await?;
+                Ok(caller.with_limits(limits))
+            }
         }
     }
 
@@ -203,12 +206,21 @@ impl Authenticator {
             if decision.as_ref().is_err_and(|refused| !stands(refused)) {
                 return None;
             }
-            match shared.charge_here(decision, Some(entry), attempt, now)? {
-                Ok((caller, limits)) => {
+            let limits = match bill(&decision, Some(entry), attempt) {
+                None => Vec::new(),
+                Some((entry, bill)) => match shared.gate.limiter.take_here(bill, now)? {
+                    Ok(limits) => limits,
+                    Err(refusal) => {
+                        let refused = Refused::of(entry, refusal);
+                        return stands(&refused).then(|| Err(shared.refuse(refused, attempt)));
+                    }
+                },
+            };
+            match decision {
+                Ok(caller) => {
                     shared.accept(&caller, attempt, now);
                     Some(Ok(accepted(caller, limits)))
                 }
-                Err(refused) if !stands(&refused) => None,
                 Err(refused) => Some(Err(shared.refuse(refused, attempt))),
             }
         });
@@ -392,25 +404,7 @@ impl Shared {
         })
     }
 
-    /// Takes of the limits of a key what its request costs. A caller that lacks a scope pays too.
-    ///
-    /// `None`: what counts for all instances has to be asked.
-    fn charge_here<'e>(
-        &self,
-        decision: Result<Verified<'e>, Refused>,
-        entry: Option<&Entry>,
-        attempt: Attempt<'_>,
-        now: Now,
-    ) -> Option<Result<(Verified<'e>, Vec<LimitState>), Refused>> {
-        let Some((entry, bill)) = bill(&decision, entry, attempt) else {
-            return Some(decision.map(|caller| (caller, Vec::new())));
-        };
-        let taken = self.gate.limiter.take_here(bill, now)?;
-        let taken = taken.map_err(|refusal| Refused::of(entry, refusal));
-        Some(taken.and_then(|limits| decision.map(|caller| (caller, limits))))
-    }
-
-    /// As [`charge_here`](Self::charge_here), wherever limits are counted, and lets in who passed.
+    /// Takes what a request costs, wherever limits are counted, and lets in who passed.
     async fn settle(
         &self,
         decision: Result<Verified<'_>, Refused>,
@@ -483,19 +477,16 @@ impl Shared {
     }
 }
 
-/// What a request takes of the limits of its key: nothing, unless the key may be used from where it came.
+/// What a request takes of the limits of its key: nothing, unless the key may be used, and from where it
+/// came. A caller that lacks a scope pays too.
 fn bill<'a>(
     decision: &Result<Verified<'_>, Refused>,
     entry: Option<&'a Entry>,
     attempt: Attempt<'_>,
 ) -> Option<(&'a Entry, Bill<'a>)> {
-    if let Err(refused) = decision
-        && !matches!(
-            refused.refusal,
-            Refusal::Rejected(Rejection::ScopeInsufficient(_))
-        )
-    {
-        return None;
+    match decision.as_ref().map_err(|refused| &refused.refusal) {
+        Ok(_) | Err(Refusal::Rejected(Rejection::ScopeInsufficient(_))) => {}
+        Err(_) => return None,
     }
     let entry = entry?;
     let identity = &entry.identity;

@@ -75,7 +75,7 @@ pub(crate) struct Bill<'a> {
 
 impl<'a> Bill<'a> {
     /// For a key with this limit on its record. `None`: there is nothing to take.
-    pub(crate) fn of(key_id: &'a KeyId, own: Option<RateLimit>, charge: Charge) -> Option<Self> {
+    pub(crate) fn of(key_id: &'a KeyId, own: Option<RateLimit>, charge: &Charge) -> Option<Self> {
         let own = own
             .filter(|_| charge.own > 0)
             .map(|limit| (limit, charge.own));
@@ -134,6 +134,12 @@ impl Limiter {
             Some(_) => None,
             None => Some(self.count(bill, now)),
         }
+    }
+
+    /// As [`take_here`](Self::take_here), now.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn take_here_now(&self, bill: Bill<'_>) -> Option<Result<Vec<LimitState>, Refusal>> {
+        self.take_here(bill, Now::of(&*self.clock))
     }
 
     /// Takes a bill.

@@ -10,10 +10,13 @@ mod network;
 mod pace;
 mod quota;
 mod shared;
+mod told;
 
 pub(crate) use failures::Failures;
 pub(crate) use limiter::{Bill, Limiter};
 pub use limiter::{LimitState, OnOutage};
 pub(crate) use network::network;
+pub(crate) use quota::OWN;
 pub use quota::{Charge, Quota};
 pub use shared::{Level, SharedLimiter, Take};
+pub(crate) use told::{LEFT, POLICY, Told, fields, whole_seconds};

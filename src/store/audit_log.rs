@@ -28,7 +28,7 @@ pub trait AuditLog: Send + Sync {
     /// events stay good.
     ///
     /// # Errors
-    /// `Unavailable` where nothing was forgotten, or `OutcomeUnknown`.
+    /// `Unavailable` or `OutcomeUnknown`. Some of them may be forgotten then.
     async fn forget_before(
         &self,
         kind: AuditKind,

@@ -139,6 +139,7 @@ impl PrincipalBuilder {
             end_notice: None,
             standing: Default::default(),
             limiter: Limiter::default(),
+            quotas: Default::default(),
             meter: None,
             events: Default::default(),
         };

@@ -115,7 +115,7 @@ where
                 }
                 StateProjection::Calling { response, passed } => {
                     let mut response = ready!(response.poll(context))?;
-                    this.guard.mark(*passed, response.headers_mut());
+                    this.guard.mark(passed, response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Refused { refusal } => {

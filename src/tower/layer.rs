@@ -11,6 +11,7 @@ use tracing::Span;
 use super::{AnswerBody, GuardFuture, Reply};
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
+use crate::limit::{LEFT, POLICY};
 use crate::principal::Principal;
 use crate::telemetry;
 
@@ -83,8 +84,9 @@ impl HttpGuard {
         passed
     }
 
-    /// Tells caches whom a response is for, and its caller when the key ends, if nobody did.
-    pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
+    /// Tells caches whom a response is for, and its caller when the key ends and how its limits stand,
+    /// if nobody did.
+    pub(super) fn mark(&self, passed: &Passed, headers: &mut HeaderMap) {
         if let Some(private) = passed.cache_control() {
             let private = HeaderValue::from_static(private);
             headers.entry(CACHE_CONTROL).or_insert(private);
@@ -94,6 +96,17 @@ impl HttpGuard {
             && let Ok(moment) = HeaderValue::try_from(ending.value())
         {
             headers.insert(ending.name, moment);
+        }
+        if let Some(limits) = passed.limits()
+            && ![POLICY, LEFT]
+                .iter()
+                .any(|name| headers.contains_key(*name))
+        {
+            for (name, value) in limits {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(name, value);
+                }
+            }
         }
         if passed.varies() {
             match headers.entry(VARY) {

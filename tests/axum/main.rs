@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod charges;
 mod declared;
 mod ending;
 mod leaks;

@@ -23,6 +23,7 @@ use sqlx::{Arguments, AssertSqlSafe, PgConnection, PgPool, Row, query_with};
 
 use self::error::{not_done, unavailable};
 use self::link::{Link, Sql};
+use self::moment::Moment;
 use self::names::Names;
 use self::statements::Statements;
 use super::{
@@ -288,7 +289,7 @@ impl AuditLog for PostgresStore {
     ) -> Result<usize, StoreError> {
         let mut values = PgArguments::default();
         add(&mut values, kind.as_str())?;
-        add(&mut values, moment::Moment::from(moment))?;
+        add(&mut values, Moment::from(moment))?;
         add(&mut values, i64::try_from(limit).unwrap_or(i64::MAX))?;
         let mut forgotten: i64 = 0;
         let judge = |rows: &[PgRow]| {
