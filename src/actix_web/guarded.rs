@@ -62,7 +62,8 @@ impl ActixGuard {
         }
     }
 
-    fn decide(&self, request: &ServiceRequest) -> Verdict {
+    /// What becomes of a request, and whether it stands within an outer guard of the same gate.
+    fn decide(&self, request: &ServiceRequest) -> (Verdict, bool) {
         let address = self.guard.addresses().actix.of(request);
         // A copy, so that the extensions are not borrowed while it is decided.
         let outer = request.extensions().get::<Principal>().cloned();
@@ -78,7 +79,7 @@ impl ActixGuard {
             // A principal of another gate means nothing here.
             request.extensions_mut().remove::<Principal>();
         }
-        verdict
+        (verdict, self.guard.is_within(outer.as_ref()))
     }
 
     /// Hands the request on in the name of `principal`, as one that passes so.
@@ -143,7 +144,8 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let guard = Rc::clone(&self.guard);
         let mut span = Span::none();
-        let passed = match guard.decide(&request) {
+        let (verdict, is_within) = guard.decide(&request);
+        let passed = match verdict {
             Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
             Verdict::PassOpen => Passed::Open,
@@ -153,12 +155,13 @@ where
                 Passed::Nameless
             }
             Verdict::Admit(principal) => {
-                span = telemetry::request_span(&principal);
+                span = telemetry::request_span(&principal, is_within);
                 guard.admit(&mut request, principal)
             }
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, refusal, request),
             Verdict::Ask(decision) => {
-                return GuardFuture::asking(guard, decision, request, Rc::clone(&self.inner));
+                let call = (Rc::clone(&self.inner), request);
+                return GuardFuture::asking(guard, decision, is_within, call);
             }
         };
         let response = span.in_scope(|| self.inner.call(request));
