@@ -13,7 +13,8 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::{self, Data, Json};
 use actix_web::{App, HttpResponse, HttpServer, Responder};
 use keygate::{
-    Authorized, KeyManager, Keygate, ManageError, MemoryStore, NewKey, Pepper, Principal,
+    Authorized, ClientAddress, KeyManager, Keygate, ManageError, MemoryStore, NewKey, Pepper,
+    Principal,
 };
 use serde_json::json;
 
@@ -74,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .store(MemoryStore::new())
         .scopes(SCOPES)
         .decline_prefix("acme_test")
-        .actix_client_address(|request| Some(request.peer_addr()?.ip()))
+        .client_address(ClientAddress::peer())
         .build()
         .await?;
     let full = NewKey::for_owner("org_42").scopes(["keys:write", "orders:read,write"]);

@@ -17,8 +17,6 @@ use crate::credentials::Credentials;
 use crate::environment::Environments;
 use crate::expiry::{ExpiryNotifier, Sweeper};
 use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
-#[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::guard::{ClientAddress, ClientAddresses};
 use crate::key::{KeyId, Prefix, RandomError, Secret};
 use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
@@ -30,6 +28,8 @@ use crate::scope::Catalogue;
 use crate::store::KeyStore;
 use crate::telemetry;
 use crate::usage::{Ledger, Limits, Meter, since};
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::{address::ClientAddress, guard::Origins};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
 #[must_use]
@@ -58,7 +58,7 @@ pub struct Builder {
     audit_retention: Duration,
     audit_channel: Option<AuditSender>,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
-    addresses: ClientAddresses,
+    client_address: Option<ClientAddress>,
 }
 
 impl Builder {
@@ -96,7 +96,7 @@ impl Builder {
             audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
             audit_channel: None,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
-            addresses: Default::default(),
+            client_address: None,
         }
     }
 
@@ -265,7 +265,7 @@ impl Builder {
     /// key, and keys that this process has not seen. Keys that it has seen go on, also from there. So
     /// nobody who guesses locks out the neighbours behind one address but for their new keys.
     ///
-    /// The addresses of the last 65,536 networks that failed are kept, in about 2 MB once the first has.
+    /// The addresses of the last 65,536 networks that failed are kept, in about 3 MB once the first has.
     pub fn failed_attempts(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
         self.failed_attempts = limit.into();
         self
@@ -331,45 +331,20 @@ impl Builder {
         self
     }
 
-    /// Tells the client's address from what the server put into a request's extensions. Without
-    /// it, keys that are bound to networks are refused.
-    ///
-    /// ```
-    /// # use std::net::{IpAddr, SocketAddr};
-    /// # fn run(builder: keygate::Builder) -> keygate::Builder {
-    /// use axum::extract::ConnectInfo;     // serve with into_make_service_with_connect_info
-    /// builder.client_address(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.ip()))
-    /// # }
-    /// ```
-    #[cfg(feature = "tower")]
-    pub fn client_address<F>(mut self, source: F) -> Self
-    where
-        F: Fn(&::http::Extensions) -> Option<std::net::IpAddr> + Send + Sync + 'static,
-    {
-        self.addresses.http = ClientAddress::new(source);
-        self
-    }
-
-    /// Tells the client's address from a request of actix-web. Without it, keys that are bound to
-    /// networks are refused.
-    ///
-    /// The peer is the client only where no proxy stands in front: behind one it is the proxy, and
-    /// a key bound to the proxy's network would open for everybody.
+    /// How guards learn the address of a request's client: from the peer of its connection, or through
+    /// trusted proxies. Without it no address is known: keys that are bound to networks are refused, and
+    /// attempts that fail are not counted by where they come from.
     ///
     /// ```
     /// # fn run(builder: keygate::Builder) -> keygate::Builder {
-    /// builder.actix_client_address(|request| Some(request.peer_addr()?.ip()))
+    /// use keygate::ClientAddress;
+    ///
+    /// builder.client_address(ClientAddress::behind(["10.0.0.0/8", "::1"]))
     /// # }
     /// ```
-    #[cfg(feature = "actix-web")]
-    pub fn actix_client_address<F>(mut self, source: F) -> Self
-    where
-        F: Fn(&::actix_web::dev::ServiceRequest) -> Option<std::net::IpAddr>
-            + Send
-            + Sync
-            + 'static,
-    {
-        self.addresses.actix = ClientAddress::new(source);
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub fn client_address(mut self, source: ClientAddress) -> Self {
+        self.client_address = Some(source);
         self
     }
 
@@ -382,8 +357,24 @@ impl Builder {
     /// Says what is wrong and what to do about it. A store that does not answer is an error: a
     /// service that starts can decide.
     pub async fn build(self) -> Result<Keygate, BuildError> {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let store = self.store.clone();
+        let keys = self.assemble().await?;
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(store) = store {
+            let realm = keys.answers.realm();
+            keys.origins.tell_of_bound_keys(&*store, realm).await;
+        }
+        Ok(keys)
+    }
+
+    async fn assemble(self) -> Result<Keygate, BuildError> {
         let environments = self.environments()?;
         self.credentials.check()?;
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(source) = &self.client_address {
+            source.check()?;
+        }
         let realm = self
             .realm
             .unwrap_or_else(|| default_realm(environments.primary()));
@@ -533,7 +524,7 @@ impl Builder {
             changes,
             background,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
-            addresses: self.addresses,
+            origins: Arc::new(Origins::new(self.client_address)),
         })
     }
 
@@ -542,7 +533,7 @@ impl Builder {
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_authenticator(self) -> Result<Authenticator, BuildError> {
-        Ok(self.build().await?.authenticator)
+        Ok(self.assemble().await?.authenticator)
     }
 
     /// Only the managing half, for services that verify no keys.
@@ -550,7 +541,7 @@ impl Builder {
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_manager(self) -> Result<KeyManager, BuildError> {
-        Ok(self.build().await?.manager)
+        Ok(self.assemble().await?.manager)
     }
 
     fn environments(&self) -> Result<Environments, BuildError> {

@@ -11,7 +11,7 @@ use crate::manage::{KeyManager, ManageError};
 use crate::scope::Catalogue;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::{
-    guard::{Access, ClientAddresses, Demand, Guard},
+    guard::{Access, Demand, Guard, Origins},
     scope::{IntoRule, Rule},
 };
 
@@ -42,7 +42,7 @@ pub struct Keygate {
     pub(crate) changes: Arc<Changes>,
     pub(crate) background: Background,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
-    pub(crate) addresses: ClientAddresses,
+    pub(crate) origins: Arc<Origins>,
 }
 
 impl Keygate {
@@ -215,7 +215,7 @@ impl Keygate {
         Guard::new(
             self.authenticator.clone(),
             self.answers.clone(),
-            self.addresses.clone(),
+            Arc::clone(&self.origins),
             demand,
         )
     }

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "actix-web")]
 pub mod actix_web;
+mod address;
 pub mod answer;
 pub mod audit;
 mod authenticate;
@@ -59,6 +60,7 @@ mod usage;
 pub mod utoipa;
 mod waiters;
 
+pub use address::{ClientAddress, ClientAddressError};
 pub use authenticate::{Attempt, Authenticator, Verified};
 pub use builder::{BuildError, Builder};
 pub use callers_page::CallersPage;
@@ -74,6 +76,8 @@ pub use key::{
 };
 pub use keygate::Keygate;
 pub use limit::{Charge, Level, LimitState, OnOutage, Quota, SharedLimiter, Take};
+#[cfg(feature = "redis")]
+pub use limit::{RedisLimiter, RedisLimiterBuilder};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
     ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyActivity,

@@ -4,7 +4,7 @@ mod common;
 
 use allocation_counter::measure;
 use common::{World, present};
-use keygate::{Attempt, NewKey, Rule};
+use keygate::{Attempt, ClientAddress, NewKey, Rule};
 
 #[test]
 fn letting_a_cached_caller_in_allocates_nothing() {
@@ -58,6 +58,27 @@ fn allocates_nothing(change: fn(keygate::Builder) -> keygate::Builder) {
     let mut accepted = 0;
     let counted = measure(|| accepted = (0..1_000).filter(|_| decide()).count());
     assert_eq!((accepted, counted.count_total), (1_000, 0));
+}
+
+#[test]
+fn learning_who_stands_behind_proxies_allocates_nothing() {
+    let plain = ClientAddress::behind(["10.0.0.0/8"]);
+    let standard = plain.clone().forwarded();
+    let lines: [(&str, &[u8]); 4] = [
+        ("X-Forwarded-For", b"nonsense, 192.0.2.1"),
+        ("X-Forwarded-For", b"[::ffff:10.0.0.3]:80"),
+        (
+            "Forwarded",
+            b"for=\"\\192.0.2.1:80\";host=\"a,b\", for=10.0.0.3",
+        ),
+        ("Forwarded", b"for=10.0.0.4"),
+    ];
+    let (peer, client) = ("10.0.0.2".parse().ok(), "192.0.2.1".parse().ok());
+    let counted = measure(|| {
+        assert_eq!(plain.resolve(peer, lines), client);
+        assert_eq!(standard.resolve(peer, lines), client);
+    });
+    assert_eq!(counted.count_total, 0);
 }
 
 #[test]

@@ -40,11 +40,11 @@ fn start(name: &str, last: &str) -> (Example, Vec<String>) {
     let mut example = Example(child.unwrap());
     let stdout = BufReader::new(example.0.stdout.take().unwrap());
     let (lines, printing) = mpsc::channel();
+    // It is read to its end: a program that prints into a closed pipe ends.
     thread::spawn(move || {
-        stdout
-            .lines()
-            .map_while(Result::ok)
-            .try_for_each(|line| lines.send(line))
+        for line in stdout.lines().map_while(Result::ok) {
+            let _ = lines.send(line);
+        }
     });
     let mut printed = Vec::new();
     while let Ok(line) = printing.recv_timeout(PATIENCE) {
@@ -112,6 +112,15 @@ fn the_example_of_limits_shows_a_burst_a_wait_and_a_quota() {
         let is_there = lines.any(|line| line.starts_with(beginning));
         assert!(is_there, "{beginning}: {printed:#?}");
     }
+}
+
+#[test]
+fn the_example_of_addresses_lets_in_whom_it_says_and_nobody_by_a_forged_address() {
+    let (_running, printed) = start("addresses", "203.0.113.7, unknown");
+    let statuses = printed.iter().filter_map(|line| line.split_once("\": "));
+    let statuses: Vec<&str> = statuses.map(|(_, status)| &status[..3]).collect();
+    let expected = [["200"; 3].as_slice(), &["403"; 4]].concat();
+    assert_eq!(statuses, expected, "{printed:#?}");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use keygate::testing::ManualClock;
 use keygate::{
-    Keygate, ManageError, MemoryStore, NewKey, Pepper, Policy, Principal, Rule, StoreError,
-    StoreErrorKind,
+    Keygate, ManageError, MemoryStore, NewKey, Pepper, Policy, Principal, RateLimit, Rule,
+    StoreError, StoreErrorKind,
 };
 use tower::ServiceExt;
 use tracing_subscriber::filter::LevelFilter;
@@ -179,8 +179,8 @@ async fn gate() -> Keygate {
 
 async fn what_a_handler_logs_names_its_caller_once(log: &Log) {
     let keys = gate().await;
-    let issued = keys.manager().issue(NewKey::for_owner("org_42")).await;
-    let issued = issued.unwrap();
+    let new = NewKey::for_owner("org_42").rate_limit(RateLimit::per_minute(1_000));
+    let issued = keys.manager().issue(new).await.unwrap();
     let (text, id) = (issued.key.expose(), issued.info.key_id);
     let says = || async {
         tokio::task::yield_now().await;
@@ -191,10 +191,13 @@ async fn what_a_handler_logs_names_its_caller_once(log: &Log) {
         .route("/within", within)
         .layer(keys.authenticate());
     let app = app.merge(Router::new().route("/x", get(says).layer(keys.authenticate())));
+    let charged = get(says).layer(keys.authenticate().charge(keygate::Charge::of(2)));
+    let charged = Router::new().route("/charged", charged);
+    let app = app.merge(charged.layer(keys.authenticate()));
     let optional = get(says).layer(keys.authenticate_optional());
     let app = app.merge(Router::new().route("/optional", optional));
     for _cold_then_cached in 0..2 {
-        for path in ["/x", "/within"] {
+        for path in ["/x", "/within", "/charged"] {
             log.take();
             let request = Request::get(path).header("x-api-key", text);
             let request = request.body(Body::empty()).unwrap();

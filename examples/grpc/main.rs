@@ -16,10 +16,9 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
 use axum::routing::get;
 use keygate::tonic::MethodRules;
-use keygate::{Keygate, MemoryStore, NewKey, Pepper, Principal};
+use keygate::{ClientAddress, Keygate, MemoryStore, NewKey, Pepper, Principal};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -88,7 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .store(MemoryStore::new())
         .scopes(SCOPES)
         .decline_prefix("acme_test")
-        .client_address(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.ip()))
+        .client_address(ClientAddress::peer())
         .build()
         .await?;
     let new = NewKey::for_owner("org_42").scopes([ORDERS_READ, ORDERS_WRITE]);

@@ -11,6 +11,7 @@
 //! | `KEYGATE_URL` | `http://` and the address | what callers call, if it is something else |
 //! | `KEYGATE_DB` | `keygate.db` | the SQLite file with the keys, or `postgres://..`, `redis://..` |
 //! | `KEYGATE_PEPPER` | for a file: made on the first start | at least 32 random bytes in base64 |
+//! | `KEYGATE_TRUSTED_PROXIES` | none: the caller is the peer | proxies in front that write `X-Forwarded-For`, like `10.0.0.0/8,::1` |
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
 //!
 //! The log says when changes by other instances are told as they happen, and when not for a while.
@@ -33,8 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
-use keygate::{BuildError, ExpiryNotice, ExpiryNotifier, KeyStore, Keygate, Pepper};
+use keygate::{BuildError, ClientAddress, ExpiryNotice, ExpiryNotifier, KeyStore, Keygate, Pepper};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -128,8 +128,7 @@ pub(crate) async fn gate(
         .decline_prefix("acme_test")
         .scopes(routes::SCOPES)
         .callers_page_url(routes::PAGE)
-        // The peer. Behind a proxy that is the proxy, for all callers: take what the proxy says then.
-        .client_address(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.0.ip()))
+        .client_address(client_address()?)
         .tell_callers_of_end(MONTH)
         .tell_rate_limits()
         // Every minute, to try it out. The default, which is an hour, is often enough.
@@ -141,6 +140,20 @@ pub(crate) async fn gate(
         BuildError::WrongPepper(_) => database.wrong_pepper(),
         error => error.into(),
     })
+}
+
+/// Whom proxies in front name as the caller, if there are any, and the peer otherwise.
+fn client_address() -> Result<ClientAddress, Failure> {
+    const NAME: &str = "KEYGATE_TRUSTED_PROXIES";
+    if std::env::var_os(NAME).is_none_or(|value| value.is_empty()) {
+        return Ok(ClientAddress::peer());
+    }
+    let proxies = variable(NAME)?.unwrap_or_default();
+    let behind = ClientAddress::behind(proxies.split(',').map(str::trim));
+    behind
+        .check()
+        .map_err(|error| format!("{NAME}={proxies:?}: {error}"))?;
+    Ok(behind)
 }
 
 /// Here a service would write to the key's owner. What fails is told again later.

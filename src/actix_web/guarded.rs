@@ -9,6 +9,7 @@ use ::actix_web::{Error, HttpMessage};
 use tracing::Span;
 
 use super::GuardFuture;
+use crate::address::ClientAddress;
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::limit::{LEFT, POLICY};
@@ -64,12 +65,16 @@ impl ActixGuard {
 
     /// What becomes of a request, and whether it stands within an outer guard of the same gate.
     fn decide(&self, request: &ServiceRequest) -> (Verdict, bool) {
-        let address = self.guard.addresses().actix.of(request);
+        let lines = || {
+            let headers = request.headers().iter();
+            headers.map(|(name, value)| (name.as_str(), value.as_bytes()))
+        };
+        let peer = |source: &ClientAddress| source.actix_peer(request);
+        let address = self.guard.origins().address(peer, lines());
         // A copy, so that the extensions are not borrowed while it is decided.
         let outer = request.extensions().get::<Principal>().cloned();
-        let headers = request.headers().iter();
         let verdict = self.guard.decide(Incoming {
-            headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+            headers: lines(),
             path: request.uri().path(),
             query: request.uri().query(),
             outer: outer.as_ref(),

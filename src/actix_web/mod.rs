@@ -43,8 +43,7 @@
 //! answers 500, and not 200 to everybody; the log says why. One that takes `Option<Principal>` gets
 //! `None` in both. `None` of an `Option<Authorized<..>>` also stands for a caller that lacks a scope.
 //!
-//! Keys that are bound to networks need
-//! [`actix_client_address`](crate::Builder::actix_client_address).
+//! Keys that are bound to networks need [`client_address`](crate::Builder::client_address).
 //!
 //! # Deployment caveat
 //! Of several `wrap`s the last one runs first. Add CORS after the guard: preflight requests carry

@@ -18,7 +18,8 @@
 //! answers 500, and not 200 to everybody; the log says why. One that takes `Option<Principal>` gets
 //! `None` in both.
 //!
-//! Keys that are bound to networks need [`client_address`](crate::Builder::client_address).
+//! Keys that are bound to networks need [`client_address`](crate::Builder::client_address), and a server
+//! that tells the peer: `axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())`.
 //!
 //! With the feature `utoipa`, `RoutesExt` guards and documents routes in one step.
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::address::ClientAddressError;
 use crate::credentials::CredentialsError;
 use crate::key::{PrefixError, RandomError};
 use crate::mac::PepperId;
@@ -28,6 +29,9 @@ pub enum BuildError {
         "{0:?} is not where a page can stand: give a URL without a fragment, or a path like /docs/keys"
     )]
     CallersPageUrl(String),
+    /// The proxies cannot be trusted as they were given.
+    #[error(transparent)]
+    ClientAddress(#[from] ClientAddressError),
     /// Keys are accepted nowhere, or where they cannot be.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),

@@ -3,19 +3,19 @@
 
 pub(crate) mod authorized;
 mod charging;
-mod client_address;
 mod demand;
 #[cfg(feature = "tonic")]
 mod methods;
+mod origin;
 
 pub use authorized::Authorized;
 pub(crate) use authorized::Nameless;
 #[cfg(feature = "tonic")]
 pub(crate) use charging::check;
-pub(crate) use client_address::{ClientAddress, ClientAddresses};
 pub(crate) use demand::{Access, Demand};
 #[cfg(feature = "tonic")]
 pub use methods::MethodRules;
+pub(crate) use origin::Origins;
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -44,7 +44,7 @@ pub struct Guard {
 struct Shared {
     authenticator: Authenticator,
     answers: Answers,
-    addresses: ClientAddresses,
+    origins: Arc<Origins>,
     demand: Demand,
     charge: Option<Charge>,
     #[cfg(feature = "tower")]
@@ -132,14 +132,14 @@ impl Guard {
     pub(crate) fn new(
         authenticator: Authenticator,
         answers: Answers,
-        addresses: ClientAddresses,
+        origins: Arc<Origins>,
         demand: Demand,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 authenticator,
                 answers,
-                addresses,
+                origins,
                 #[cfg(feature = "tower")]
                 grpc: demand.is_by_method(),
                 demand,
@@ -169,8 +169,8 @@ impl Guard {
         self.shared.grpc
     }
 
-    pub(crate) fn addresses(&self) -> &ClientAddresses {
-        &self.shared.addresses
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.shared.origins
     }
 
     /// What is asked of requests for `path`, if any are let through.
@@ -205,6 +205,7 @@ impl Guard {
         let Shared {
             authenticator,
             answers,
+            origins,
             demand,
             charge,
             ..
@@ -249,7 +250,10 @@ impl Guard {
                 accepted(&principal, access.rule());
                 Verdict::Admit(principal)
             }
-            Some(Err(refusal)) => Verdict::refuse(refusal, claimed_id(text).as_ref()),
+            Some(Err(refusal)) => {
+                origins.refused(&refusal);
+                Verdict::refuse(refusal, claimed_id(text).as_ref())
+            }
             None => {
                 let rule = access.rule().cloned();
                 Verdict::Ask(self.ask(text, request.address, rule, charge))
@@ -265,14 +269,17 @@ impl Guard {
         charge: Charge,
     ) -> Decision {
         let text = Zeroizing::new(text.to_owned());
-        let authenticator = self.shared.authenticator.clone();
+        let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let attempt = attempt(&text, address, rule.as_ref(), &charge);
-            let decision = authenticator.authenticate_uncached(attempt).await;
+            let decision = shared.authenticator.authenticate_uncached(attempt).await;
             let decision = decision.map(|(principal, limits)| principal.with_limits(limits));
             match &decision {
                 Ok(principal) => accepted(principal, rule.as_ref()),
-                Err(refusal) => telemetry::refused(refusal, claimed_id(&text).as_ref()),
+                Err(refusal) => {
+                    shared.origins.refused(refusal);
+                    telemetry::refused(refusal, claimed_id(&text).as_ref());
+                }
             }
             decision
         })

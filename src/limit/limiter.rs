@@ -29,7 +29,7 @@ pub(crate) struct Limiter {
 struct Shared {
     limiter: Arc<dyn SharedLimiter>,
     on_outage: OnOutage,
-    /// When it failed last, or somebody last went to see.
+    /// When it failed last, or somebody last went to see; `None`: it has answered since.
     away: Mutex<Option<Instant>>,
 }
 
@@ -155,8 +155,12 @@ impl Limiter {
                     return self.judge(&takes, &levels);
                 }
                 Err(error) => {
-                    shared.went_away(self.clock.monotonic());
-                    telemetry::limiter_is_away(&self.realm, &error);
+                    // What is damaged of one key is no reason to stop asking for the others.
+                    let is_new = error.kind() == StoreErrorKind::Corrupt
+                        || shared.went_away(self.clock.monotonic());
+                    if is_new {
+                        telemetry::limiter_is_away(&self.realm, &error);
+                    }
                 }
             }
         }
@@ -173,11 +177,11 @@ impl Limiter {
         let now = now.nanos_since(self.since);
         match bill.takes() {
             (Some(own), Some(quota)) => {
-                let takes = [quota, own];
-                self.judge(&takes, &self.counters.take(takes, now))
+                let takes = [own, quota];
+                self.judge(&takes, &self.counters.take(bill.key_id, takes, now))
             }
             (Some(take), None) | (None, Some(take)) => {
-                self.judge(&[take], &self.counters.take([take], now))
+                self.judge(&[take], &self.counters.take(bill.key_id, [take], now))
             }
             (None, None) => Ok(Vec::new()),
         }
@@ -234,8 +238,9 @@ impl Shared {
         *lock(&self.away) = None;
     }
 
-    fn went_away(&self, now: Instant) {
-        *lock(&self.away) = Some(now);
+    /// Whether nobody knew that.
+    fn went_away(&self, now: Instant) -> bool {
+        lock(&self.away).replace(now).is_none()
     }
 
     /// Whether it is away. Now and then it is not for one who asks: that one is to go and see.

@@ -9,6 +9,8 @@ mod limiter;
 mod network;
 mod pace;
 mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 mod shared;
 mod told;
 
@@ -18,5 +20,7 @@ pub use limiter::{LimitState, OnOutage};
 pub(crate) use network::network;
 pub(crate) use quota::OWN;
 pub use quota::{Charge, Quota};
+#[cfg(feature = "redis")]
+pub use redis::{RedisLimiter, RedisLimiterBuilder};
 pub use shared::{Level, SharedLimiter, Take};
 pub(crate) use told::{LEFT, POLICY, Told, fields, whole_seconds};

@@ -2,6 +2,7 @@
 
 mod codec;
 mod info;
+mod network;
 mod rate_limit;
 mod text;
 
@@ -9,6 +10,7 @@ mod text;
 pub(crate) use codec::FORMAT;
 pub use codec::RecordError;
 pub use info::{KeyInfo, KeyStatus, SecretInfo};
+pub(crate) use network::parse_network;
 pub use rate_limit::{RateLimit, RateLimitError};
 pub use text::TextError;
 pub(crate) use text::{check_metadata, check_name, check_owner, check_reason};

@@ -91,6 +91,27 @@ pub(crate) fn failed(what: &str, error: &(dyn StdError + 'static)) {
     tracing::error!(target: TARGET, error = chain(error), "{what}");
 }
 
+/// How to mend that no address of a client is known.
+const SET_A_SOURCE: &str = "set Builder::client_address, to ClientAddress::peer() or to ClientAddress::behind(your proxies)";
+
+pub(crate) fn bound_keys_without_source(realm: &str, keys: usize) {
+    tracing::warn!(target: TARGET, realm, keys,
+        "keys are bound to networks, and will be refused, because no source of client addresses is configured: {SET_A_SOURCE}"
+    );
+}
+
+pub(crate) fn no_source() {
+    tracing::warn!(target: TARGET,
+        "a key that is bound to networks was refused, because no source of client addresses is configured: {SET_A_SOURCE}. This is said once"
+    );
+}
+
+pub(crate) fn no_peer() {
+    tracing::warn!(target: TARGET,
+        "a request came without the address of its peer, so keys that are bound to networks are refused: on axum, serve with into_make_service_with_connect_info::<SocketAddr>(); elsewhere, say by ClientAddress::peer_from where the server keeps it. This is said once"
+    );
+}
+
 pub(super) fn feed_came_alive(realm: &str) {
     tracing::info!(target: TARGET, realm, "the change feed is live");
 }

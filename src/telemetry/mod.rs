@@ -7,7 +7,9 @@ mod metrics;
 mod outcomes;
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-pub(crate) use log::{accepted, failed, refused, request_span};
+pub(crate) use log::{
+    accepted, bound_keys_without_source, failed, no_peer, no_source, refused, request_span,
+};
 pub(crate) use outcomes::Outcomes;
 
 use std::error::Error as StdError;

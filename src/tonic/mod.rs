@@ -8,11 +8,12 @@
 //! #     ORDERS_WRITE = "orders:write",
 //! # } }
 //! # async fn run(builder: keygate::Builder) -> Result<(), Box<dyn std::error::Error>> {
+//! use keygate::ClientAddress;
 //! use keygate::tonic::MethodRules;
-//! use tonic::transport::{Server, server::TcpConnectInfo};
+//! use tonic::transport::Server;
 //!
 //! let keys = builder      // as everywhere, and for keys that are bound to networks:
-//!     .client_address(|request| Some(request.get::<TcpConnectInfo>()?.remote_addr()?.ip()))
+//!     .client_address(ClientAddress::peer())
 //!     .build()
 //!     .await?;
 //! let rules = MethodRules::new()
@@ -97,7 +98,9 @@
 //! - gRPC-Web works with the layer of `tonic_web` outside of the guard or inside. CORS goes outside
 //!   of both, exposes `grpc-status`, `grpc-message` and `grpc-status-details-bin`, and what
 //!   [callers are told of the end](crate::Builder::tell_callers_of_end) of their keys, and is the host's.
-//! - With TLS, the client's address is in `TlsConnectInfo<TcpConnectInfo>`.
+//! - With TLS of tonic's own, the peer is in `TlsConnectInfo<TcpConnectInfo>`, a type that only a feature
+//!   of tonic has. Say so: `ClientAddress::peer().peer_from(|extensions| Some(extensions
+//!   .get::<TlsConnectInfo<TcpConnectInfo>>()?.get_ref().remote_addr()?.ip()))`.
 //! - A stream that was let in goes on when its key ends, unless the method wraps it by [`until_ended`].
 
 mod request;

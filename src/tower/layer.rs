@@ -9,6 +9,7 @@ use tower_service::Service;
 use tracing::Span;
 
 use super::{AnswerBody, GuardFuture, Reply};
+use crate::address::ClientAddress;
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
 use crate::limit::{LEFT, POLICY};
@@ -57,12 +58,16 @@ impl HttpGuard {
 
     /// What becomes of a request, and whether it stands within an outer guard of the same gate.
     fn decide<B>(&self, request: &mut Request<B>) -> (Verdict, bool) {
-        let address = self.guard.addresses().http.of(request.extensions());
-        let headers = request.headers().iter();
+        let lines = || {
+            let headers = request.headers().iter();
+            headers.map(|(name, value)| (name.as_str(), value.as_bytes()))
+        };
+        let peer = |source: &ClientAddress| source.http_peer(request.extensions());
+        let address = self.guard.origins().address(peer, lines());
         let outer = request.extensions().get();
         let is_within = self.guard.is_within(outer);
         let verdict = self.guard.decide(Incoming {
-            headers: headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
+            headers: lines(),
             path: request.uri().path(),
             query: request.uri().query(),
             outer,

@@ -5,7 +5,7 @@ use actix_web::dev::{Service, ServiceRequest};
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, Responder};
-use keygate::{Credentials, Keygate, NewKey, Principal, Rejection, Rule, ScopeSet};
+use keygate::{ClientAddress, Credentials, Keygate, NewKey, Principal, Rejection, Rule, ScopeSet};
 
 use crate::common::World;
 use crate::support::{Running, get, key, owner, owner_if_any, run, with_key};
@@ -237,11 +237,11 @@ async fn a_key_that_is_bound_to_a_network_works_only_where_the_client_address_is
     let stranger = "192.0.2.1:4000".parse().unwrap();
     let unset = World::new().await;
     let set = World::with(|builder| {
-        builder.actix_client_address(|request| {
+        builder.client_address(ClientAddress::peer().actix_peer_from(|request| {
             // What a source may do with a request, the guard must not stand in the way of.
             request.extensions_mut().insert(Arc::new(1));
             Some(request.peer_addr()?.ip())
-        })
+        }))
     })
     .await;
     let cases = [

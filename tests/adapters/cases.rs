@@ -19,7 +19,7 @@ pub(crate) struct Case {
     pub(crate) lacked: Option<&'static str>,
 }
 
-/// Where the gate takes keys from.
+/// Where the gate takes keys from, and the client's address: from the peer, unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setup {
     /// Where it does unless said otherwise.
@@ -28,32 +28,48 @@ pub(crate) enum Setup {
     Basic,
     /// From a field of its own alone.
     OwnField,
+    /// From `Authorization` and `X-API-Key`, and the address through proxies by `X-Forwarded-For`.
+    Proxied,
+    /// As `Proxied`, by `Forwarded`.
+    ProxiedForwarded,
+    /// No address at all.
+    Addressless,
 }
 
 impl Setup {
-    pub(crate) const ALL: [Self; 3] = [Self::Usual, Self::Basic, Self::OwnField];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Usual,
+        Self::Basic,
+        Self::OwnField,
+        Self::Proxied,
+        Self::ProxiedForwarded,
+        Self::Addressless,
+    ];
 
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Usual => "/usual",
             Self::Basic => "/basic",
             Self::OwnField => "/own",
+            Self::Proxied => "/proxied",
+            Self::ProxiedForwarded => "/forwarded",
+            Self::Addressless => "/addressless",
         }
     }
 
     /// The fields that responses vary by.
     pub(crate) const fn vary(self) -> &'static str {
         match self {
-            Self::Usual | Self::Basic => "Authorization, X-API-Key",
             Self::OwnField => "X-Acme-Key",
+            _ => "Authorization, X-API-Key",
         }
     }
 
     /// The scheme of challenges.
     pub(crate) const fn scheme(self) -> &'static str {
         match self {
-            Self::Usual | Self::Basic => "Bearer",
             Self::OwnField => "ApiKey",
+            _ => "Bearer",
         }
     }
 }
@@ -237,6 +253,13 @@ macro_rules! bearer {
     };
 }
 
+/// A key that is bound to 10.0.0.0/8, and other header lines.
+macro_rules! bound {
+    ($($name:literal: $value:literal),+) => {
+        &[("authorization", "Bearer {bound}"), $(($name, $value)),+]
+    };
+}
+
 #[rustfmt::skip]
 pub(crate) const CASES: &[Case] = &[
     // Where a key may stand.
@@ -302,6 +325,36 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "another network's", headers: bearer!("{bound}"), expect: ADDRESS, ..ORDERS },
     Case { name: "another network's, with a forged address", headers: &[("authorization", "Bearer {bound}"), ("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.1")], expect: ADDRESS, ..ORDERS },
     Case { name: "this network's", headers: bearer!("{local}"), ..ORDERS },
+    Case { name: "this network's, and no address is known", headers: bearer!("{local}"), setup: Setup::Addressless, expect: ADDRESS, ..ORDERS },
+    Case { name: "bound to no network, and no address is known", headers: GOOD, setup: Setup::Addressless, ..ORDERS },
+
+    // The address behind proxies, of which the peer is one.
+    Case { name: "proxied", headers: bound!("x-forwarded-for": "10.0.0.1"), setup: Setup::Proxied, ..ORDERS },
+    Case { name: "proxied, with a port", headers: bound!("x-forwarded-for": "10.0.0.1:4711"), setup: Setup::Proxied, ..ORDERS },
+    Case { name: "proxied, as IPv4 within IPv6", headers: bound!("x-forwarded-for": "[::ffff:10.0.0.1]:4711"), setup: Setup::Proxied, ..ORDERS },
+    Case { name: "proxied twice", headers: bound!("x-forwarded-for": "10.0.0.1, 192.0.2.7"), setup: Setup::Proxied, ..ORDERS },
+    Case { name: "proxied twice, in two lines", headers: bound!("x-forwarded-for": "10.0.0.1", "x-forwarded-for": "192.0.2.7"), setup: Setup::Proxied, ..ORDERS },
+    Case { name: "proxied, with more that was forged", headers: bound!("x-forwarded-for": "nonsense,, 10.0.0.1"), setup: Setup::Proxied, ..ORDERS },
+    Case { name: "proxied, from elsewhere", headers: bound!("x-forwarded-for": "198.51.100.7"), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, from elsewhere, with a forged address", headers: bound!("x-forwarded-for": "10.0.0.1, 198.51.100.7"), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, from elsewhere, with a forged line", headers: bound!("x-forwarded-for": "10.0.0.1", "x-forwarded-for": "198.51.100.7"), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, from elsewhere, with forged proxies", headers: bound!("x-forwarded-for": "10.0.0.1, 127.0.0.1, 198.51.100.7, 192.0.2.7"), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, from elsewhere, with another field", headers: bound!("x-forwarded-for": "198.51.100.7", "forwarded": "for=10.0.0.1"), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, by the other field alone", headers: bound!("forwarded": "for=10.0.0.1"), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, with underscores", headers: bound!("x_forwarded_for": "10.0.0.1"), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, and nothing that can be read", headers: bound!("x-forwarded-for": "10.0.0.1, unknown"), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, and empty", headers: bound!("x-forwarded-for": ""), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, and nothing said", headers: bearer!("{bound}"), setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "the proxy itself", headers: bearer!("{local}"), setup: Setup::Proxied, ..ORDERS },
+    Case { name: "proxied, and bound to the proxy's network", headers: &[("authorization", "Bearer {local}"), ("x-forwarded-for", "198.51.100.7")], setup: Setup::Proxied, expect: ADDRESS, ..ORDERS },
+    Case { name: "proxied, and nothing that can be read, bound to no network", headers: &[("authorization", "Bearer {good}"), ("x-forwarded-for", "unknown")], setup: Setup::Proxied, ..ORDERS },
+    Case { name: "forwarded", headers: bound!("forwarded": "for=10.0.0.1;proto=https;by=192.0.2.7"), setup: Setup::ProxiedForwarded, ..ORDERS },
+    Case { name: "forwarded, quoted", headers: bound!("forwarded": "By=\"_a,b;c\\\"\"; FOR=\"[::ffff:10.0.0.1]:4711\""), setup: Setup::ProxiedForwarded, ..ORDERS },
+    Case { name: "forwarded twice, in two lines", headers: bound!("forwarded": "for=10.0.0.1", "forwarded": "for=192.0.2.7"), setup: Setup::ProxiedForwarded, ..ORDERS },
+    Case { name: "forwarded from elsewhere, with a forged address", headers: bound!("forwarded": "for=10.0.0.1, for=198.51.100.7"), setup: Setup::ProxiedForwarded, expect: ADDRESS, ..ORDERS },
+    Case { name: "forwarded from elsewhere, behind an open quotation mark", headers: bound!("forwarded": "for=10.0.0.1;by=\", for=198.51.100.7"), setup: Setup::ProxiedForwarded, expect: ADDRESS, ..ORDERS },
+    Case { name: "forwarded, and obfuscated", headers: bound!("forwarded": "for=10.0.0.1, for=_hidden"), setup: Setup::ProxiedForwarded, expect: ADDRESS, ..ORDERS },
+    Case { name: "forwarded by the other field alone", headers: bound!("x-forwarded-for": "10.0.0.1"), setup: Setup::ProxiedForwarded, expect: ADDRESS, ..ORDERS },
 
     // What the route asks for.
     Case { name: "without the scope", headers: bearer!("{weak}"), expect: LACKING, ..ORDERS },

@@ -117,7 +117,7 @@ impl Step {
         stage.pass(self.pass);
         let field = match self.setup {
             Setup::OwnField => "x-acme-key",
-            Setup::Usual | Setup::Basic => "x-api-key",
+            _ => "x-api-key",
         };
         stage.bearing(self.setup, self.route, field, self.key)
     }

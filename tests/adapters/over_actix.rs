@@ -16,10 +16,7 @@ use crate::world::{Gates, ORDERS_READ, ORDERS_WRITE, Sent, Stage};
 use crate::{Http, play_http};
 
 async fn stage(counted: Counted) -> Stage {
-    Stage::new(counted, |builder| {
-        builder.actix_client_address(|request| Some(request.peer_addr()?.ip()))
-    })
-    .await
+    Stage::new(counted, |address| address).await
 }
 
 async fn owner(caller: Option<Principal>) -> String {

@@ -20,9 +20,7 @@ use crate::world::{Gates, ORDERS_READ, Sent, Stage};
 use crate::{Http, play_http};
 
 async fn stage(counted: Counted) -> Stage {
-    let peer =
-        |request: &axum::http::Extensions| Some(request.get::<ConnectInfo<SocketAddr>>()?.0.ip());
-    Stage::new(counted, |builder| builder.client_address(peer)).await
+    Stage::new(counted, |address| address).await
 }
 
 async fn owner(caller: Option<Principal>) -> String {

@@ -31,10 +31,7 @@ use crate::{Grpc, play_grpc};
 type Method = BoxCloneSyncService<Request<Body>, Response<tonic::body::Body>, Infallible>;
 
 async fn stage(counted: Counted) -> Stage {
-    let peer = |request: &axum::http::Extensions| {
-        Some(request.get::<TcpConnectInfo>()?.remote_addr()?.ip())
-    };
-    Stage::new(counted, |builder| builder.client_address(peer)).await
+    Stage::new(counted, |address| address).await
 }
 
 /// A unary method from text to text, as generated code would call it.

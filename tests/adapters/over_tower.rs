@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use keygate::{Authorized, Guard, IntoRule, Keygate, Principal};
+use keygate::{Authorized, ClientAddress, Guard, IntoRule, Keygate, Principal};
 use tokio::net::TcpListener;
 use tower::util::{BoxCloneService, option_layer};
 use tower::{Layer, ServiceExt, service_fn};
@@ -28,10 +28,9 @@ struct Peer(SocketAddr);
 type Service<B> = BoxCloneService<Request<B>, Response<Full<Bytes>>, Infallible>;
 
 async fn stage(counted: Counted) -> Stage {
-    Stage::new(counted, |builder| {
-        builder.client_address(|request| Some(request.get::<Peer>()?.0.ip()))
-    })
-    .await
+    let of_server =
+        |address: ClientAddress| address.peer_from(|request| Some(request.get::<Peer>()?.0.ip()));
+    Stage::new(counted, of_server).await
 }
 
 /// What stands before each route, from within.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use keygate::testing::Fault;
 use keygate::{
-    Builder, Clock, Credentials, KeyId, Keygate, MemoryStore, NewKey, OnOutage, PepperId,
+    ClientAddress, Clock, Credentials, KeyId, Keygate, MemoryStore, NewKey, OnOutage, PepperId,
     PepperRing, RateLimit, StoreErrorKind,
 };
 
@@ -69,14 +69,18 @@ impl Sent {
 }
 
 impl Stage {
-    pub(crate) async fn new(counted: Counted, configure: impl Fn(Builder) -> Builder) -> Self {
+    /// `peer` says where the server keeps the peer, if nobody knows that.
+    pub(crate) async fn new(
+        counted: Counted,
+        peer: impl Fn(ClientAddress) -> ClientAddress,
+    ) -> Self {
         let world = World::new().await;
         let mut gates = Vec::new();
         for setup in Setup::ALL {
             let credentials = match setup {
-                Setup::Usual => Credentials::new(),
                 Setup::Basic => Credentials::new().accept_basic(),
                 Setup::OwnField => Credentials::new().without_bearer().headers(["X-Acme-Key"]),
+                _ => Credentials::new(),
             };
             let builder = common::builder(world.store.clone(), &world.clock)
                 .scopes(SCOPES)
@@ -84,12 +88,12 @@ impl Stage {
                 .credentials(credentials);
             let builder = match setup {
                 Setup::Basic => builder,
-                Setup::Usual | Setup::OwnField => builder.tell_callers_of_end(7 * DAY),
+                _ => builder.tell_callers_of_end(7 * DAY),
             };
             let builder = match setup {
                 Setup::Usual => builder.tell_rate_limits(),
-                Setup::Basic => builder,
                 Setup::OwnField => builder.failed_attempts(RateLimit::per_minute(2)),
+                _ => builder,
             };
             let builder = match counted {
                 Counted::Here => builder,
@@ -98,7 +102,18 @@ impl Stage {
                     builder.shared_limiter(limiter, OnOutage::Refuse)
                 }
             };
-            gates.push((setup, configure(builder).build().await.unwrap()));
+            let proxied = || ClientAddress::behind(["127.0.0.0/8", "192.0.2.7"]);
+            let address = match setup {
+                Setup::Addressless => None,
+                Setup::Proxied => Some(proxied()),
+                Setup::ProxiedForwarded => Some(proxied().forwarded()),
+                _ => Some(ClientAddress::peer()),
+            };
+            let builder = match address {
+                Some(address) => builder.client_address(peer(address)),
+                None => builder,
+            };
+            gates.push((setup, builder.build().await.unwrap()));
         }
         let manager = world.keys.manager();
         let mut keys = HashMap::new();

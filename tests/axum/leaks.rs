@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use keygate::audit::{Actor, AuditAction, AuditEvent, AuditKind};
 use keygate::store::AuditQuery;
-use keygate::{KeyId, NewKey, RateLimit, StoreErrorKind};
+use keygate::{KeyId, NewKey, Quota, RateLimit, StoreErrorKind};
 
 use crate::call;
 use crate::common::*;
@@ -187,4 +187,41 @@ async fn what_is_refused_before_its_key_is_looked_at_is_of_a_stranger_and_no_key
         .collect();
     codes.sort();
     assert_eq!(codes, ["key_duplicated", "request_malformed"]);
+}
+
+#[tokio::test]
+async fn what_is_refused_within_an_outer_guard_is_noted_once_with_its_key() {
+    const EXPORTS: Quota = Quota::new("exports", RateLimit::per_hour(1));
+    let world = world(|builder| builder).await;
+    let issued = world.keys.manager().issue(NewKey::for_owner("a")).await;
+    let issued = issued.unwrap();
+    let handled = || async {};
+    let charged = get(handled).layer(world.keys.authenticate().charge(EXPORTS));
+    let app = Router::new()
+        .route("/charged", charged)
+        .route("/scoped", get(handled).layer(world.keys.require("x")))
+        .layer(world.keys.authenticate());
+    for (path, status) in [("/charged", 200), ("/charged", 429), ("/scoped", 403)] {
+        let request = Request::get(path).header("x-api-key", issued.key.expose());
+        let answer = call(&app, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, status, "{path}");
+    }
+    let events = of_requests(&world).await;
+    let mut told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let requests = event.requests.as_ref().unwrap();
+            (
+                requests.code.as_deref().unwrap(),
+                requests.count,
+                event.key_id,
+            )
+        })
+        .collect();
+    told.sort();
+    let id = Some(issued.info.key_id);
+    assert_eq!(
+        told,
+        [("rate_limited", 1, id), ("scope_insufficient", 1, id)]
+    );
 }

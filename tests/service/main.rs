@@ -2,6 +2,7 @@
 
 #![cfg(all(unix, feature = "axum", feature = "sqlite"))]
 
+mod addresses;
 mod counted;
 mod faults;
 #[cfg(all(feature = "postgres", feature = "redis"))]

@@ -144,6 +144,11 @@ fn a_wrong_configuration_ends_the_start_with_one_clear_line() {
         (&[("KEYGATE_URL", "")], "KEYGATE_URL"),
         (&[("KEYGATE_URL", "api.acme.example")], "KEYGATE_URL"),
         (&[("KEYGATE_URL", "https://a;b")], "KEYGATE_URL"),
+        (
+            &[("KEYGATE_TRUSTED_PROXIES", "nginx")],
+            "KEYGATE_TRUSTED_PROXIES=\"nginx\"",
+        ),
+        (&[("KEYGATE_TRUSTED_PROXIES", "::/0")], "everybody"),
         (&[("KEYGATE_DB", "")], "KEYGATE_DB"),
         (
             &[("KEYGATE_DB", "missing/keys.db")],

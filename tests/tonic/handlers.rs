@@ -1,11 +1,8 @@
 //! What handlers get and say.
 
-use std::net::IpAddr;
-
 use keygate::tonic::RequestExt;
-use keygate::{Authorized, Conflict, KeyId, ManageError, NewKey, Principal};
+use keygate::{Authorized, ClientAddress, Conflict, KeyId, ManageError, NewKey, Principal};
 use keygate::{StoreError, StoreErrorKind};
-use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
@@ -68,10 +65,7 @@ async fn the_gate_that_verified_the_key_is_the_one_that_refuses_it_later_on() {
 
 #[tokio::test]
 async fn the_client_address_is_that_of_the_connection() {
-    fn peer(request: &tonic::codegen::http::Extensions) -> Option<IpAddr> {
-        Some(request.get::<TcpConnectInfo>()?.remote_addr()?.ip())
-    }
-    let world = World::with(|builder| builder.client_address(peer)).await;
+    let world = World::with(|builder| builder.client_address(ClientAddress::peer())).await;
     let guard = world.keys.require_by_method(rules());
     let channel = connect(serve(guard, &Spy::default()).await);
     for (network, expected) in [("127.0.0.0/8", Ok(1)), ("10.0.0.0/8", Err("IP_DENIED"))] {

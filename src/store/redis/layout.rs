@@ -57,6 +57,11 @@ impl Layout {
         self.key("settings")
     }
 
+    /// A HASH for each key that has rate limits, named by its id.
+    pub(super) fn limits(&self, id: &str) -> String {
+        self.key(&format!("limit:{id}"))
+    }
+
     /// A STREAM of audit events.
     pub(super) fn audit(&self) -> String {
         self.key("audit")
@@ -121,6 +126,7 @@ mod tests {
             layout.ids(),
             layout.owners(),
             layout.settings(),
+            layout.limits("4KX9vQ2mB7tZ"),
             layout.audit(),
             layout.audit_index(),
             layout.audit_times(AuditKind::Lifecycle),
@@ -161,6 +167,15 @@ mod tests {
             layout.usage_instance(u128::MAX),
         ] {
             assert!(key.starts_with(&layout.usage()), "{key}");
+        }
+    }
+
+    /// Else every request of a key with a limit would drop it from every cache.
+    #[test]
+    fn nothing_of_rate_limits_is_tracked_by_the_feed() {
+        let layout = Layout::new("keygate").unwrap();
+        for tracked in [layout.records(), layout.beats("0")] {
+            assert!(!layout.limits("4KX9vQ2mB7tZ").starts_with(&tracked));
         }
     }
 

@@ -1,5 +1,6 @@
 mod audit;
 mod builder;
+mod counting;
 mod error;
 mod feed;
 mod layout;
@@ -13,6 +14,7 @@ mod usage;
 mod wire;
 
 pub use builder::RedisStoreBuilder;
+pub(crate) use counting::{Counting, CountingServer, Taken};
 pub use error::RedisOpenError;
 
 use std::fmt;

@@ -24,6 +24,8 @@ pub(super) static LIST: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/list.lua")));
 pub(super) static EVENTS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/events.lua")));
+pub(super) static LIMIT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/limit.lua")));
 pub(super) static SET: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/set.lua")));
 pub(super) static ADD_USAGE: LazyLock<Script> =
