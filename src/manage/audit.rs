@@ -1,6 +1,7 @@
 //! Who made a change, and reading what was done.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 
 use super::ceiling::Ceiling;
@@ -199,8 +200,8 @@ impl KeyManager {
     async fn keep_seen(&self, page: &mut AuditPage, ceiling: &Ceiling) -> Result<(), ManageError> {
         let mut seen = BTreeMap::new();
         for id in page.events.iter().filter_map(|event| event.key_id) {
-            if !seen.contains_key(&id) {
-                seen.insert(id, self.is_seen(&id, ceiling).await?);
+            if let Entry::Vacant(place) = seen.entry(id) {
+                place.insert(self.is_seen(&id, ceiling).await?);
             }
         }
         let is_seen = |id: KeyId| seen.get(&id).is_some_and(|seen| *seen);
