@@ -1,5 +1,5 @@
 //! What a gate does beside the requests: it follows the store's change feed, hands on what was counted
-//! of usage, and looks for keys that end.
+//! of usage and noted for the audit log, and looks for keys that end.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 
+use crate::audit::Keeper;
 use crate::authenticate::within;
 use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
 use crate::clock::Clock;
@@ -39,6 +40,14 @@ pub(crate) struct Background {
     shared: Arc<Shared>,
 }
 
+/// What there is to do, besides following the feed.
+pub(crate) struct Work {
+    pub(crate) sweeper: Option<Sweeper>,
+    pub(crate) keeper: Option<Keeper>,
+    pub(crate) ledger: Option<Arc<Ledger>>,
+    pub(crate) usage_interval: Duration,
+}
+
 struct Shared {
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
@@ -46,6 +55,7 @@ struct Shared {
     ledger: Option<Arc<Ledger>>,
     usage_interval: Duration,
     sweeper: Option<Sweeper>,
+    keeper: Option<Keeper>,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
     is_running: AtomicBool,
@@ -57,11 +67,15 @@ impl Background {
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         changes: &Changes,
-        sweeper: Option<Sweeper>,
         realm: &str,
-        ledger: Option<Arc<Ledger>>,
-        usage_interval: Duration,
+        work: Work,
     ) -> Self {
+        let Work {
+            sweeper,
+            keeper,
+            ledger,
+            usage_interval,
+        } = work;
         let health = FeedHealth::new(clock.wall(), realm);
         Self {
             shared: Arc::new(Shared {
@@ -71,6 +85,7 @@ impl Background {
                 ledger,
                 usage_interval,
                 sweeper,
+                keeper,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
                 ended: Waiters::default(),
@@ -83,7 +98,8 @@ impl Background {
     pub(crate) fn spawn(&self, changes: &Arc<Changes>) {
         let follows = self.shared.store.abilities().change_feed.is_some();
         let has_usage = self.shared.store.abilities().usage.is_some();
-        let has_work = follows || has_usage || self.shared.sweeper.is_some();
+        let has_keys_to_watch = self.shared.sweeper.is_some();
+        let has_work = follows || has_usage || has_keys_to_watch || self.shared.keeper.is_some();
         if let Some(runtime) = tokio::runtime::Handle::try_current()
             .ok()
             .filter(|_| has_work)
@@ -120,7 +136,8 @@ impl Background {
                 if let Some(_running) = Running::begin(&shared) {
                     let stopped = pin!(shared.stop.raised());
                     let work = pin!(shared.work(changes.clone()));
-                    both(first(stopped, work), shared.sweep_until_stopped()).await;
+                    let regular = both(shared.sweep_until_stopped(), shared.keep_until_stopped());
+                    both(first(stopped, work), regular).await;
                     return shared.hand_on_the_rest().await;
                 }
                 let is_free = || !shared.is_running.load(Ordering::SeqCst);
@@ -173,8 +190,19 @@ impl Shared {
         }
     }
 
-    /// Hands on what was counted until the end. What the store does not take is lost, which is logged.
+    /// Hands on what was counted and noted until the end. What the store does not take is lost, which is
+    /// logged.
     async fn hand_on_the_rest(&self) {
+        both(self.hand_on_usage(), self.hand_on_audit()).await;
+    }
+
+    async fn hand_on_audit(&self) {
+        if let Some(keeper) = &self.keeper {
+            first(pin!(keeper.hand_on_the_rest()), Delay::new(PATIENCE)).await;
+        }
+    }
+
+    async fn hand_on_usage(&self) {
         if let Some(ledger) = &self.ledger {
             let rest = pin!(async {
                 if let Err(error) = ledger.hand_on(&*self.store).await {
@@ -188,6 +216,12 @@ impl Shared {
     async fn sweep_until_stopped(&self) {
         if let Some(sweeper) = &self.sweeper {
             sweeper.run(&self.stop).await;
+        }
+    }
+
+    async fn keep_until_stopped(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.run(&self.stop).await;
         }
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answers;
+use crate::audit::{AuditSender, Events, Journal, Keeper};
 use crate::authenticate::{Authenticator, Bounds};
-use crate::background::Background;
+use crate::background::{Background, Work};
 use crate::bound::{BoundError, check_bound};
 use crate::changes::Changes;
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -53,6 +54,9 @@ pub struct Builder {
     failed_attempts: Option<RateLimit>,
     limiter: Option<(Arc<dyn SharedLimiter>, OnOutage)>,
     tells_limits: bool,
+    audits_accepted: bool,
+    audit_retention: Duration,
+    audit_channel: Option<AuditSender>,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     client_address: Option<ClientAddress>,
 }
@@ -88,6 +92,9 @@ impl Builder {
             failed_attempts: Some(RateLimit::per_minute(100)),
             limiter: None,
             tells_limits: false,
+            audits_accepted: false,
+            audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
+            audit_channel: None,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             client_address: None,
         }
@@ -258,7 +265,7 @@ impl Builder {
     /// key, and keys that this process has not seen. Keys that it has seen go on, also from there. So
     /// nobody who guesses locks out the neighbours behind one address but for their new keys.
     ///
-    /// The addresses of the last 65,536 networks that failed are kept, in about 2 MB once the first has.
+    /// The addresses of the last 65,536 networks that failed are kept, in about 3 MB once the first has.
     pub fn failed_attempts(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
         self.failed_attempts = limit.into();
         self
@@ -281,6 +288,40 @@ impl Builder {
     /// [draft](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/) of the IETF.
     pub fn tell_rate_limits(mut self) -> Self {
         self.tells_limits = true;
+        self
+    }
+
+    /// Also notes each accepted request for the [audit log](KeyManager::audit) of the store, and sends it
+    /// to the [channel](Self::audit_channel). Refused requests, and keys in URLs, are noted and sent in any
+    /// case; accepted ones are not unless this says so, as each is work where none else is done.
+    ///
+    /// Those that are alike are one row within five seconds. At most 2,000 rows wait for the store, of
+    /// which requests without a proved key take half at most; what comes beyond is served and missing from
+    /// the log, which is logged, and counted by the metric `keygate_audit_dropped_total`.
+    pub fn audit_accepted(mut self) -> Self {
+        self.audits_accepted = true;
+        self
+    }
+
+    /// How long the store's audit log keeps what happened to requests, 90 days unless set. The changes of
+    /// keys are kept until [`KeyManager::forget_audit`] is called.
+    ///
+    /// The [background work](Keygate::run) forgets what is older once an hour, by the clock of this
+    /// process: where that is ahead, requests are forgotten early, and changes are not.
+    pub fn audit_retention(mut self, retention: Duration) -> Self {
+        self.audit_retention = retention;
+        self
+    }
+
+    /// Sends what happens to the host, by a [`channel`](crate::audit::channel) of it: changes of keys after
+    /// they were committed, refused requests, keys in URLs, and also accepted requests where
+    /// [`audit_accepted`](Self::audit_accepted) says so. Each is sent at most once, and none waits for the
+    /// host: what the channel has no place for is dropped, and counted.
+    ///
+    /// Where the store has no [audit log](crate::store::Abilities::audit_log), this and the log are all
+    /// there is: a process that ends between a commit and what follows it loses the event.
+    pub fn audit_channel(mut self, sender: AuditSender) -> Self {
+        self.audit_channel = Some(sender);
         self
     }
 
@@ -362,6 +403,9 @@ impl Builder {
         if let Some(Err(error)) = self.failed_attempts.map(|limit| limit.check()) {
             return Err(BuildError::FailedAttempts(error));
         }
+        if self.audit_retention.is_zero() {
+            return Err(BuildError::NoAuditRetention);
+        }
         let store = self.store.ok_or(BuildError::NoStore)?;
         let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
         check_peppers(&*store, &peppers).await?;
@@ -403,6 +447,21 @@ impl Builder {
         let failures = self
             .failed_attempts
             .map(|limit| Failures::new(limit, since));
+        let has_audit_log = store.abilities().audit_log.is_some();
+        let journal = has_audit_log.then(|| Arc::new(Journal::new(&realm)));
+        let keeper = journal.clone().map(|journal| Keeper {
+            journal,
+            store: Arc::clone(&store),
+            clock: Arc::clone(&self.clock),
+            retention: self.audit_retention,
+        });
+        let events = Arc::new(Events::new(
+            Arc::clone(&self.clock),
+            &realm,
+            journal,
+            self.audit_channel,
+            self.audits_accepted,
+        ));
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
@@ -414,7 +473,9 @@ impl Builder {
             }),
             standing: StandingSource::default(),
             limiter,
+            quotas: Default::default(),
             meter,
+            events: Arc::clone(&events),
         });
         let manager = KeyManager::new(
             environments.clone(),
@@ -425,6 +486,7 @@ impl Builder {
             self.policy,
             self.catalogue,
             ledger.clone(),
+            events,
         );
         let (its_store, clock) = (Arc::clone(&store), Arc::clone(&self.clock));
         let sweeper = Sweeper::new(its_store, clock, &manager, self.notifier);
@@ -435,10 +497,13 @@ impl Builder {
             Arc::clone(&store),
             Arc::clone(&self.clock),
             &changes,
-            sweeper,
             &gate.realm,
-            ledger,
-            self.usage.interval,
+            Work {
+                sweeper,
+                keeper,
+                ledger,
+                usage_interval: self.usage.interval,
+            },
         );
         #[cfg(feature = "tokio")]
         background.spawn(&changes);

@@ -94,11 +94,17 @@ impl Environments {
 
     /// Whether `text` ends with a well-formed key of a declared prefix, whether it opens or not.
     pub(crate) fn recognises(&self, text: &str) -> bool {
+        self.key_at_end(text).is_some()
+    }
+
+    /// The well-formed key of a declared prefix with which `text` ends.
+    pub(crate) fn key_at_end<'a>(&self, text: &'a str) -> Option<&'a str> {
         let mut declared = self.accepted.iter().chain(&self.declined);
-        declared.any(|prefix| {
-            let start = text.len().checked_sub(prefix.as_str().len() + TAIL_LEN);
-            let key = start.and_then(|start| PresentedKey::parse(text.get(start..)?).ok());
-            key.is_some_and(|key| key.prefix() == prefix.as_str())
+        declared.find_map(|prefix| {
+            let start = text.len().checked_sub(prefix.as_str().len() + TAIL_LEN)?;
+            let tail = text.get(start..)?;
+            let key = PresentedKey::parse(tail).ok()?;
+            (key.prefix() == prefix.as_str()).then_some(tail)
         })
     }
 }

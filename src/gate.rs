@@ -1,18 +1,22 @@
 //! What a gate is known by: to its principals, and to those whom it answers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
+use crate::audit::Events;
 use crate::clock::{Clock, Timestamp};
 use crate::credentials::Credentials;
 use crate::key::Prefix;
-use crate::limit::Limiter;
+use crate::limit::{Limiter, Quota};
 use crate::principal::Principal;
+use crate::record::RateLimit;
 use crate::refusal::Refusal;
 use crate::scope::Catalogue;
 use crate::usage::Meter;
+use crate::waiters::lock;
 
 /// One for each gate that was built. Its principals hold it too, and by that it knows them.
 #[derive(Debug)]
@@ -28,8 +32,28 @@ pub(crate) struct Gate {
     pub(crate) standing: StandingSource,
     /// How the limits of keys are counted.
     pub(crate) limiter: Limiter,
+    /// Those that are charged: one name is one limit.
+    pub(crate) quotas: Mutex<BTreeMap<&'static str, RateLimit>>,
     /// Counts how keys are used, if that is done.
     pub(crate) meter: Option<Meter>,
+    /// Who is told of what happens.
+    pub(crate) events: Arc<Events>,
+}
+
+impl Gate {
+    /// What is wrong with a quota that is to be charged, if anything is. From then on, no other limit can
+    /// have its name.
+    pub(crate) fn flaw_of(&self, quota: Quota) -> Option<String> {
+        if let Some(flaw) = quota.flaw() {
+            return Some(flaw.to_string());
+        }
+        let mut quotas = lock(&self.quotas);
+        let known = quotas.entry(quota.name()).or_insert(quota.limit());
+        (*known != quota.limit()).then(|| {
+            "another quota of this gate has the same name and another limit: name it differently"
+                .to_owned()
+        })
+    }
 }
 
 /// How long before the end of what they presented callers are told of it.

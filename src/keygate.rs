@@ -67,9 +67,11 @@ impl Keygate {
     }
 
     /// What a gate does beside the requests: it follows the store's change feed, connects it again, and
-    /// hands the counts of usage to the store. Without it nothing opens that should not, the store is
-    /// asked more often, and what was counted waits for a [`shutdown`](Self::shutdown). It also looks
-    /// for [keys that end](crate::ExpiryNotifier), where that is asked for.
+    /// hands the counts of usage, and what was noted for the audit log, to the store. Without it nothing
+    /// opens that should not, the store is asked more often, and what was counted and noted waits for a
+    /// [`shutdown`](Self::shutdown). It also forgets what the audit log is to
+    /// [keep no longer](crate::Builder::audit_retention), and looks for
+    /// [keys that end](crate::ExpiryNotifier), where that is asked for.
     ///
     /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
     /// called on. Elsewhere, give this future to the executor. It ends with
@@ -79,7 +81,8 @@ impl Keygate {
         self.background.run(&self.changes)
     }
 
-    /// Ends the background work and hands the last counts of usage to the store, so it belongs behind
+    /// Ends the background work and hands the last counts of usage, and the last of what was noted for the
+    /// audit log, to the store, so it belongs behind
     /// the server. It returns when both are done: within five seconds also where the future of the work is
     /// not polled any more, or the store takes nothing.
     pub async fn shutdown(&self) {
@@ -186,12 +189,24 @@ impl Keygate {
     ///
     /// # Panics
     /// When the service starts: for a scope that is not in the [catalogue](crate::Builder::scopes),
-    /// if there is one.
+    /// if there is one, and for a charge that cannot be taken.
     #[cfg(feature = "tonic")]
     #[track_caller]
+    #[expect(
+        clippy::panic,
+        reason = "a wrong charge is a mistake in the host's source"
+    )]
     pub fn require_by_method(&self, rules: crate::tonic::MethodRules) -> Guard {
         for rule in rules.rules() {
             self.declared(rule.clone());
+        }
+        for (name, charge, is_taken) in rules.charges() {
+            crate::guard::check(self.answers.gate(), charge);
+            if !is_taken {
+                panic!(
+                    "{name} has a charge, and no call of it asks for a key: list it, or charge nothing"
+                );
+            }
         }
         self.guard(Demand::ByMethod(rules))
     }

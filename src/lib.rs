@@ -76,6 +76,8 @@ pub use key::{
 };
 pub use keygate::Keygate;
 pub use limit::{Charge, Level, LimitState, OnOutage, Quota, SharedLimiter, Take};
+#[cfg(feature = "redis")]
+pub use limit::{RedisLimiter, RedisLimiterBuilder};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
     ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyActivity,

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use crate::clock::Timestamp;
 use crate::gate::Gate;
 use crate::key::{KeyId, Prefix};
+use crate::limit::{Bill, Charge, LimitState, Told};
 use crate::record::{KeyRecord, RateLimit};
 use crate::refusal::{Error, Refusal, Rejection};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -26,6 +27,8 @@ pub struct Principal {
     identity: Arc<Identity>,
     secret: Secret,
     address: Option<IpAddr>,
+    /// How its limits stand, if there is anything to tell.
+    told: Option<Told>,
 }
 
 /// Which secret of the key was presented.
@@ -113,7 +116,27 @@ impl Principal {
             identity,
             secret,
             address,
+            told: None,
         }
+    }
+
+    /// The same, of whom this is to be told beside what is known already.
+    pub(crate) fn with_limits(mut self, limits: Vec<LimitState>) -> Self {
+        match &self.told {
+            Some(told) => drop(told.add(&limits)),
+            None => self.told = Told::of(limits),
+        }
+        self
+    }
+
+    /// How its limits stand, if there is anything to tell.
+    pub(crate) fn told(&self) -> Option<&Told> {
+        self.told.as_ref()
+    }
+
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     pub(crate) fn secret(&self) -> Secret {
@@ -206,13 +229,87 @@ impl Principal {
     /// satisfied, and what the key lacks is told to operators.
     ///
     /// # Errors
-    /// [`Rejection::ScopeInsufficient`], with what is missing.
+    /// [`Rejection::ScopeInsufficient`], with what is missing. It is told as a refused request, by the
+    /// metrics and the [audit log](crate::store::AuditLog).
     pub fn authorize(&self, rule: &Rule) -> Result<(), Rejection> {
-        rule.enforce(self.scopes())
-            .map_err(Rejection::ScopeInsufficient)?;
+        if let Err(missing) = rule.enforce(self.scopes()) {
+            let rejection = Rejection::ScopeInsufficient(missing);
+            let refusal = rejection.clone().into();
+            let events = &self.gate().events;
+            events.refused(&refusal, Some(&self.identity), self.address);
+            return Err(rejection);
+        }
         telemetry::report(rule, self);
         self.count(Needs::Rule(rule));
         Ok(())
+    }
+
+    /// Takes from the limits of the key, for a handler that knows only by then what the request costs.
+    /// The guard before it has taken one of the key's own limit already.
+    ///
+    /// It tells how these limits stand, where that is [set](crate::Builder::tell_rate_limits); so does
+    /// the response then, if the guard took from a limit as well.
+    ///
+    /// ```
+    /// # use keygate::{Charge, Principal, Quota, RateLimit, Refusal};
+    /// const ROWS: Quota = Quota::new("rows", RateLimit::per_hour(100_000));
+    ///
+    /// async fn export(caller: &Principal, rows: u32) -> Result<(), Refusal> {
+    ///     caller.charge(Charge::of(0).and(ROWS, rows)).await?;
+    ///     // ...
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Rejection::RateLimited`]: nothing was taken. [`Answers::refuse`](crate::answer::Answers::refuse)
+    /// makes a 429 of it. [`Refusal::Failed`] for a quota that cannot be used, and where what counts for
+    /// all instances is away and the policy is to [refuse](crate::OnOutage::Refuse).
+    pub fn charge(
+        &self,
+        charge: impl Into<Charge>,
+    ) -> impl Future<Output = Result<Vec<LimitState>, Refusal>> + Send + 'static {
+        let (caller, charge) = (self.clone(), charge.into());
+        async move {
+            let Some(bill) = caller.bill(charge)? else {
+                return Ok(Vec::new());
+            };
+            let taken = caller.gate().limiter.take(bill).await;
+            caller.tell(taken)
+        }
+    }
+
+    /// What a charge takes. `None`: nothing.
+    pub(crate) fn bill(&self, charge: Charge) -> Result<Option<Bill<'_>>, Error> {
+        if let Some((quota, _)) = charge.quota
+            && let Some(flaw) = self.gate().flaw_of(quota)
+        {
+            return Err(Error::QuotaFlawed {
+                name: quota.name(),
+                problem: flaw,
+            });
+        }
+        let own = self.identity.rate_limit();
+        Ok(Bill::of(self.key_id(), own, &charge))
+    }
+
+    /// Keeps what was taken to be told, and has a refusal tell all that is known.
+    pub(crate) fn tell(
+        &self,
+        taken: Result<Vec<LimitState>, Refusal>,
+    ) -> Result<Vec<LimitState>, Refusal> {
+        let Some(told) = &self.told else { return taken };
+        match taken {
+            Err(Refusal::Rejected(Rejection::RateLimited {
+                retry_after,
+                limits,
+            })) => Err(Rejection::RateLimited {
+                retry_after,
+                limits: told.add(&limits),
+            }
+            .into()),
+            taken => taken.inspect(|limits| drop(told.add(limits))),
+        }
     }
 
     /// Counts what a request needs beyond what it was let in for.

@@ -77,6 +77,14 @@ pub enum Error {
     /// Too many keys are being looked up at once.
     #[error("too many keys are waiting for the key store")]
     Overloaded,
+    /// A handler charges a quota that cannot be used.
+    #[error("a handler charges the quota {name:?}, which cannot be used: {problem}")]
+    QuotaFlawed {
+        /// The name of the quota.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The store failed.
     #[error("the record of key {key_id} cannot be had")]
     Store {
@@ -139,7 +147,9 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Rejected(rejection) => rejection.code(),
-            Self::Failed(Error::Unguarded | Error::Undeclared(_)) => "internal",
+            Self::Failed(Error::Unguarded | Error::Undeclared(_) | Error::QuotaFlawed { .. }) => {
+                "internal"
+            }
             Self::Failed(_) => "store_unavailable",
         }
     }

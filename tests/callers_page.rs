@@ -88,6 +88,7 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
                 "method_denied",
                 "x-api-key-expires",
                 "x-api-key-rotate-by",
+                "ratelimit:",
                 "-X POST",
                 "OpenAPI",
             ],
@@ -135,6 +136,15 @@ async fn the_page_says_what_is_configured_and_nothing_that_is_not() {
                 "another1 day",
             ],
             &["not to expire at all"],
+        ),
+        (
+            page_of(|builder| builder.tell_rate_limits()).await,
+            &[
+                "ratelimit-policy: \"key\";q=2;w=60",
+                "ratelimit: \"key\";r=0;t=60",
+                "r of RateLimit is how many requests are left",
+            ],
+            &["Some routes may have a limit of their own"],
         ),
         (
             page_of(|builder| builder.tell_callers_of_end(14 * DAY)).await,

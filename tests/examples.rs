@@ -95,6 +95,26 @@ fn what_the_example_of_actix_web_prints_works() {
 }
 
 #[test]
+fn the_example_of_limits_shows_a_burst_a_wait_and_a_quota() {
+    let last = "GET /orders: 200 OK";
+    let (_running, printed) = start("limits", "has the quota of exports");
+    let of_burst: Vec<&str> = printed.iter().map(String::as_str).collect();
+    let passed = of_burst.iter().filter(|line| **line == last).count();
+    assert_eq!(passed, 5, "{printed:#?}");
+    for beginning in [
+        "GET /orders: 429 Too Many Requests",
+        "  retry-after: ",
+        r#"  ratelimit-policy: "key";q=5;w=60"#,
+        r#"  ratelimit: "key";r=4;t="#,
+        r#"  ratelimit: "key";r=0;t="#,
+    ] {
+        let mut lines = of_burst.iter();
+        let is_there = lines.any(|line| line.starts_with(beginning));
+        assert!(is_there, "{beginning}: {printed:#?}");
+    }
+}
+
+#[test]
 fn the_example_of_addresses_lets_in_whom_it_says_and_nobody_by_a_forged_address() {
     let (_running, printed) = start("addresses", "203.0.113.7, unknown");
     let statuses = printed.iter().filter_map(|line| line.split_once("\": "));

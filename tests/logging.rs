@@ -123,7 +123,8 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
             panic!("{path} tells once: {lines}")
         };
         for part in [
-            "INFO keygate:",
+            "INFO ",
+            " keygate: key accepted",
             id.as_str(),
             "org_42",
             "missing_scopes=\"a b\"",

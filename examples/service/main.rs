@@ -101,7 +101,7 @@ async fn run() -> Result<(), Failure> {
   KEY=...   # the text behind "key:", which the first start printed
   curl -H "Authorization: Bearer $KEY" {url}/v1/whoami
   curl -H "X-API-Key: $KEY" {url}/v1/orders
-  curl -H "X-API-Key: $KEY" {url}/v1/keys -d '{{"owner":"org_42","scopes":["orders:admin"],"expires_in_days":20}}'
+  curl -H "X-API-Key: $KEY" {url}/v1/keys -d '{{"owner":"org_42","scopes":["orders:admin"],"expires_in_days":20,"rate_limit":{{"requests":5,"per_seconds":60}}}}'
   curl -H "X-API-Key: $KEY" "{url}/v1/keys?owner=org_42"
   curl -H "X-API-Key: $KEY" "{url}/v1/reports/expiring?days=30"
   curl -H "X-API-Key: $KEY" "{url}/v1/reports/over-privileged?days=30"
@@ -130,6 +130,7 @@ pub(crate) async fn gate(
         .callers_page_url(routes::PAGE)
         .client_address(client_address()?)
         .tell_callers_of_end(MONTH)
+        .tell_rate_limits()
         // Every minute, to try it out. The default, which is an hour, is often enough.
         .expiry_notifier(ExpiryNotifier::new(tell).every(Duration::from_secs(60)))
         .pepper(pepper)

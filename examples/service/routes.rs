@@ -11,7 +11,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use keygate::axum::RoutesExt;
 use keygate::{
-    Filter, IntoRule, Issued, KeyId, KeyManager, Keygate, ManageError, NewKey, Principal,
+    Filter, IntoRule, Issued, KeyId, KeyManager, Keygate, ManageError, NewKey, Principal, Quota,
+    RateLimit,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -39,6 +40,9 @@ keygate::scopes! {
     }
 }
 
+/// Reports read many keys. However often a key may be used otherwise, it gets so many of them.
+const REPORTS: Quota = Quota::new("reports", RateLimit::per_minute(30));
+
 #[derive(OpenApi)]
 #[openapi(info(
     title = "The service example of keygate",
@@ -64,9 +68,12 @@ pub(crate) fn app(keys: &Keygate, base: &str) -> (Router, utoipa::openapi::OpenA
         )
         .routes(routes!(list_keys).guarded_by(keys.require(KEYS_READ)))
         .routes(routes!(usage::show_key).guarded_by(keys.require(KEYS_READ)))
-        .routes(routes!(reports::over_privileged).guarded_by(keys.require(KEYS_READ)))
-        .routes(routes!(reports::would_refuse).guarded_by(keys.require(KEYS_READ)))
-        .routes(routes!(reports::expiring).guarded_by(keys.require(KEYS_READ)))
+        .routes(
+            routes!(reports::over_privileged)
+                .guarded_by(keys.require(KEYS_READ).charge(REPORTS.cost(3))),
+        )
+        .routes(routes!(reports::would_refuse).guarded_by(keys.require(KEYS_READ).charge(REPORTS)))
+        .routes(routes!(reports::expiring).guarded_by(keys.require(KEYS_READ).charge(REPORTS)))
         .routes(routes!(issue_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(usage::narrow_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(rotate_own_key).guarded_by(keys.authenticate()))
@@ -165,6 +172,30 @@ struct IssueKey {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1)]
     expires_in_days: Option<Option<u32>>,
+    /// The only networks that it works from; none: it works from everywhere. Left out: as the caller's.
+    #[schema(example = json!(["10.0.0.0/8"]))]
+    allowed_ips: Option<Vec<String>>,
+    /// How often it may be used. Left out: as the caller's.
+    rate_limit: Option<Limit>,
+}
+
+/// So many requests in so many seconds, of which so many may come at once: all, unless `burst` is given.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    #[schema(minimum = 1, example = 5)]
+    requests: u32,
+    #[schema(minimum = 1, example = 60)]
+    per_seconds: u32,
+    #[schema(minimum = 1)]
+    burst: Option<u32>,
+}
+
+impl From<Limit> for RateLimit {
+    fn from(limit: Limit) -> Self {
+        let all = Self::new(limit.requests, limit.per_seconds);
+        limit.burst.map_or(all, |burst| all.with_burst(burst))
+    }
 }
 
 fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u32>>, D::Error> {
@@ -180,9 +211,15 @@ async fn issue_key(
     caller: Principal,
     Body(body): Body<IssueKey>,
 ) -> Result<Response, ManageError> {
-    let key = NewKey::for_owner(body.owner)
+    let mut key = NewKey::for_owner(body.owner)
         .name(body.name)
         .scopes(body.scopes);
+    if let Some(networks) = body.allowed_ips {
+        key = key.allowed_ips(networks);
+    }
+    if let Some(limit) = body.rate_limit {
+        key = key.rate_limit(limit.into());
+    }
     let key = match body.expires_in_days {
         None => key,
         Some(None) => key.never_expires(),

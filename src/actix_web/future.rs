@@ -7,10 +7,13 @@ use ::actix_web::body::EitherBody;
 use ::actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use ::actix_web::{Error, HttpResponse};
 use pin_project_lite::pin_project;
+use tracing::Span;
+use tracing::instrument::{Instrument, Instrumented};
 
 use super::guarded::ActixGuard;
 use crate::guard::{Decision, Passed};
 use crate::refusal::Refusal;
+use crate::telemetry;
 
 pin_project! {
     /// The response of a [`Guarded`](super::Guarded) service.
@@ -32,7 +35,7 @@ pin_project! {
     {
         /// The store is asked. What is to be called, and with what, waits.
         Asking { decision: Decision, call: Option<(Rc<S>, ServiceRequest)> },
-        Calling { #[pin] response: S::Future, passed: Passed },
+        Calling { #[pin] response: Instrumented<S::Future>, passed: Passed },
         Refused { refusal: Refusal, request: Option<ServiceRequest> },
     }
 }
@@ -52,7 +55,13 @@ where
         Self { guard, state }
     }
 
-    pub(super) fn calling(guard: Rc<ActixGuard>, response: S::Future, passed: Passed) -> Self {
+    pub(super) fn calling(
+        guard: Rc<ActixGuard>,
+        response: S::Future,
+        passed: Passed,
+        span: Span,
+    ) -> Self {
+        let response = response.instrument(span);
         let state = State::Calling { response, passed };
         Self { guard, state }
     }
@@ -86,9 +95,11 @@ where
                     };
                     match decided {
                         Ok(principal) => {
+                            let span = telemetry::request_span(&principal);
                             let passed = this.guard.admit(&mut request, principal);
+                            let response = span.in_scope(|| service.call(request));
                             State::Calling {
-                                response: service.call(request),
+                                response: response.instrument(span),
                                 passed,
                             }
                         }
@@ -99,13 +110,13 @@ where
                     }
                 }
                 StateProjection::Calling { response, passed } => {
-                    let (guard, passed) = (this.guard, *passed);
+                    let guard = this.guard;
                     return Poll::Ready(match ready!(response.poll(context)) {
                         Ok(mut response) => {
                             guard.mark(passed, response.headers_mut());
                             Ok(response.map_into_left_body())
                         }
-                        Err(error) => Err(marked(error, Rc::clone(guard), passed)),
+                        Err(error) => Err(marked(error, Rc::clone(guard), passed.clone())),
                     });
                 }
                 StateProjection::Refused { refusal, request } => {
@@ -125,7 +136,7 @@ where
 /// The error as it is, whose response will be marked as every other.
 fn marked(mut error: Error, guard: Rc<ActixGuard>, passed: Passed) -> Error {
     error.add_response_mapper(move |mut response| {
-        guard.mark(passed, response.headers_mut());
+        guard.mark(&passed, response.headers_mut());
         response
     });
     error

@@ -6,12 +6,15 @@ use ::actix_web::body::EitherBody;
 use ::actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use ::actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
 use ::actix_web::{Error, HttpMessage};
+use tracing::Span;
 
 use super::GuardFuture;
 use crate::address::ClientAddress;
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
+use crate::limit::{LEFT, POLICY};
 use crate::principal::Principal;
+use crate::telemetry;
 
 impl<S, B> Transform<S, ServiceRequest> for Guard
 where
@@ -95,8 +98,9 @@ impl ActixGuard {
         passed
     }
 
-    /// Tells caches whom a response is for, and its caller when the key ends, if nobody did.
-    pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
+    /// Tells caches whom a response is for, and its caller when the key ends and how its limits stand,
+    /// if nobody did.
+    pub(super) fn mark(&self, passed: &Passed, headers: &mut HeaderMap) {
         if let Some(private) = passed.cache_control()
             && !headers.contains_key(CACHE_CONTROL)
         {
@@ -107,6 +111,17 @@ impl ActixGuard {
             && let Ok(moment) = HeaderValue::try_from(ending.value())
         {
             headers.insert(HeaderName::from_static(ending.name), moment);
+        }
+        if let Some(limits) = passed.limits()
+            && ![POLICY, LEFT]
+                .iter()
+                .any(|name| headers.contains_key(*name))
+        {
+            for (name, value) in limits {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
+            }
         }
         if passed.varies() && !headers.get_all(VARY).any(|vary| *vary == self.vary) {
             headers.append(VARY, self.vary.clone());
@@ -132,6 +147,7 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let guard = Rc::clone(&self.guard);
+        let mut span = Span::none();
         let passed = match guard.decide(&request) {
             Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
@@ -141,12 +157,16 @@ where
                 request.extensions_mut().insert(nameless);
                 Passed::Nameless
             }
-            Verdict::Admit(principal) => guard.admit(&mut request, principal),
+            Verdict::Admit(principal) => {
+                span = telemetry::request_span(&principal);
+                guard.admit(&mut request, principal)
+            }
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, refusal, request),
             Verdict::Ask(decision) => {
                 return GuardFuture::asking(guard, decision, request, Rc::clone(&self.inner));
             }
         };
-        GuardFuture::calling(guard, self.inner.call(request), passed)
+        let response = span.in_scope(|| self.inner.call(request));
+        GuardFuture::calling(guard, response, passed, span)
     }
 }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
@@ -40,7 +41,7 @@ impl Credentials {
         query: Option<&str>,
         is_key: impl Fn(&str) -> bool,
     ) -> Result<Extracted<'a>, Rejection> {
-        if query.is_some_and(|query| holds_key(query, is_key)) {
+        if query.is_some_and(|query| key_in(query, is_key).is_some()) {
             return Err(Rejection::KeyInUrl);
         }
         let mut authorized_by = None;
@@ -137,14 +138,26 @@ fn user_name(encoded: &[u8]) -> Result<Zeroizing<String>, Rejection> {
     token_text(user).map(|text| Zeroizing::new(text.to_owned()))
 }
 
-/// Whether a key stands anywhere in the query, percent-encoded or not.
-fn holds_key(query: &str, is_key: impl Fn(&str) -> bool) -> bool {
+/// The first key that stands anywhere in the query, percent-encoded or not, perhaps behind other text.
+pub(super) fn key_in(query: &str, is_key: impl Fn(&str) -> bool) -> Option<Zeroizing<String>> {
     // Twice: a URL within a URL is encoded again.
     let once = percent_decode_str(query).decode_utf8_lossy();
     let decoded = percent_decode_str(&once).decode_utf8_lossy();
-    decoded
+    let found = decoded
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .any(is_key)
+        .find(|text| is_key(text))
+        .map(|key| Zeroizing::new(key.to_owned()));
+    if found.is_some() {
+        wipe(decoded);
+        wipe(once);
+    }
+    found
+}
+
+fn wipe(text: Cow<'_, str>) {
+    if let Cow::Owned(text) = text {
+        drop(Zeroizing::new(text));
+    }
 }
 
 #[cfg(test)]

@@ -41,4 +41,7 @@ pub struct GrpcAnswer {
     pub metadata: Vec<(&'static str, String)>,
     /// When to come back: `RetryInfo.retry_delay`, and `grpc-retry-pushback-ms`.
     pub retry_after: Option<Duration>,
+    /// Further metadata, with names in lower case: how the limits of the key stand, where callers are
+    /// told.
+    pub headers: Vec<(&'static str, String)>,
 }

@@ -35,8 +35,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use zeroize::Zeroizing;
+
 use crate::credentials::Credentials;
 use crate::gate::Gate;
+use crate::limit::Told;
 use crate::manage::ManageError;
 use crate::principal::Principal;
 use crate::refusal::{Error, Refusal, Rejection};
@@ -87,6 +91,15 @@ impl Answers {
         self.0.credentials.extract(headers, query, is_key)
     }
 
+    /// The key that stands in a query which [`extract`](Self::extract) refuses.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn key_in_query(
+        query: &str,
+        is_key: impl Fn(&str) -> bool,
+    ) -> Option<Zeroizing<String>> {
+        extract::key_in(query, is_key)
+    }
+
     /// The answer to a request that is not let through.
     pub fn refuse(&self, refusal: &Refusal) -> Answer {
         self.row(refusal).into_answer(Some(self))
@@ -112,6 +125,17 @@ impl Answers {
         Some((ending.name, ending.value()))
     }
 
+    /// The header fields that tell an accepted caller how the limits of its key stand, as names and
+    /// values, where [`tell_rate_limits`](crate::Builder::tell_rate_limits) is set and
+    /// [`authenticate`](crate::Authenticator::authenticate) has taken from a limit. Guards add them by
+    /// themselves, and refusals have them.
+    pub fn limit_headers(
+        &self,
+        caller: &Principal,
+    ) -> impl Iterator<Item = (&'static str, String)> + use<> {
+        caller.told().map(Told::fields).into_iter().flatten()
+    }
+
     pub(crate) fn ending(&self, caller: &Principal) -> Option<Ending> {
         let notice = self.0.end_notice.as_ref()?;
         Ending::of(caller).filter(|ending| notice.is_due(ending.at))
@@ -120,6 +144,16 @@ impl Answers {
     /// How long before the end of a key its callers are told of it, if they are.
     pub(crate) fn end_notice(&self) -> Option<Duration> {
         Some(self.0.end_notice.as_ref()?.within)
+    }
+
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0
+    }
+
+    /// Whether callers are told how the limits of their keys stand.
+    pub(crate) fn tells_limits(&self) -> bool {
+        self.0.limiter.tells
     }
 
     pub(crate) fn credentials(&self) -> &Credentials {

@@ -5,6 +5,7 @@ use super::problem::Problem;
 use super::{Answer, Answers};
 use std::time::Duration;
 
+use crate::limit::{LimitState, fields, whole_seconds};
 use crate::manage::{Excess, ManageError};
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::Scope;
@@ -20,6 +21,8 @@ pub(super) struct Row {
     retry_after: Option<u64>,
     required_scopes: Vec<String>,
     missing_scopes: Vec<String>,
+    /// How the limits of the key stand, where callers are told.
+    limits: Vec<LimitState>,
 }
 
 /// What `WWW-Authenticate` says (RFC 6750, section 3; RFC 9110, section 11.6.1).
@@ -49,7 +52,7 @@ const fn error(error: &'static str) -> Challenge {
 pub(super) fn of_refusal(refusal: &Refusal, how_to_send: &str) -> Row {
     let row = match refusal {
         Refusal::Rejected(rejection) => of_rejection(rejection, how_to_send),
-        Refusal::Failed(Error::Unguarded | Error::Undeclared(_)) => {
+        Refusal::Failed(Error::Unguarded | Error::Undeclared(_) | Error::QuotaFlawed { .. }) => {
             Row::new(500, grpc::INTERNAL, Challenge::None, INTERNAL)
         }
         Refusal::Failed(_) => unavailable(UNAVAILABLE),
@@ -163,10 +166,16 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
             Challenge::None,
             "This method is not open to API keys.",
         ),
-        Rejection::RateLimited { retry_after, .. } => limited(
-            *retry_after,
-            "This API key is over its rate limit. Wait as Retry-After says.",
-        ),
+        Rejection::RateLimited {
+            retry_after,
+            limits,
+        } => Row {
+            limits: limits.clone(),
+            ..limited(
+                *retry_after,
+                "This API key is over its rate limit. Wait as Retry-After says.",
+            )
+        },
         Rejection::TooManyFailures { retry_after } => limited(
             *retry_after,
             "Too many attempts with what is no API key came from your address. Check the key, and wait \
@@ -176,10 +185,7 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
 }
 
 fn limited(retry_after: Duration, detail: &str) -> Row {
-    // A part of a second counts as a whole one: coming back earlier would be in vain.
-    let seconds = retry_after
-        .as_secs()
-        .saturating_add(u64::from(retry_after.subsec_nanos() > 0));
+    let seconds = whole_seconds(retry_after);
     Row::new(429, grpc::RESOURCE_EXHAUSTED, Challenge::None, detail).retry_after(seconds.max(1))
 }
 
@@ -228,7 +234,7 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
         }
         ManageError::UnknownPepper(_) => unavailable(NOT_DONE),
         // A service that asks for usage should have a store that keeps it.
-        ManageError::NoUsage | ManageError::Random(_) => Row {
+        ManageError::NoAuditLog | ManageError::NoUsage | ManageError::Random(_) => Row {
             code: "internal",
             ..Row::new(500, grpc::INTERNAL, Challenge::None, INTERNAL)
         },
@@ -264,6 +270,7 @@ impl Row {
             retry_after: None,
             required_scopes: Vec::new(),
             missing_scopes: Vec::new(),
+            limits: Vec::new(),
         }
     }
 
@@ -293,6 +300,7 @@ impl Row {
         if let Some(seconds) = self.retry_after {
             headers.push(("retry-after", seconds.to_string()));
         }
+        headers.extend(limit_fields(&self.limits));
         let page = answers.and_then(|answers| answers.page());
         let problem = Problem::new(self.status, self.code, &self.detail, page)
             .with_scopes(&self.required_scopes, &self.missing_scopes);
@@ -319,8 +327,14 @@ impl Row {
                 .map(|(name, scopes)| (name, shortened(scopes.join(" "))))
                 .collect(),
             retry_after: self.retry_after.map(Duration::from_secs),
+            headers: limit_fields(&self.limits).collect(),
         }
     }
+}
+
+fn limit_fields(limits: &[LimitState]) -> impl Iterator<Item = (&'static str, String)> {
+    let told = (!limits.is_empty()).then(|| fields(limits));
+    told.into_iter().flatten()
 }
 
 impl Challenge {

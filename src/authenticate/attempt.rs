@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::key::KeyId;
-use crate::limit::Charge;
+use crate::limit::{Charge, LimitState};
 use crate::principal::{Identity, Principal, Secret};
 use crate::scope::{Rule, ScopeSet};
 
@@ -13,7 +13,7 @@ pub struct Attempt<'a> {
     pub(super) text: &'a str,
     pub(super) address: Option<IpAddr>,
     pub(super) rule: Option<&'a Rule>,
-    pub(super) charge: Charge,
+    pub(super) charge: &'a Charge,
 }
 
 impl<'a> Attempt<'a> {
@@ -23,7 +23,7 @@ impl<'a> Attempt<'a> {
             text,
             address: None,
             rule: None,
-            charge: Charge::ONE,
+            charge: &Charge::ONE,
         }
     }
 
@@ -41,7 +41,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// What it takes of the limits of its key, [one](Charge::ONE) unless set.
-    pub const fn charging(self, charge: Charge) -> Self {
+    pub const fn charging(self, charge: &'a Charge) -> Self {
         Self { charge, ..self }
     }
 }
@@ -83,6 +83,13 @@ impl Verified<'_> {
     /// The caller, to keep.
     pub fn to_principal(&self) -> Principal {
         Principal::new(Arc::clone(self.identity), self.secret, self.address)
+    }
+}
+
+impl Verified<'_> {
+    /// The caller, who is to be told how its limits stand.
+    pub(crate) fn to_told(self, limits: Vec<LimitState>) -> Principal {
+        self.to_principal().with_limits(limits)
     }
 }
 

@@ -4,8 +4,11 @@ mod attempt;
 mod cache;
 mod entry;
 mod flight;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+mod leak;
 mod lookup;
 mod outage;
+mod refused;
 mod standing;
 mod turnstile;
 mod within;
@@ -16,6 +19,7 @@ pub(crate) use within::{Lost, caught, within};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::changes::{Changes, FRESH_FOR, RECENT, Stamp};
 use crate::clock::{Clock, Now};
@@ -33,10 +37,11 @@ use entry::Entry;
 use flight::Flights;
 use lookup::Lookup;
 use outage::Outage;
+use refused::Refused;
 use turnstile::{Lane, Turnstile};
 
 /// A caller that is let in, with how its limits stand where callers are told; or why it is not.
-type Decision = Result<(Principal, Vec<LimitState>), Refusal>;
+type Decision = Result<(Principal, Vec<LimitState>), Refused>;
 
 /// A lookup that is too old for what it would decide is made once more, and no oftener.
 const LOOKUPS: usize = 2;
@@ -154,9 +159,12 @@ impl Authenticator {
     /// # Errors
     /// [`Refusal::Rejected`] by the caller's fault; [`Refusal::Failed`] when it cannot be decided.
     pub async fn authenticate(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
-        match self.authenticate_cached(attempt, |caller| caller.to_principal()) {
+        match self.decide_cached(attempt, |caller, limits| caller.to_told(limits)) {
             Some(decision) => decision,
-            None => Ok(self.authenticate_uncached(attempt).await?.0),
+            None => {
+                let (caller, limits) = self.authenticate_uncached(attempt).await?;
+                Ok(caller.with_limits(limits))
+            }
         }
     }
 
@@ -194,17 +202,26 @@ impl Authenticator {
             }
             let decision = shared.decide(&presented, Some(entry), attempt, now);
             // What does not stand is to be decided anew.
-            let stands = |refusal: &Refusal| shared.stands(refusal, &entry.stamp, now);
-            if decision.as_ref().is_err_and(|refusal| !stands(refusal)) {
+            let stands = |refused: &Refused| shared.stands(&refused.refusal, &entry.stamp, now);
+            if decision.as_ref().is_err_and(|refused| !stands(refused)) {
                 return None;
             }
-            match shared.charge_here(decision, Some(entry), attempt, now)? {
-                Ok((caller, limits)) => {
+            let limits = match bill(&decision, Some(entry), attempt) {
+                None => Vec::new(),
+                Some((entry, bill)) => match shared.gate.limiter.take_here(bill, now)? {
+                    Ok(limits) => limits,
+                    Err(refusal) => {
+                        let refused = Refused::of(entry, refusal);
+                        return stands(&refused).then(|| Err(shared.refuse(refused, attempt)));
+                    }
+                },
+            };
+            match decision {
+                Ok(caller) => {
                     shared.accept(&caller, attempt, now);
                     Some(Ok(accepted(caller, limits)))
                 }
-                Err(refusal) if !stands(&refusal) => None,
-                Err(refusal) => Some(Err(shared.refuse(refusal, attempt))),
+                Err(refused) => Some(Err(shared.refuse(refused, attempt))),
             }
         });
         if let Some(decision) = known.flatten() {
@@ -218,10 +235,27 @@ impl Authenticator {
 
     /// The decision for what [`decide_cached`](Self::decide_cached) could not decide, and how the limits
     /// stand, where callers are told.
-    pub(crate) async fn authenticate_uncached(&self, attempt: Attempt<'_>) -> Decision {
+    pub(crate) async fn authenticate_uncached(
+        &self,
+        attempt: Attempt<'_>,
+    ) -> Result<(Principal, Vec<LimitState>), Refusal> {
         let shared = &self.shared;
         let decided = shared.decide_uncached(attempt).await;
-        decided.map_err(|refusal| shared.refuse(refusal, attempt))
+        decided.map_err(|refused| shared.refuse(refused, attempt))
+    }
+
+    /// Tells of a request that was refused without a look at its key. `caller`: an outer guard has let it
+    /// in.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn tell_refused(
+        &self,
+        refusal: &Refusal,
+        caller: Option<&Principal>,
+        address: Option<IpAddr>,
+    ) {
+        let proved = caller.map(Principal::identity);
+        let events = &self.shared.gate.events;
+        events.refused(refusal, proved, address);
     }
 }
 
@@ -266,10 +300,11 @@ impl Shared {
         {
             return decision;
         }
-        let mut last = timeout(id).into();
+        let mut last = Refused::from(timeout(id));
         for _ in 0..LOOKUPS {
             self.admit_stranger(&id, attempt)?;
-            let lookup = match self.look_up(id, attempt.address).await {
+            let lookup = self.look_up(id, attempt.address);
+            let lookup = match self.gate.events.outcomes().of_lookup(lookup).await {
                 Ok(lookup) => lookup,
                 Err(error) => {
                     let admitted = self.admit_despite(&error, &presented, attempt).await;
@@ -281,7 +316,7 @@ impl Shared {
                     self.outage.end();
                     return decision;
                 }
-                Err(refusal) => last = refusal,
+                Err(refused) => last = refused,
             }
         }
         Err(last)
@@ -293,19 +328,19 @@ impl Shared {
         presented: &Presented<'_>,
         lookup: &Lookup,
         attempt: Attempt<'_>,
-    ) -> Result<Decision, Refusal> {
+    ) -> Result<Decision, Refused> {
         let (id, entry) = (presented.key.id(), lookup.entry());
         let (stamp, now) = (lookup.stamp(), Now::of(&*self.clock));
         if !self.changes.is_fresh(id, &stamp, now) {
             return Err(timeout(*id).into());
         }
-        let stands = |refusal: &Refusal| self.stands(refusal, &stamp, now);
+        let stands = |refused: &Refused| self.stands(&refused.refusal, &stamp, now);
         let decision = match self.decide(presented, entry, attempt, now) {
-            Err(refusal) if !stands(&refusal) => Err(refusal),
+            Err(refused) if !stands(&refused) => Err(refused),
             decision => self.settle(decision, entry, attempt, now).await,
         };
         match decision {
-            Err(refusal) if !stands(&refusal) => Err(refusal),
+            Err(refused) if !stands(&refused) => Err(refused),
             decision => Ok(decision),
         }
     }
@@ -336,7 +371,7 @@ impl Shared {
         entry: Option<&'e Entry>,
         attempt: Attempt<'_>,
         now: Now,
-    ) -> Result<Verified<'e>, Refusal> {
+    ) -> Result<Verified<'e>, Refused> {
         let entry = entry.filter(|entry| entry.environment == presented.environment);
         let proofs = entry.map_or(&self.decoy, |entry| &entry.proofs);
         let matched = self.peppers.find(&presented.key, proofs, now.wall);
@@ -352,10 +387,12 @@ impl Shared {
                 return Err(Error::UnknownPepper { key_id, pepper }.into());
             }
         };
-        entry.opens(proof, attempt.address, now)?;
+        let opens = entry.opens(proof, attempt.address, now);
+        opens.map_err(|refusal| Refused::of(entry, refusal))?;
         if let Some(rule) = attempt.rule {
-            rule.enforce(&identity.scopes)
-                .map_err(Rejection::ScopeInsufficient)?;
+            let enforced = rule.enforce(&identity.scopes);
+            let lacks = |missing| Refused::of(entry, Rejection::ScopeInsufficient(missing));
+            enforced.map_err(lacks)?;
         }
         Ok(Verified {
             identity,
@@ -367,33 +404,19 @@ impl Shared {
         })
     }
 
-    /// Takes of the limits of a key what its request costs. A caller that lacks a scope pays too.
-    ///
-    /// `None`: what counts for all instances has to be asked.
-    fn charge_here<'e>(
-        &self,
-        decision: Result<Verified<'e>, Refusal>,
-        entry: Option<&Entry>,
-        attempt: Attempt<'_>,
-        now: Now,
-    ) -> Option<Result<(Verified<'e>, Vec<LimitState>), Refusal>> {
-        let Some(bill) = bill(&decision, entry, attempt) else {
-            return Some(decision.map(|caller| (caller, Vec::new())));
-        };
-        let taken = self.gate.limiter.take_here(bill, now)?;
-        Some(taken.and_then(|limits| decision.map(|caller| (caller, limits))))
-    }
-
-    /// As [`charge_here`](Self::charge_here), wherever limits are counted, and lets in who passed.
+    /// Takes what a request costs, wherever limits are counted, and lets in who passed.
     async fn settle(
         &self,
-        decision: Result<Verified<'_>, Refusal>,
+        decision: Result<Verified<'_>, Refused>,
         entry: Option<&Entry>,
         attempt: Attempt<'_>,
         now: Now,
     ) -> Decision {
         let limits = match bill(&decision, entry, attempt) {
-            Some(bill) => self.gate.limiter.take(bill).await?,
+            Some((entry, bill)) => {
+                let taken = self.gate.limiter.take(bill).await;
+                taken.map_err(|refusal| Refused::of(entry, refusal))?
+            }
             None => Vec::new(),
         };
         let caller = decision?;
@@ -401,8 +424,10 @@ impl Shared {
         Ok((caller.to_principal(), limits))
     }
 
-    /// Counts a request that was accepted.
+    /// Counts a request that was accepted, and tells of it.
     fn accept(&self, caller: &Verified<'_>, attempt: Attempt<'_>, now: Now) {
+        let events = &self.gate.events;
+        events.accepted(caller.identity, attempt.address, now.wall);
         if let Some(meter) = &self.gate.meter {
             meter.count(&Event {
                 identity: caller.identity,
@@ -415,15 +440,32 @@ impl Shared {
         }
     }
 
-    /// What a request is told that is refused: that its address failed too often, perhaps.
-    fn refuse(&self, refusal: Refusal, attempt: Attempt<'_>) -> Refusal {
-        if let (Refusal::Rejected(Rejection::KeyInvalid), Some(failures), Some(address)) =
-            (&refusal, &self.failures, attempt.address)
-            && let Some(retry_after) = failures.count(address, Now::of(&*self.clock))
+    /// What a request is told that is refused: that its address failed too often, perhaps. Operators are
+    /// told too.
+    fn refuse(&self, refused: Refused, attempt: Attempt<'_>) -> Refusal {
+        let Refused {
+            mut refusal,
+            proved,
+        } = refused;
+        if let Refusal::Rejected(rejection) = &refusal
+            && let Some(retry_after) = self.count_failure(rejection, attempt)
         {
-            return Rejection::TooManyFailures { retry_after }.into();
+            refusal = Rejection::TooManyFailures { retry_after }.into();
         }
+        let events = &self.gate.events;
+        events.refused(&refusal, proved.as_deref(), attempt.address);
         refusal
+    }
+
+    /// Counts what is no key by the address that it came from. After what time another one would be
+    /// allowed, if this one was not.
+    fn count_failure(&self, rejection: &Rejection, attempt: Attempt<'_>) -> Option<Duration> {
+        match (rejection, &self.failures, attempt.address) {
+            (Rejection::KeyInvalid, Some(failures), Some(address)) => {
+                failures.count(address, Now::of(&*self.clock))
+            }
+            _ => None,
+        }
     }
 
     /// Whether a refusal stands that was decided on a record as of `stamp`.
@@ -435,18 +477,21 @@ impl Shared {
     }
 }
 
-/// What a request takes of the limits of its key: nothing, unless the key may be used from where it came.
+/// What a request takes of the limits of its key: nothing, unless the key may be used, and from where it
+/// came. A caller that lacks a scope pays too.
 fn bill<'a>(
-    decision: &Result<Verified<'_>, Refusal>,
+    decision: &Result<Verified<'_>, Refused>,
     entry: Option<&'a Entry>,
     attempt: Attempt<'_>,
-) -> Option<Bill<'a>> {
-    match decision {
+) -> Option<(&'a Entry, Bill<'a>)> {
+    match decision.as_ref().map_err(|refused| &refused.refusal) {
         Ok(_) | Err(Refusal::Rejected(Rejection::ScopeInsufficient(_))) => {}
         Err(_) => return None,
     }
-    let identity = &entry?.identity;
-    Bill::of(&identity.key_id, identity.rate_limit(), attempt.charge)
+    let entry = entry?;
+    let identity = &entry.identity;
+    let bill = Bill::of(&identity.key_id, identity.rate_limit(), attempt.charge)?;
+    Some((entry, bill))
 }
 
 impl Entry {

@@ -54,6 +54,9 @@ pub enum BuildError {
     /// Too few lookups were allowed.
     #[error("max_lookups must be at least 2: half of them are kept for keys that were seen before")]
     TooFewLookups,
+    /// What happens to requests would be forgotten at once.
+    #[error("audit_retention must be longer than zero: months are good")]
+    NoAuditRetention,
     /// No pepper was given.
     #[error(
         "no pepper was given: call pepper(Pepper::from_file(..)?), and keep that file apart from the database"

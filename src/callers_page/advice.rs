@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use super::document::Text;
 use super::facts::{Facts, spelt};
+use crate::limit::{LimitState, OWN};
+use crate::record::RateLimit;
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::scope::{IntoRule, MissingScopes, ScopeSet};
 
@@ -206,13 +208,21 @@ failures! { facts:
         "The gRPC method is not open to keys, whatever their scopes.",
         ["Check the name of the method."]
     );
-    Rejected(Rejection::RateLimited { .. } | Rejection::TooManyFailures { .. }), as OVER_LIMIT => (
+    Rejected(Rejection::RateLimited { .. } | Rejection::TooManyFailures { .. }), as over_limit(facts) => (
         Retry::Backoff,
         "The key is used more often than its limit allows, or too much that is no key came from your \
          address.",
         [
-            "Wait as long as `Retry-After` says, in seconds. The number here is an example.",
+            "Wait as long as `Retry-After` says, in seconds. The numbers here are examples.",
+            match facts.answers.tells_limits() {
+                true => "Successes tell beforehand, too: `r` of `RateLimit` is how many requests are \
+                    left, and `t` in how many seconds all are there again. `key` is the limit of your \
+                    key; other names are those of some routes.",
+                false => "Some routes may have a limit of their own, beside that of your key.",
+            },
             "Spread your calls over time. Those of all processes with one key count together.",
+            "If `detail` names your address, a process there sends what is no key: find it and stop it. \
+             Keys that were in use go on meanwhile.",
         ]
     );
     Failed(Error::LimiterAway(_) | Error::Overloaded | Error::Store { .. } | Error::Timeout { .. }
@@ -225,7 +235,7 @@ failures! { facts:
              at the key before you repeat it.",
         ]
     );
-    Failed(Error::Unguarded | Error::Undeclared(_)), as Error::Unguarded => (
+    Failed(Error::Unguarded | Error::Undeclared(_) | Error::QuotaFlawed { .. }), as Error::Unguarded => (
         Retry::Never,
         "The service made a mistake.",
         ["Report it, with the time and the route."]
@@ -241,10 +251,20 @@ fn is_answered(facts: &Facts, refusal: &Refusal) -> bool {
     }
 }
 
-const OVER_LIMIT: Rejection = Rejection::RateLimited {
-    retry_after: Duration::from_secs(30),
-    limits: Vec::new(),
-};
+/// A request that comes right after the two that a minute has room for.
+fn over_limit(facts: &Facts) -> Rejection {
+    let example = LimitState {
+        name: OWN,
+        limit: RateLimit::per_minute(2),
+        remaining: 0,
+        full_after: Duration::from_secs(60),
+    };
+    let told = facts.answers.tells_limits().then_some(example);
+    Rejection::RateLimited {
+        retry_after: Duration::from_secs(30),
+        limits: told.into_iter().collect(),
+    }
+}
 
 /// What a key lacks on a route that asks for the first scope of the service.
 fn missing(facts: &Facts) -> MissingScopes {

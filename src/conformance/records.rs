@@ -268,8 +268,8 @@ pub(super) fn event(record: &KeyRecord, millis: i64) -> Result<AuditEvent, Setba
     Ok(AuditEvent {
         at: at(millis)?,
         action: AuditAction::Changed,
-        key_id: record.id,
-        owner: record.owner.clone(),
+        key_id: Some(record.id),
+        owner: Some(record.owner.clone()),
         actor: Actor::Host,
         address: None,
         changes: vec![FieldChange {
@@ -277,6 +277,7 @@ pub(super) fn event(record: &KeyRecord, millis: i64) -> Result<AuditEvent, Setba
             before: None,
             after: Some(record.name.clone()),
         }],
+        requests: None,
     })
 }
 

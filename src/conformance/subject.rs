@@ -84,6 +84,12 @@ impl<'a> Subject<'a> {
         log.ok_or(Setback::Skipped("the store has no audit log"))
     }
 
+    /// The log of those who write.
+    pub(super) fn writers_audit_log(self) -> Result<&'a dyn AuditLog, Setback> {
+        let log = self.writer.abilities().audit_log;
+        log.ok_or(Setback::Skipped("the store has no audit log"))
+    }
+
     /// The feed of those who read.
     pub(super) fn change_feed(self) -> Result<&'a dyn ChangeFeed, Setback> {
         let feed = self.reader.abilities().change_feed;

@@ -1,3 +1,4 @@
+use crate::limit::Charge;
 use crate::refusal::Rejection;
 use crate::scope::Rule;
 
@@ -29,6 +30,16 @@ impl Demand {
     #[cfg(feature = "tower")]
     pub(super) fn is_by_method(&self) -> bool {
         !matches!(self, Self::Always(_))
+    }
+
+    /// What a request for `path` takes of the limits of its key, where that is said of it.
+    #[cfg_attr(not(feature = "tonic"), expect(unused_variables))]
+    pub(super) fn charge_of(&self, path: &str) -> Option<Charge> {
+        match self {
+            Self::Always(_) => None,
+            #[cfg(feature = "tonic")]
+            Self::ByMethod(rules) => rules.charge_of(path),
+        }
     }
 
     /// What is asked of a request for `path`.

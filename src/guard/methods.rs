@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use super::Access;
+use crate::limit::Charge;
 use crate::scope::{IntoRule, Rule};
 
 /// What is asked of the callers of gRPC methods. A method that is not listed is denied.
@@ -39,6 +40,8 @@ use crate::scope::{IntoRule, Rule};
 pub struct MethodRules {
     /// By `package.Service/Method`, and by `package.Service`.
     access: HashMap<String, Access>,
+    /// By the same.
+    charges: HashMap<String, Charge>,
 }
 
 impl MethodRules {
@@ -87,23 +90,44 @@ impl MethodRules {
         self.list(name.as_ref(), None, Access::Open)
     }
 
+    /// Takes so much from the limits of a caller's key for each call of a method, or of all methods
+    /// of a service that have no charge by themselves: [`Guard::charge`](crate::Guard::charge) for some.
+    ///
+    /// # Panics
+    /// For a name that is neither a service's nor a method's, and one that has a charge already. Later,
+    /// [`require_by_method`](crate::Keygate::require_by_method) panics for a quota that cannot be used,
+    /// and for a name whose calls are denied, or open to all.
+    #[track_caller]
+    #[expect(
+        clippy::panic,
+        reason = "a wrong name is a mistake in the host's source"
+    )]
+    pub fn charge(mut self, name: impl AsRef<str>, charge: impl Into<Charge>) -> Self {
+        let (name, _) = named(name.as_ref());
+        if self
+            .charges
+            .insert(name.to_owned(), charge.into())
+            .is_some()
+        {
+            panic!("{name} has two charges: say once what a call of it takes");
+        }
+        self
+    }
+
     #[track_caller]
     #[expect(
         clippy::panic,
         reason = "a wrong name is a mistake in the host's source"
     )]
     fn list(mut self, name: &str, wanted: Option<Kind>, access: Access) -> Self {
-        let name = name.strip_prefix('/').unwrap_or(name);
-        match (Kind::of(name), wanted) {
-            (None, _) => panic!(
-                "{name:?} names no gRPC service or method: write it like orders.v1.Orders or orders.v1.Orders/Create"
-            ),
-            (Some(Kind::Service), Some(Kind::Method)) => {
+        let (name, kind) = named(name);
+        match (kind, wanted) {
+            (Kind::Service, Some(Kind::Method)) => {
                 panic!(
                     "{name} is a service: name a method of it, like {name}/Get, or call service(..)"
                 )
             }
-            (Some(Kind::Method), Some(Kind::Service)) => {
+            (Kind::Method, Some(Kind::Service)) => {
                 panic!("{name} is a method: name its service alone, or call method(..)")
             }
             _ => {}
@@ -119,12 +143,54 @@ impl MethodRules {
         self.access.values().filter_map(Access::rule)
     }
 
+    /// All charges, and of each whether there are calls that it is taken for.
+    pub(crate) fn charges(&self) -> impl Iterator<Item = (&str, Charge, bool)> {
+        let asks = |access: &Access| !matches!(access, Access::Open);
+        let is_taken = move |name: &str| match name.split_once('/') {
+            Some((service, _)) => {
+                let access = self.access.get(name).or_else(|| self.access.get(service));
+                access.is_some_and(asks)
+            }
+            None => {
+                let is_of = |listed: &str| listed.split('/').next() == Some(name);
+                let mut listed = self.access.iter();
+                listed.any(|(listed, access)| is_of(listed) && asks(access))
+            }
+        };
+        let charges = self.charges.iter();
+        charges.map(move |(name, charge)| (name.as_str(), *charge, is_taken(name)))
+    }
+
+    /// What a call of `path` takes, if that is said.
+    pub(super) fn charge_of(&self, path: &str) -> Option<Charge> {
+        let path = path.strip_prefix('/')?;
+        let (service, _) = path.split_once('/')?;
+        let charge = self.charges.get(path).or_else(|| self.charges.get(service));
+        charge.copied()
+    }
+
     /// What is asked of a call of `path`, if it is listed.
     pub(super) fn of(&self, path: &str) -> Option<&Access> {
         let path = path.strip_prefix('/')?;
         let (service, method) = path.split_once('/')?;
         let of_service = || self.access.get(service).filter(|_| is_identifier(method));
         self.access.get(path).or_else(of_service)
+    }
+}
+
+/// A name without a slash before it, and what it stands for.
+#[track_caller]
+#[expect(
+    clippy::panic,
+    reason = "a wrong name is a mistake in the host's source"
+)]
+fn named(name: &str) -> (&str, Kind) {
+    let name = name.strip_prefix('/').unwrap_or(name);
+    match Kind::of(name) {
+        Some(kind) => (name, kind),
+        None => panic!(
+            "{name:?} names no gRPC service or method: write it like orders.v1.Orders or orders.v1.Orders/Create"
+        ),
     }
 }
 
@@ -223,9 +289,46 @@ mod tests {
     }
 
     #[test]
+    fn a_call_takes_the_charge_of_its_method_or_else_of_its_service() {
+        let rules = rules()
+            .charge("a.v1.Orders", Charge::of(2))
+            .charge("/a.v1.Orders/Create", Charge::of(3));
+        for (path, own) in [
+            ("/a.v1.Orders/Create", Some(3)),
+            ("/a.v1.Orders/Get", Some(2)),
+            ("/a.v1.Orders/Chat", Some(2)),
+            ("/a.v1.Keys/List", None),
+            ("/health.Health/Check", None),
+        ] {
+            let charge = rules.charge_of(path).map(|charge| charge.own);
+            assert_eq!(charge, own, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_charge_that_no_call_is_asked_for_is_known() {
+        let rules = [
+            ("a.v1.Orders", true),
+            ("a.v1.Orders/Create", true),
+            ("a.v1.Orders/Unlisted", true),
+            ("a.v1.Keys", true),
+            ("a.v1.Keys/List", true),
+            ("a.v1.Keys/Revoke", false),
+            ("health.Health", false),
+            ("health.Health/Check", false),
+            ("b.v1.Orders", false),
+        ];
+        for (name, expected) in rules {
+            let with_charge = self::rules().charge(name, Charge::of(2));
+            let (_, _, is_taken) = with_charge.charges().next().unwrap();
+            assert_eq!(is_taken, expected, "{name}");
+        }
+    }
+
+    #[test]
     fn a_fault_in_the_rules_stops_the_start_and_is_named() {
         type List = fn(MethodRules) -> MethodRules;
-        let cases: [(List, &str); 14] = [
+        let cases: [(List, &str); 16] = [
             (|r| r.open(""), "names no gRPC"),
             (|r| r.open("a.v1."), "names no gRPC"),
             (|r| r.open("a..Orders"), "names no gRPC"),
@@ -241,6 +344,14 @@ mod tests {
             (
                 |r| r.service("a.Orders", "a").authenticated("a.Orders"),
                 "listed twice",
+            ),
+            (|r| r.charge("a..Orders", Charge::of(2)), "names no gRPC"),
+            (
+                |r| {
+                    r.charge("a.Orders", Charge::of(2))
+                        .charge("/a.Orders", Charge::of(2))
+                },
+                "two charges",
             ),
             (
                 |r| r.open("a.Orders/Get").method("a.Orders/Get", "a"),

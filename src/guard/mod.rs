@@ -2,6 +2,7 @@
 //! and says whether it goes on.
 
 pub(crate) mod authorized;
+mod charging;
 mod demand;
 #[cfg(feature = "tonic")]
 mod methods;
@@ -9,6 +10,8 @@ mod origin;
 
 pub use authorized::Authorized;
 pub(crate) use authorized::Nameless;
+#[cfg(feature = "tonic")]
+pub(crate) use charging::check;
 pub(crate) use demand::{Access, Demand};
 #[cfg(feature = "tonic")]
 pub use methods::MethodRules;
@@ -23,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::answer::{Answers, Ending, Extracted};
 use crate::authenticate::{Attempt, Authenticator};
 use crate::key::{KeyId, PresentedKey};
+use crate::limit::{Charge, Told};
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
 use crate::scope::Rule;
@@ -42,6 +46,7 @@ struct Shared {
     answers: Answers,
     origins: Arc<Origins>,
     demand: Demand,
+    charge: Option<Charge>,
     #[cfg(feature = "tower")]
     grpc: bool,
 }
@@ -75,36 +80,44 @@ pub(crate) enum Verdict {
 }
 
 /// By what a request got through, and so what its response has to say: to caches, and of the key.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Passed {
     /// By being open to all.
     #[cfg(feature = "tonic")]
     Open,
     /// Without a key.
     Nameless,
-    /// With a key, of whose end it may be time to tell.
-    WithKey(Option<Ending>),
+    /// With a key, of whose end it may be time to tell, and how its limits stand.
+    WithKey(Option<Ending>, Option<Told>),
 }
 
 impl Passed {
     /// The `Cache-Control` of a response that has none (RFC 9111, section 5.2.2).
-    pub(crate) const fn cache_control(self) -> Option<&'static str> {
+    pub(crate) const fn cache_control(&self) -> Option<&'static str> {
         match self {
-            Self::WithKey(_) => Some("private, no-cache"),
+            Self::WithKey(..) => Some("private, no-cache"),
             _ => None,
         }
     }
 
     /// What the response has to tell of the end of the key.
-    pub(crate) const fn ending(self) -> Option<Ending> {
+    pub(crate) const fn ending(&self) -> Option<Ending> {
         match self {
-            Self::WithKey(ending) => ending,
+            Self::WithKey(ending, _) => *ending,
+            _ => None,
+        }
+    }
+
+    /// What the response has to tell of the limits of the key.
+    pub(crate) fn limits(&self) -> Option<[(&'static str, String); 2]> {
+        match self {
+            Self::WithKey(_, told) => told.as_ref().map(Told::fields),
             _ => None,
         }
     }
 
     /// Whether the response depends on the fields that may carry a key.
-    pub(crate) const fn varies(self) -> bool {
+    pub(crate) const fn varies(&self) -> bool {
         #[cfg(feature = "tonic")]
         if matches!(self, Self::Open) {
             return false;
@@ -130,6 +143,7 @@ impl Guard {
                 #[cfg(feature = "tower")]
                 grpc: demand.is_by_method(),
                 demand,
+                charge: None,
             }),
         }
     }
@@ -171,7 +185,7 @@ impl Guard {
 
     /// How a request of this caller passes.
     pub(crate) fn passed(&self, caller: &Principal) -> Passed {
-        Passed::WithKey(self.answers().ending(caller))
+        Passed::WithKey(self.answers().ending(caller), caller.told().cloned())
     }
 
     /// The names of all fields that may carry a key, as `Vary` has them.
@@ -188,20 +202,23 @@ impl Guard {
             answers,
             origins,
             demand,
+            charge,
             ..
         } = &*self.shared;
         let access = match demand.of(request.path) {
             Ok(access) => access,
-            Err(rejection) => return Verdict::refuse(rejection, None),
+            Err(rejection) => {
+                let outer = request.outer;
+                return Verdict::refuse_told(authenticator, rejection, outer, request.address);
+            }
         };
+        let charge = demand.charge_of(request.path).or(*charge);
+        let charge = charge.unwrap_or(Charge::ONE);
         if let Some(caller) = request
             .outer
             .filter(|caller| authenticator.vouches_for(caller))
         {
-            return match access.rule().map_or(Ok(()), |rule| caller.authorize(rule)) {
-                Ok(()) => Verdict::Pass(self.passed(caller)),
-                Err(rejection) => Verdict::refuse(rejection, Some(caller.key_id())),
-            };
+            return charging::behind_outer(self, caller, access, charge);
         }
         #[cfg(feature = "tonic")]
         if matches!(access, Access::Open) {
@@ -214,11 +231,16 @@ impl Guard {
             Err(Rejection::KeyMissing) if matches!(access, Access::KeyIfAny) => {
                 return Verdict::PassNameless;
             }
-            Err(rejection) => return Verdict::refuse(rejection, None),
+            Err(Rejection::KeyInUrl) => {
+                return Verdict::Ask(self.refuse_leak(request.query, request.address));
+            }
+            Err(rejection) => {
+                return Verdict::refuse_told(authenticator, rejection, None, request.address);
+            }
         };
         let text = extracted.text();
-        let attempt = attempt(text, request.address, access.rule());
-        match authenticator.authenticate_cached(attempt, |caller| caller.to_principal()) {
+        let attempt = attempt(text, request.address, access.rule(), &charge);
+        match authenticator.decide_cached(attempt, |caller, limits| caller.to_told(limits)) {
             Some(Ok(principal)) => {
                 accepted(&principal, access.rule());
                 Verdict::Admit(principal)
@@ -227,17 +249,26 @@ impl Guard {
                 origins.refused(&refusal);
                 Verdict::refuse(refusal, claimed_id(text).as_ref())
             }
-            None => Verdict::Ask(self.ask(text, request.address, access.rule().cloned())),
+            None => {
+                let rule = access.rule().cloned();
+                Verdict::Ask(self.ask(text, request.address, rule, charge))
+            }
         }
     }
 
-    fn ask(&self, text: &str, address: Option<IpAddr>, rule: Option<Rule>) -> Decision {
+    fn ask(
+        &self,
+        text: &str,
+        address: Option<IpAddr>,
+        rule: Option<Rule>,
+        charge: Charge,
+    ) -> Decision {
         let text = Zeroizing::new(text.to_owned());
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let attempt = attempt(&text, address, rule.as_ref());
+            let attempt = attempt(&text, address, rule.as_ref(), &charge);
             let decision = shared.authenticator.authenticate_uncached(attempt).await;
-            let decision = decision.map(|(principal, _)| principal);
+            let decision = decision.map(|(principal, limits)| principal.with_limits(limits));
             match &decision {
                 Ok(principal) => accepted(principal, rule.as_ref()),
                 Err(refusal) => {
@@ -250,7 +281,38 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// Refuses a request whose URL carries a key, once it is known whose that is.
+    fn refuse_leak(&self, query: Option<&str>, address: Option<IpAddr>) -> Decision {
+        let authenticator = self.shared.authenticator.clone();
+        let is_key = |text: &str| authenticator.recognises(text);
+        let text = query.and_then(|query| Answers::key_in_query(query, is_key));
+        Box::pin(async move {
+            let key_id = match text {
+                Some(text) => authenticator.tell_leak(&text, address).await,
+                None => None,
+            };
+            let refusal = Rejection::KeyInUrl.into();
+            telemetry::refused(&refusal, key_id.as_ref());
+            Err(refusal)
+        })
+    }
+}
+
 impl Verdict {
+    /// Refuses what the authenticator does not see, which has it told.
+    fn refuse_told(
+        authenticator: &Authenticator,
+        rejection: Rejection,
+        outer: Option<&Principal>,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let outer = outer.filter(|caller| authenticator.vouches_for(caller));
+        let refusal = Refusal::from(rejection);
+        authenticator.tell_refused(&refusal, outer, address);
+        Self::refuse(refusal, outer.map(Principal::key_id))
+    }
+
     fn refuse(refusal: impl Into<Refusal>, key_id: Option<&KeyId>) -> Self {
         let refusal = refusal.into();
         telemetry::refused(&refusal, key_id);
@@ -266,8 +328,13 @@ fn accepted(caller: &Principal, rule: Option<&Rule>) {
     }
 }
 
-fn attempt<'a>(text: &'a str, address: Option<IpAddr>, rule: Option<&'a Rule>) -> Attempt<'a> {
-    let attempt = Attempt::new(text).from_address(address);
+fn attempt<'a>(
+    text: &'a str,
+    address: Option<IpAddr>,
+    rule: Option<&'a Rule>,
+    charge: &'a Charge,
+) -> Attempt<'a> {
+    let attempt = Attempt::new(text).from_address(address).charging(charge);
     rule.map_or(attempt, |rule| attempt.requiring(rule))
 }
 

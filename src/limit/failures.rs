@@ -52,15 +52,14 @@ impl Failures {
         let place = match set.iter().position(of_network) {
             Some(place) => place,
             None => {
-                let least = (0..PLACES)
-                    .min_by_key(|place| set[*place].as_ref().map(|(_, meter)| meter.paid()));
+                let least = (0..PLACES).min_by_key(|place| set[*place].map(|(_, meter)| meter));
                 let least = least.unwrap_or_default();
                 set[least] = Some((network, Meter::default()));
                 least
             }
         };
         let level = set[place]
-            .as_ref()
+            .as_mut()
             .map(|(_, meter)| meter.take(&self.pace, 1, now))?;
         level.is_over().then_some(level.retry_after)
     }
@@ -88,3 +87,7 @@ impl fmt::Debug for Failures {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "failures_tests.rs"]
+mod tests;

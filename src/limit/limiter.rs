@@ -29,7 +29,7 @@ pub(crate) struct Limiter {
 struct Shared {
     limiter: Arc<dyn SharedLimiter>,
     on_outage: OnOutage,
-    /// When it failed last, or somebody last went to see.
+    /// When it failed last, or somebody last went to see; `None`: it has answered since.
     away: Mutex<Option<Instant>>,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Bill<'a> {
 
 impl<'a> Bill<'a> {
     /// For a key with this limit on its record. `None`: there is nothing to take.
-    pub(crate) fn of(key_id: &'a KeyId, own: Option<RateLimit>, charge: Charge) -> Option<Self> {
+    pub(crate) fn of(key_id: &'a KeyId, own: Option<RateLimit>, charge: &Charge) -> Option<Self> {
         let own = own
             .filter(|_| charge.own > 0)
             .map(|limit| (limit, charge.own));
@@ -136,6 +136,12 @@ impl Limiter {
         }
     }
 
+    /// As [`take_here`](Self::take_here), now.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn take_here_now(&self, bill: Bill<'_>) -> Option<Result<Vec<LimitState>, Refusal>> {
+        self.take_here(bill, Now::of(&*self.clock))
+    }
+
     /// Takes a bill.
     pub(crate) async fn take(&self, bill: Bill<'_>) -> Result<Vec<LimitState>, Refusal> {
         if let Some(shared) = &self.shared
@@ -150,8 +156,12 @@ impl Limiter {
                     return self.judge(&takes, &levels);
                 }
                 Err(error) => {
-                    shared.went_away(self.clock.monotonic());
-                    telemetry::limiter_is_away(&self.realm, &error);
+                    // What is damaged of one key is no reason to stop asking for the others.
+                    let is_new = error.kind() == StoreErrorKind::Corrupt
+                        || shared.went_away(self.clock.monotonic());
+                    if is_new {
+                        telemetry::limiter_is_away(&self.realm, &error);
+                    }
                 }
             }
         }
@@ -168,11 +178,11 @@ impl Limiter {
         let now = now.nanos_since(self.since);
         match bill.takes() {
             (Some(own), Some(quota)) => {
-                let takes = [quota, own];
-                self.judge(&takes, &self.counters.take(takes, now))
+                let takes = [own, quota];
+                self.judge(&takes, &self.counters.take(bill.key_id, takes, now))
             }
             (Some(take), None) | (None, Some(take)) => {
-                self.judge(&[take], &self.counters.take([take], now))
+                self.judge(&[take], &self.counters.take(bill.key_id, [take], now))
             }
             (None, None) => Ok(Vec::new()),
         }
@@ -229,8 +239,9 @@ impl Shared {
         *lock(&self.away) = None;
     }
 
-    fn went_away(&self, now: Instant) {
-        *lock(&self.away) = Some(now);
+    /// Whether nobody knew that.
+    fn went_away(&self, now: Instant) -> bool {
+        lock(&self.away).replace(now).is_none()
     }
 
     /// Whether it is away. Now and then it is not for one who asks: that one is to go and see.

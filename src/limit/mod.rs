@@ -9,11 +9,18 @@ mod limiter;
 mod network;
 mod pace;
 mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 mod shared;
+mod told;
 
 pub(crate) use failures::Failures;
 pub(crate) use limiter::{Bill, Limiter};
 pub use limiter::{LimitState, OnOutage};
 pub(crate) use network::network;
+pub(crate) use quota::OWN;
 pub use quota::{Charge, Quota};
+#[cfg(feature = "redis")]
+pub use redis::{RedisLimiter, RedisLimiterBuilder};
 pub use shared::{Level, SharedLimiter, Take};
+pub(crate) use told::{LEFT, POLICY, Told, fields, whole_seconds};

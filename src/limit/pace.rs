@@ -1,114 +1,111 @@
-//! The generic cell rate algorithm, on one number that is moved without a lock.
+//! The generic cell rate algorithm: all that is kept of a key's use is the moment up to which it is paid
+//! for.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Level;
 use crate::record::RateLimit;
 
-/// A limit in nanoseconds.
+/// Time is counted in parts of a nanosecond, so that what a request costs is exact enough: a window of a
+/// billion requests is rounded by less than a nanosecond in all.
+pub(super) const PARTS_OF_A_NANOSECOND: u128 = 1 << 32;
+
+/// A limit in parts of a nanosecond. Nothing here overflows, whatever the numbers of the limit are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// How long a request of cost 1 is paid for. Rounded up, so that no rate is above the limit's.
-    each: u64,
-    /// How far ahead of now a key may be paid for: its burst. What rounding up has added to a window is
-    /// given back here, so that a whole window brings back all that was taken within it; up to what a
-    /// request costs, so that no burst is larger.
-    ahead: u64,
+    each: u128,
+    /// What rounding up has added to a window. It is forgiven, so that a whole window brings back all
+    /// that was taken within it; up to what a request costs, so that no burst is larger.
+    forgiven: u128,
     burst: u32,
 }
 
-/// How far ahead of now a key is paid for: its theoretical arrival time.
-#[derive(Debug, Default)]
-pub(super) struct Meter(AtomicU64);
+/// The moment up to which a key is paid for: its theoretical arrival time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub(super) struct Meter(u128);
 
 impl Pace {
     /// Of a limit that was checked.
     pub(super) fn of(limit: RateLimit) -> Self {
-        let window = u128::from(limit.per_seconds) * 1_000_000_000;
+        let window = u128::from(limit.per_seconds) * 1_000_000_000 * PARTS_OF_A_NANOSECOND;
         let requests = u128::from(limit.requests.max(1));
         let each = window.div_ceil(requests).max(1);
-        let rounded = (each * requests - window).min(each - 1);
-        let ahead = each * u128::from(limit.burst) + rounded;
         Self {
-            each: saturate(each),
-            ahead: saturate(ahead),
-            burst: limit.burst,
+            each,
+            forgiven: (each * requests - window).min(each - 1),
+            burst: limit.burst.max(1),
         }
     }
 
-    /// How a limit stands whose meter is at `paid`, for a request that costs `cost`.
-    pub(super) fn level(&self, paid: u64, cost: u32, now: u64) -> Level {
-        let needed = self.each.saturating_mul(cost.min(self.burst).into());
-        let debt = paid.saturating_sub(now);
-        let free = self.ahead.saturating_sub(debt);
+    /// How a limit stands that is paid for so far ahead, for a request that costs `cost`.
+    pub(super) fn level(&self, debt: u128, cost: u32) -> Level {
+        let free = self.ahead().saturating_sub(debt);
         Level {
-            retry_after: Duration::from_nanos(needed.saturating_sub(free)),
+            retry_after: duration(
+                debt.saturating_add(self.needed(cost))
+                    .saturating_sub(self.ahead()),
+            ),
             remaining: u32::try_from(free / self.each)
                 .unwrap_or(u32::MAX)
                 .min(self.burst),
-            full_after: Duration::from_nanos(debt),
+            full_after: duration(debt.saturating_sub(self.forgiven)),
         }
     }
 
-    fn price(&self, cost: u32) -> u64 {
-        self.each.saturating_mul(cost.into())
+    /// How far ahead of now a key may be paid for: its burst.
+    pub(super) fn ahead(&self) -> u128 {
+        self.each * u128::from(self.burst) + self.forgiven
+    }
+
+    /// How much of that has to be left for a request. One that costs more than the burst needs all of it.
+    pub(super) fn needed(&self, cost: u32) -> u128 {
+        self.price(cost.min(self.burst))
+    }
+
+    /// For how long a request is paid for.
+    pub(super) fn price(&self, cost: u32) -> u128 {
+        self.each * u128::from(cost)
     }
 }
 
-fn saturate(nanos: u128) -> u64 {
-    u64::try_from(nanos).unwrap_or(u64::MAX)
+/// Rounded up: who waits for so long has waited for long enough.
+fn duration(parts: u128) -> Duration {
+    let nanos = parts.div_ceil(PARTS_OF_A_NANOSECOND);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 impl Meter {
-    /// Takes `cost` at `now`, in nanoseconds since any fixed moment, if that is allowed. How the limit
-    /// stands after it.
-    pub(super) fn take(&self, pace: &Pace, cost: u32, now: u64) -> Level {
-        let mut paid = self.0.load(Ordering::Relaxed);
-        loop {
-            let level = pace.level(paid, cost, now);
-            if !level.retry_after.is_zero() {
-                return level;
-            }
-            let next = paid.max(now).saturating_add(pace.price(cost));
-            let moved =
-                self.0
-                    .compare_exchange_weak(paid, next, Ordering::Relaxed, Ordering::Relaxed);
-            match moved {
-                Ok(_) => {
-                    return Level {
-                        retry_after: Duration::ZERO,
-                        ..pace.level(next, 0, now)
-                    };
-                }
-                Err(moved) => paid = moved,
-            }
+    /// How the limit stands at `now`, in nanoseconds since any fixed moment.
+    pub(super) fn look(self, pace: &Pace, cost: u32, now: u64) -> Level {
+        pace.level(self.0.saturating_sub(parts(now)), cost)
+    }
+
+    /// Takes `cost`, which [`look`](Self::look) has allowed. How the limit stands after it.
+    pub(super) fn pay(&mut self, pace: &Pace, cost: u32, now: u64) -> Level {
+        self.0 = self.0.max(parts(now)).saturating_add(pace.price(cost));
+        self.look(pace, 0, now)
+    }
+
+    /// Takes `cost` if that is allowed. How the limit stands after it.
+    pub(super) fn take(&mut self, pace: &Pace, cost: u32, now: u64) -> Level {
+        let level = self.look(pace, cost, now);
+        match level.is_over() {
+            true => level,
+            false => self.pay(pace, cost, now),
         }
     }
 
-    /// How the limit stands.
-    pub(super) fn look(&self, pace: &Pace, cost: u32, now: u64) -> Level {
-        pace.level(self.paid(), cost, now)
-    }
-
-    /// Gives back what was taken.
-    pub(super) fn give_back(&self, pace: &Pace, cost: u32) {
-        let price = pace.price(cost);
-        // It never goes below what it was before the price was added.
-        let _ = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| {
-                Some(paid.saturating_sub(price))
-            });
-    }
-
-    /// How far ahead a key is paid for.
-    pub(super) fn paid(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
     /// Whether it says no more than a new one would, at `now`.
-    pub(super) fn is_spent(&self, now: u64) -> bool {
-        self.paid() <= now
+    pub(super) fn is_spent(self, now: u64) -> bool {
+        self.0 <= parts(now)
     }
 }
+
+fn parts(nanos: u64) -> u128 {
+    u128::from(nanos) * PARTS_OF_A_NANOSECOND
+}
+
+#[cfg(test)]
+#[path = "pace_tests.rs"]
+mod tests;

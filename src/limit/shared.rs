@@ -13,10 +13,12 @@ pub trait SharedLimiter: Send + Sync + 'static {
     /// Takes what one request costs, from each of these limits in one atomic step; or, where one of
     /// them does not allow it, from none.
     ///
-    /// The answer has a [`Level`] for each, in their order. It may be dropped at any point.
+    /// They are limits of one key, each with a name of its own. The answer has a [`Level`] for each, in
+    /// their order. It may be dropped at any point.
     ///
     /// # Errors
-    /// `Unavailable` or `OutcomeUnknown`: then the policy for outages decides.
+    /// Then the policy for outages decides: after `Corrupt` about this request alone, after any other
+    /// about all that come within the next second.
     async fn take(&self, takes: &[Take<'_>]) -> Result<Vec<Level>, StoreError>;
 }
 

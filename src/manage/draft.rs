@@ -1,7 +1,8 @@
 use std::fmt;
+use std::sync::Arc;
 
 use super::{Issued, KeyManager, ManageError, NewKey};
-use crate::audit::{AuditAction, AuditEvent};
+use crate::audit::{AuditAction, AuditEvent, Events};
 use crate::key::KeyText;
 use crate::record::{KeyInfo, KeyRecord};
 use crate::store::{Expect, Write};
@@ -13,6 +14,7 @@ pub struct Draft {
     info: KeyInfo,
     record: KeyRecord,
     audit: [AuditEvent; 1],
+    events: Arc<Events>,
 }
 
 impl KeyManager {
@@ -31,7 +33,8 @@ impl KeyManager {
         let (key, record) = self.make(&new, None)?;
         Ok(Draft {
             info: self.info(&record),
-            audit: [self.event(None, &record, AuditAction::Issued)],
+            audit: [self.event(None, &record, AuditAction::Issued)?],
+            events: Arc::clone(&self.shared.events),
             key,
             record,
         })
@@ -54,8 +57,11 @@ impl Draft {
     }
 
     /// The key to hand out, once the transaction is committed: before, it opens nothing, and may
-    /// never.
+    /// never. This also tells the log and the [channel](crate::Builder::audit_channel) of it.
     pub fn committed(self) -> Issued {
+        for event in &self.audit {
+            self.events.changed(event);
+        }
         Issued {
             key: self.key,
             info: self.info,

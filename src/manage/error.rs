@@ -25,6 +25,9 @@ pub enum ManageError {
     /// A value that cannot be taken, with what it must be.
     #[error("{0}")]
     Invalid(String),
+    /// The store does not keep what was done.
+    #[error("the store keeps no audit log: give it the ability, or use a store that has it")]
+    NoAuditLog,
     /// The store does not keep how keys are used.
     #[error("the store keeps no usage: give it the ability, or use a store that has it")]
     NoUsage,

@@ -115,7 +115,9 @@ impl KeyManager {
             if new.traits.allowed_ips.is_none() {
                 record.allowed_ips.clone_from(&ceiling.allowed_ips);
             }
-            record.rate_limit = ceiling.rate_limit;
+            if new.traits.pace.is_none() {
+                record.rate_limit = ceiling.rate_limit;
+            }
             let excesses = ceiling.excess_to_hold(&record);
             if !excesses.is_empty() {
                 return Err(ManageError::BeyondCeiling(excesses));

@@ -49,7 +49,7 @@ pub struct RevokeFailure {
 }
 
 impl KeyManager {
-    /// Changes name, scopes, metadata, expiry or addresses.
+    /// Changes name, scopes, metadata, expiry, addresses or the rate limit.
     ///
     /// # Errors
     /// What is wrong with `change`, [`Conflict::Revoked`], [`Conflict::Expired`] (an ended key is

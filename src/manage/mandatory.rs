@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use super::audit::Person;
 use super::write::{Demand, Updated};
 use super::{Authority, KeyManager, ManageError, Shared};
 use crate::audit::AuditAction;
@@ -72,7 +73,7 @@ impl WeakManager {
     pub(crate) fn upgrade(&self) -> Option<KeyManager> {
         self.0.upgrade().map(|shared| KeyManager {
             shared,
-            authority: Authority::Host,
+            authority: Authority::Host(Person::default()),
         })
     }
 }

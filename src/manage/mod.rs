@@ -5,6 +5,7 @@
 //! then nothing it yields or strengthens goes beyond what that caller can do.
 
 mod activity;
+mod audit;
 mod ceiling;
 mod draft;
 mod error;
@@ -40,7 +41,7 @@ pub use rotate::Rotation;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::audit::Actor;
+use crate::audit::{Actor, Events};
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::environment::Environments;
@@ -51,6 +52,7 @@ use crate::record::{KeyInfo, KeyRecord};
 use crate::scope::Catalogue;
 use crate::store::{KeyStore, get_checked};
 use crate::usage::Ledger;
+use audit::Person;
 use ceiling::{Caller, Ceiling};
 
 /// Issues, shows, changes, rotates and revokes keys. Cloning it is cheap.
@@ -86,12 +88,13 @@ struct Shared {
     policy: Policy,
     catalogue: Option<Catalogue>,
     ledger: Option<Arc<Ledger>>,
+    events: Arc<Events>,
 }
 
 /// In whose name a manager acts.
 #[derive(Clone)]
 enum Authority {
-    Host,
+    Host(Person),
     Caller(Caller),
 }
 
@@ -106,6 +109,7 @@ impl KeyManager {
         policy: Policy,
         catalogue: Option<Catalogue>,
         ledger: Option<Arc<Ledger>>,
+        events: Arc<Events>,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -117,8 +121,9 @@ impl KeyManager {
                 policy,
                 catalogue,
                 ledger,
+                events,
             }),
-            authority: Authority::Host,
+            authority: Authority::Host(Person::default()),
         }
     }
 
@@ -168,20 +173,22 @@ impl KeyManager {
     fn as_host(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            authority: Authority::Host,
+            authority: Authority::Host(Person::default()),
         }
     }
 
     fn caller(&self) -> Option<&Caller> {
         match &self.authority {
-            Authority::Host => None,
+            Authority::Host(_) => None,
             Authority::Caller(caller) => Some(caller),
         }
     }
 
     fn actor(&self) -> Actor {
-        self.caller()
-            .map_or(Actor::Host, |caller| Actor::Key(caller.key_id))
+        match &self.authority {
+            Authority::Host(person) => person.actor(),
+            Authority::Caller(caller) => Actor::Key(caller.key_id),
+        }
     }
 
     /// What the caller can do now. The host is not bounded.

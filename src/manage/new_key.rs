@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use super::{ManageError, Policy};
 use crate::clock::Timestamp;
-use crate::record::{self, KeyRecord, check_metadata, check_name, check_owner};
+use crate::record::{self, KeyRecord, RateLimit, check_metadata, check_name, check_owner};
 use crate::scope::{Catalogue, ScopeSet};
 
 /// What a key that is to be issued should be. Whatever is wrong with it is said when it is issued.
@@ -31,6 +31,14 @@ pub(super) struct Traits {
     metadata: Option<BTreeMap<String, String>>,
     pub(super) lifetime: Option<Lifetime>,
     pub(super) allowed_ips: Option<Vec<String>>,
+    pub(super) pace: Option<Pace>,
+}
+
+/// How often a key may be used.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    Within(RateLimit),
+    Unlimited,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +50,7 @@ pub(super) enum Lifetime {
 
 impl NewKey {
     /// A key that acts for `owner`, such as a customer's id. It lasts as long as the policy has
-    /// it, is granted nothing, and works from everywhere.
+    /// it, is granted nothing, works from everywhere, and may be used without a limit.
     pub fn for_owner(owner: impl Into<String>) -> Self {
         Self {
             owner: owner.into(),
@@ -84,6 +92,12 @@ impl Change {
     /// ```
     pub fn narrow_to_used(mut self, window: Duration) -> Self {
         self.narrow = Some(window);
+        self
+    }
+
+    /// It may be used as often as anybody likes.
+    pub fn no_rate_limit(mut self) -> Self {
+        self.traits.pace = Some(Pace::Unlimited);
         self
     }
 
@@ -159,6 +173,12 @@ macro_rules! choices {
                 self.traits.allowed_ips = Some(networks.into_iter().map(Into::into).collect());
                 self
             }
+
+            /// How often it may be used. Each key has the whole of its limit.
+            pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+                self.traits.pace = Some(Pace::Within(limit));
+                self
+            }
         }
     };
 }
@@ -198,11 +218,26 @@ impl Traits {
         if let Some(networks) = &self.allowed_ips {
             record.allowed_ips = parse_networks(networks)?;
         }
+        if let Some(pace) = self.pace {
+            record.rate_limit = pace.limit()?;
+        }
         if let Some(lifetime) = self.lifetime {
             record.expires_at = lifetime.end(now)?;
             check_lifetime(record, policy, now)?;
         }
         Ok(())
+    }
+}
+
+impl Pace {
+    fn limit(self) -> Result<Option<RateLimit>, ManageError> {
+        match self {
+            Self::Within(limit) => match limit.check() {
+                Ok(()) => Ok(Some(limit)),
+                Err(flaw) => Err(ManageError::Invalid(flaw.to_string())),
+            },
+            Self::Unlimited => Ok(None),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_timer::Delay;
 
 use super::ceiling::{Caller, Ceiling};
-use super::{Conflict, KeyManager, ManageError};
+use super::{Authority, Conflict, KeyManager, ManageError};
 use crate::audit::{AuditAction, AuditEvent, FieldChange};
 use crate::key::KeyId;
 use crate::record::{KeyRecord, SecretSlot};
@@ -129,14 +129,14 @@ impl KeyManager {
         record: &KeyRecord,
         action: AuditAction,
     ) -> Result<(), ManageError> {
-        let event = self.event(before, record, action);
+        let event = self.event(before, record, action)?;
         let _invalidate = self.shared.changes.invalidate_on_drop(&record.id);
         let change = Write {
             expect,
             record,
-            audit: &[event],
+            audit: std::slice::from_ref(&event),
         };
-        match self.shared.store.write(change).await {
+        let outcome = match self.shared.store.write(change).await {
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 let stored = self.stored(&record.id).await;
                 match stored {
@@ -145,25 +145,40 @@ impl KeyManager {
                 }
             }
             outcome => Ok(outcome?),
+        };
+        if outcome.is_ok() {
+            self.shared.events.changed(&event);
         }
+        outcome
     }
 
     /// What the audit log is to say of a change that is made now.
+    ///
+    /// # Errors
+    /// It cannot say who makes it.
     pub(super) fn event(
         &self,
         before: Option<&KeyRecord>,
         record: &KeyRecord,
         action: AuditAction,
-    ) -> AuditEvent {
-        AuditEvent {
+    ) -> Result<AuditEvent, ManageError> {
+        let address = match &self.authority {
+            Authority::Host(person) => {
+                person.check()?;
+                person.address()
+            }
+            Authority::Caller(caller) => caller.address,
+        };
+        Ok(AuditEvent {
             at: self.now(),
             action,
-            key_id: record.id,
-            owner: record.owner.clone(),
+            key_id: Some(record.id),
+            owner: Some(record.owner.clone()),
             actor: self.actor(),
-            address: self.caller().and_then(|caller| caller.address),
+            address,
             changes: differences(before, record),
-        }
+            requests: None,
+        })
     }
 }
 

@@ -1,11 +1,12 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::audit::{AuditAction, AuditEvent};
+use crate::audit::{AuditAction, AuditEvent, AuditKind};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
-/// Reads the audit events that [`KeyStore::write`](super::KeyStore::write) keeps.
+/// The audit events that [`KeyStore::write`](super::KeyStore::write) keeps with its changes, and those
+/// that come without one.
 #[async_trait]
 pub trait AuditLog: Send + Sync {
     /// The events that `query` asks for, in the order in which they were written.
@@ -14,6 +15,26 @@ pub trait AuditLog: Send + Sync {
     /// `Unavailable`, or `Corrupt` for a cursor that is none of the store's. Events that cannot be
     /// read are part of the answer instead.
     async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
+
+    /// Keeps events that come with no change: of [`AuditKind::Authentication`]. All of them or none.
+    /// They are new each time: what is recorded twice is kept twice.
+    ///
+    /// # Errors
+    /// `Unavailable` where none of them is kept, or `OutcomeUnknown`.
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError>;
+
+    /// Forgets events of a kind that happened before `moment`, and at most `limit` of them, so that no
+    /// transaction is long. Answers how many: where it is `limit`, there may be more. Cursors of other
+    /// events stay good.
+    ///
+    /// # Errors
+    /// `Unavailable` or `OutcomeUnknown`. Some of them may be forgotten then.
+    async fn forget_before(
+        &self,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError>;
 }
 
 /// Which events to read.
@@ -23,8 +44,10 @@ pub struct AuditQuery {
     pub key_id: Option<KeyId>,
     /// Of this owner's keys alone.
     pub owner: Option<String>,
-    /// Of this kind alone.
+    /// Of this action alone.
     pub action: Option<AuditAction>,
+    /// Of this kind alone.
+    pub kind: Option<AuditKind>,
     /// At or after this moment.
     pub from: Option<Timestamp>,
     /// Before this moment.
@@ -53,6 +76,7 @@ impl AuditQuery {
             key_id: None,
             owner: None,
             action: None,
+            kind: None,
             from: None,
             until: None,
             after: None,
@@ -60,14 +84,12 @@ impl AuditQuery {
         }
     }
 
-    /// Whether `event` is of the kind that is asked for, wherever its page begins.
+    /// Whether `event` is one of those that are asked for, wherever its page begins.
     pub fn selects(&self, event: &AuditEvent) -> bool {
-        self.key_id.is_none_or(|id| id == event.key_id)
-            && self
-                .owner
-                .as_ref()
-                .is_none_or(|owner| *owner == event.owner)
+        (self.key_id.is_none() || self.key_id == event.key_id)
+            && (self.owner.is_none() || self.owner == event.owner)
             && self.action.is_none_or(|action| action == event.action)
+            && self.kind.is_none_or(|kind| kind == event.action.kind())
             && self.from.is_none_or(|from| event.at >= from)
             && self.until.is_none_or(|until| event.at < until)
     }

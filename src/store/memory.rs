@@ -8,8 +8,8 @@ use super::{
     Abilities, AuditLog, DayTotal, Expect, KeyStore, KeyUsage, Listed, OwnerTotal, Page, Settings,
     StoreError, StoreErrorKind, UsageBatch, UsageStore, Write,
 };
-use crate::audit::AuditEvent;
-use crate::clock::Day;
+use crate::audit::{AuditEvent, AuditKind};
+use crate::clock::{Day, Timestamp};
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{AuditPage, AuditQuery};
@@ -23,9 +23,16 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Contents {
     records: BTreeMap<KeyId, KeyRecord>,
-    events: Vec<AuditEvent>,
+    events: Events,
     settings: BTreeMap<String, Vec<u8>>,
     usage: Usage,
+}
+
+#[derive(Debug, Default)]
+struct Events {
+    /// By numbers that rise and are never used twice.
+    kept: BTreeMap<u64, AuditEvent>,
+    next: u64,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +76,7 @@ impl KeyStore for MemoryStore {
         contents
             .records
             .insert(change.record.id, change.record.clone());
-        contents.events.extend_from_slice(change.audit);
+        contents.events.keep(change.audit);
         Ok(())
     }
 
@@ -97,11 +104,11 @@ impl KeyStore for MemoryStore {
 
 #[async_trait]
 impl AuditLog for MemoryStore {
-    /// A cursor is the position of the first event of the page.
+    /// A cursor is the number of the first event of the page.
     async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
-        let start = match query.after.as_deref().map(str::parse) {
+        let start: u64 = match query.after.as_deref().map(str::parse) {
             None => 0,
-            Some(Ok(position)) => position,
+            Some(Ok(number)) => number,
             Some(Err(_)) => {
                 return Err(StoreError::new(
                     StoreErrorKind::Corrupt,
@@ -110,8 +117,8 @@ impl AuditLog for MemoryStore {
             }
         };
         let contents = self.contents();
-        let selected = contents.events.iter().enumerate().skip(start);
-        let mut selected = selected.filter(|(_, event)| query.selects(event));
+        let kept = contents.events.kept.range(start..);
+        let mut selected = kept.filter(|(_, event)| query.selects(event));
         let events = selected
             .by_ref()
             .take(query.limit)
@@ -119,8 +126,29 @@ impl AuditLog for MemoryStore {
         Ok(AuditPage {
             events: events.collect(),
             unreadable: Vec::new(),
-            next: selected.next().map(|(position, _)| position.to_string()),
+            next: selected.next().map(|(number, _)| number.to_string()),
         })
+    }
+
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        self.contents().events.keep(events);
+        Ok(())
+    }
+
+    async fn forget_before(
+        &self,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let kept = &mut self.contents().events.kept;
+        let due = kept
+            .iter()
+            .filter(|(_, event)| event.action.kind() == kind && event.at < moment)
+            .map(|(number, _)| *number);
+        let due: Vec<u64> = due.take(limit).collect();
+        due.iter().for_each(|number| drop(kept.remove(number)));
+        Ok(due.len())
     }
 }
 
@@ -220,6 +248,15 @@ impl UsageStore for MemoryStore {
     async fn forget_before(&self, day: Day) -> Result<(), StoreError> {
         self.contents().usage.days.retain(|(of, _), _| *of >= day);
         Ok(())
+    }
+}
+
+impl Events {
+    fn keep(&mut self, events: &[AuditEvent]) {
+        for event in events {
+            self.kept.insert(self.next, event.clone());
+            self.next += 1;
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresBuilder, PostgresOpenError, PostgresStore};
 #[cfg(feature = "redis")]
+pub(crate) use redis::{Counting, CountingServer, Taken};
+#[cfg(feature = "redis")]
 pub use redis::{RedisOpenError, RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOpenError, SqliteStore};

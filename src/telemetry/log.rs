@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 
+use crate::audit::{Actor, AuditEvent};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::principal::Principal;
@@ -14,11 +15,12 @@ pub(crate) fn accepted(principal: &Principal) {
     tracing::debug!(target: TARGET, key_id = %principal.key_id(), owner = principal.owner(), "key accepted");
 }
 
-/// The id is the one that the request claims, which need not be proved.
+/// The id is the one that the request claims, which need not be proved; that of a key in a URL is.
 pub(crate) fn refused(refusal: &Refusal, key_id: Option<&KeyId>) {
     match refusal {
         Refusal::Rejected(Rejection::KeyInUrl) => {
-            tracing::warn!(target: TARGET,
+            let key_id = key_id.map(KeyId::as_str);
+            tracing::warn!(target: TARGET, key_id,
                 "request refused: it carries a key in its URL, which has leaked by that"
             );
         }
@@ -28,6 +30,47 @@ pub(crate) fn refused(refusal: &Refusal, key_id: Option<&KeyId>) {
         }
         Refusal::Failed(error) => failed("request not decided", error),
     }
+}
+
+/// What the handler logs of a request that was let in is of this span.
+pub(crate) fn request_span(principal: &Principal) -> tracing::Span {
+    tracing::info_span!(target: TARGET, "request", key_id = %principal.key_id(), owner = principal.owner())
+}
+
+pub(super) fn changed(event: &AuditEvent) {
+    let (key_id, owner) = (event.key_id.as_ref(), event.owner.as_deref());
+    let address = event.address.map(tracing::field::display);
+    let (action, actor) = (event.action.as_str(), &event.actor);
+    let key_id = key_id.map(KeyId::as_str);
+    match actor {
+        Actor::Key(by) => {
+            tracing::info!(target: TARGET, action, key_id, owner, actor = "key", by = by.as_str(), address, "key changed");
+        }
+        Actor::User(by) => {
+            tracing::info!(target: TARGET, action, key_id, owner, actor = "user", by, address, "key changed");
+        }
+        _ => {
+            tracing::info!(target: TARGET, action, key_id, owner, actor = "host", address, "key changed");
+        }
+    }
+}
+
+pub(super) fn audit_is_dropped(realm: &str, requests: u64, why: &str) {
+    tracing::warn!(target: TARGET, realm, requests, why,
+        "requests are missing from the audit log, of accepted and refused ones"
+    );
+}
+
+pub(super) fn audit_is_held_up(realm: &str, error: &StoreError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "the audit log does not take what happened to requests: what it cannot take now waits in memory"
+    );
+}
+
+pub(super) fn audit_is_not_forgotten(realm: &str, error: &StoreError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "requests are kept in the audit log for longer than audit_retention: it is tried again in an hour"
+    );
 }
 
 /// By a rule that only reports. It is told of each request, and at a level that is on by default:

@@ -1,4 +1,86 @@
-use metrics::{counter, gauge};
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, counter, gauge, histogram};
+
+/// How requests were decided.
+const REQUESTS: &str = "keygate_requests_total";
+
+/// Keys that stood in a URL.
+const LEAKED: &str = "keygate_leaked_in_url_total";
+
+/// How long requests waited for the store.
+const LOOKUP: &str = "keygate_lookup_seconds";
+
+/// Requests that are missing from an audit log, or from the channel to the host.
+const AUDIT_DROPPED: &str = "keygate_audit_dropped_total";
+
+/// All codes of refusals.
+const CODES: [&str; 15] = [
+    "internal",
+    "ip_denied",
+    "key_disabled",
+    "key_duplicated",
+    "key_expired",
+    "key_in_url",
+    "key_invalid",
+    "key_missing",
+    "key_revoked",
+    "method_denied",
+    "rate_limited",
+    "request_malformed",
+    "scope_insufficient",
+    "store_unavailable",
+    "wrong_environment",
+];
+
+/// What counts the decisions of one gate, looked up once.
+pub(super) struct Decisions {
+    realm: String,
+    accepted: Counter,
+    refused: Vec<(&'static str, Counter)>,
+    leaked: Counter,
+    lookup: Histogram,
+}
+
+impl Decisions {
+    pub(super) fn new(realm: &str) -> Self {
+        let refused = CODES.map(|code| (code, decided(realm, code)));
+        Self {
+            realm: realm.to_owned(),
+            accepted: decided(realm, "accepted"),
+            refused: refused.into(),
+            leaked: counter!(LEAKED, "realm" => realm.to_owned()),
+            lookup: histogram!(LOOKUP, "realm" => realm.to_owned()),
+        }
+    }
+
+    pub(super) fn accepted(&self) {
+        self.accepted.increment(1);
+    }
+
+    pub(super) fn refused(&self, code: &'static str) {
+        match self.refused.iter().find(|(of, _)| *of == code) {
+            Some((_, counter)) => counter.increment(1),
+            None => decided(&self.realm, code).increment(1),
+        }
+    }
+
+    pub(super) fn leaked(&self) {
+        self.leaked.increment(1);
+    }
+
+    pub(super) fn looked_up(&self, took: Duration) {
+        self.lookup.record(took);
+    }
+}
+
+fn decided(realm: &str, outcome: &'static str) -> Counter {
+    counter!(REQUESTS, "realm" => realm.to_owned(), "outcome" => outcome)
+}
+
+pub(super) fn audit_is_dropped(realm: &str, requests: u64) {
+    counter!(AUDIT_DROPPED, "realm" => realm.to_owned()).increment(requests);
+}
 
 /// 1 while changes are told as they happen, 0 while records are used for a second alone.
 const UP: &str = "keygate_change_feed_up";

@@ -4,12 +4,17 @@
 mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod outcomes;
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-pub(crate) use log::{accepted, bound_keys_without_source, failed, no_peer, no_source, refused};
+pub(crate) use log::{
+    accepted, bound_keys_without_source, failed, no_peer, no_source, refused, request_span,
+};
+pub(crate) use outcomes::Outcomes;
 
 use std::error::Error as StdError;
 
+use crate::audit::AuditEvent;
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::principal::Principal;
@@ -97,4 +102,41 @@ pub(crate) fn usage_was_not_counted(realm: &str, requests: u64) {
     #[cfg(feature = "metrics")]
     metrics::usage_was_not_counted(realm, requests);
     let _ = (realm, requests);
+}
+
+/// A key was changed, and that is committed.
+pub(crate) fn changed(event: &AuditEvent) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::changed(event);
+    let _ = event;
+}
+
+/// So many requests are missing from the audit log of the gate named `realm`.
+pub(crate) fn audit_is_dropped(realm: &str, requests: u64, why: &str) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::audit_is_dropped(realm, requests, why);
+    #[cfg(feature = "metrics")]
+    metrics::audit_is_dropped(realm, requests);
+    let _ = (realm, requests, why);
+}
+
+/// The host does not receive events as fast as they come. It counts itself what it misses.
+pub(crate) fn host_was_not_told(realm: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::audit_is_dropped(realm, 1);
+    let _ = realm;
+}
+
+/// The audit log of the store does not take what the gate named `realm` has seen.
+pub(crate) fn audit_is_held_up(realm: &str, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::audit_is_held_up(realm, error);
+    let _ = (realm, error);
+}
+
+/// The audit log of the store does not forget what is past its time.
+pub(crate) fn audit_is_not_forgotten(realm: &str, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::audit_is_not_forgotten(realm, error);
+    let _ = (realm, error);
 }

@@ -139,7 +139,9 @@ impl PrincipalBuilder {
             end_notice: None,
             standing: Default::default(),
             limiter: Limiter::default(),
+            quotas: Default::default(),
             meter: None,
+            events: Default::default(),
         };
         let identity = Identity {
             gate: Arc::new(gate),

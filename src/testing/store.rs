@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use futures_timer::Delay;
 
 use super::Door;
-use crate::clock::Day;
+use crate::audit::{AuditEvent, AuditKind};
+use crate::clock::{Day, Timestamp};
 use crate::dropping::drop_after;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{
-    Abilities, DayTotal, KeyStore, KeyUsage, Listed, OwnerTotal, Page, StoreError, StoreErrorKind,
-    Unreadable, UsageBatch, UsageStore, Write,
+    Abilities, AuditLog, AuditPage, AuditQuery, DayTotal, KeyStore, KeyUsage, Listed, OwnerTotal,
+    Page, StoreError, StoreErrorKind, Unreadable, UsageBatch, UsageStore, Write,
 };
 
 /// A store that does what the one inside does, and misbehaves on demand.
@@ -31,6 +32,12 @@ pub struct FaultyStore {
     pub usage_adds: Calls,
     /// The calls of the methods of [`UsageStore`] that read.
     pub usage_reads: Calls,
+    /// The calls of [`AuditLog::record`].
+    pub audit_records: Calls,
+    /// The calls of [`AuditLog::forget_before`].
+    pub audit_forgets: Calls,
+    /// The calls of [`AuditLog::events`].
+    pub audit_reads: Calls,
     corrupt: Mutex<BTreeSet<KeyId>>,
     /// Held by every call that is under way.
     token: Arc<()>,
@@ -121,6 +128,9 @@ impl FaultyStore {
             lists: Calls::default(),
             usage_adds: Calls::default(),
             usage_reads: Calls::default(),
+            audit_records: Calls::default(),
+            audit_forgets: Calls::default(),
+            audit_reads: Calls::default(),
             corrupt: Mutex::default(),
             token: Arc::new(()),
         }
@@ -149,6 +159,11 @@ impl FaultyStore {
     fn usage(&self) -> Result<&dyn UsageStore, StoreError> {
         let absent = || StoreError::new(StoreErrorKind::Unavailable, "it keeps no usage");
         self.inner.abilities().usage.ok_or_else(absent)
+    }
+
+    fn audit_log(&self) -> Result<&dyn AuditLog, StoreError> {
+        let absent = || StoreError::new(StoreErrorKind::Unavailable, "it has no audit log");
+        self.inner.abilities().audit_log.ok_or_else(absent)
     }
 
     fn corrupt_ids(&self) -> MutexGuard<'_, BTreeSet<KeyId>> {
@@ -235,11 +250,41 @@ impl KeyStore for FaultyStore {
     }
 
     fn abilities(&self) -> Abilities<'_> {
-        let abilities = self.inner.abilities();
+        let mut abilities = self.inner.abilities();
+        if abilities.audit_log.is_some() {
+            abilities = abilities.with_audit_log(self);
+        }
         match abilities.usage {
             Some(_) => abilities.with_usage(self),
             None => abilities,
         }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl AuditLog for FaultyStore {
+    async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        let log = self.audit_log()?;
+        let fault = drop_first(self.audit_reads.begin(), log.events(query)).await;
+        self.meet(fault, log.events(query)).await
+    }
+
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        let fault = self.audit_records.begin();
+        self.meet(fault, self.audit_log()?.record(events)).await
+    }
+
+    async fn forget_before(
+        &self,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let fault = self.audit_forgets.begin();
+        let log = self.audit_log()?;
+        self.meet(fault, log.forget_before(kind, moment, limit))
+            .await
     }
 }
 
@@ -310,6 +355,9 @@ impl fmt::Debug for FaultyStore {
             .field("lists", &self.lists)
             .field("usage_adds", &self.usage_adds)
             .field("usage_reads", &self.usage_reads)
+            .field("audit_records", &self.audit_records)
+            .field("audit_forgets", &self.audit_forgets)
+            .field("audit_reads", &self.audit_reads)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use ::tonic::metadata::MetadataMap;
+use ::tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use ::tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -22,6 +22,11 @@ impl From<GrpcAnswer> for Status {
             details.set_retry_info(Some(delay));
             let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             metadata.insert("grpc-retry-pushback-ms", millis.into());
+        }
+        for (name, value) in answer.headers {
+            if let Ok(value) = AsciiMetadataValue::try_from(value) {
+                metadata.insert(name, value);
+            }
         }
         let code = Code::from_i32(answer.code);
         Self::with_error_details_and_metadata(code, answer.message, details, metadata)

@@ -100,6 +100,7 @@ mod tests {
             domain: every_char.clone(),
             metadata: vec![("x", every_char.clone())],
             retry_after: Some(std::time::Duration::MAX),
+            headers: Vec::new(),
         };
         let response: Response<Vec<u8>> = Dialect(PLAIN).refuse(answer);
         let status = Status::from_header_map(response.headers()).unwrap();

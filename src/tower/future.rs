@@ -5,11 +5,14 @@ use std::task::{Context, Poll, ready};
 use ::http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
+use tracing::Span;
+use tracing::instrument::{Instrument, Instrumented};
 
 use super::layer::HttpGuard;
 use super::{AnswerBody, Reply};
 use crate::guard::{Decision, Passed};
 use crate::refusal::Refusal;
+use crate::telemetry;
 
 pin_project! {
     /// The response of a [`Guarded`](super::Guarded) service.
@@ -32,7 +35,7 @@ pin_project! {
     {
         /// The store is asked. What is to be called, and with what, waits.
         Asking { decision: Decision, call: Option<(S, Request<ReqBody>)> },
-        Calling { #[pin] response: S::Future, passed: Passed },
+        Calling { #[pin] response: Instrumented<S::Future>, passed: Passed },
         Refused { refusal: Refusal },
     }
 }
@@ -62,7 +65,9 @@ where
         reply: Reply,
         response: S::Future,
         passed: Passed,
+        span: Span,
     ) -> Self {
+        let response = response.instrument(span);
         let state = State::Calling { response, passed };
         Self {
             guard,
@@ -95,9 +100,11 @@ where
                 StateProjection::Asking { decision, call } => {
                     match (ready!(decision.as_mut().poll(context)), call.take()) {
                         (Ok(principal), Some((mut service, mut request))) => {
+                            let span = telemetry::request_span(&principal);
                             let passed = this.guard.admit(&mut request, principal);
+                            let response = span.in_scope(|| service.call(request));
                             State::Calling {
-                                response: service.call(request),
+                                response: response.instrument(span),
                                 passed,
                             }
                         }
@@ -108,7 +115,7 @@ where
                 }
                 StateProjection::Calling { response, passed } => {
                     let mut response = ready!(response.poll(context))?;
-                    this.guard.mark(*passed, response.headers_mut());
+                    this.guard.mark(passed, response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Refused { refusal } => {

@@ -6,12 +6,15 @@ use ::http::header::{CACHE_CONTROL, Entry, VARY};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::Span;
 
 use super::{AnswerBody, GuardFuture, Reply};
 use crate::address::ClientAddress;
 use crate::answer::{Answers, Ending};
 use crate::guard::{Guard, Incoming, Nameless, Passed, Verdict};
+use crate::limit::{LEFT, POLICY};
 use crate::principal::Principal;
+use crate::telemetry;
 
 impl<S> Layer<S> for Guard {
     type Service = Guarded<S>;
@@ -86,8 +89,9 @@ impl HttpGuard {
         passed
     }
 
-    /// Tells caches whom a response is for, and its caller when the key ends, if nobody did.
-    pub(super) fn mark(&self, passed: Passed, headers: &mut HeaderMap) {
+    /// Tells caches whom a response is for, and its caller when the key ends and how its limits stand,
+    /// if nobody did.
+    pub(super) fn mark(&self, passed: &Passed, headers: &mut HeaderMap) {
         if let Some(private) = passed.cache_control() {
             let private = HeaderValue::from_static(private);
             headers.entry(CACHE_CONTROL).or_insert(private);
@@ -97,6 +101,17 @@ impl HttpGuard {
             && let Ok(moment) = HeaderValue::try_from(ending.value())
         {
             headers.insert(ending.name, moment);
+        }
+        if let Some(limits) = passed.limits()
+            && ![POLICY, LEFT]
+                .iter()
+                .any(|name| headers.contains_key(*name))
+        {
+            for (name, value) in limits {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(name, value);
+                }
+            }
         }
         if passed.varies() {
             match headers.entry(VARY) {
@@ -132,6 +147,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let guard = Arc::clone(&self.guard);
         let reply = Reply::to(&request, ResBody::SPEAKS_GRPC || guard.speaks_grpc());
+        let mut span = Span::none();
         let passed = match guard.decide(&mut request) {
             Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
@@ -141,7 +157,10 @@ where
                 request.extensions_mut().insert(nameless);
                 Passed::Nameless
             }
-            Verdict::Admit(principal) => guard.admit(&mut request, principal),
+            Verdict::Admit(principal) => {
+                span = telemetry::request_span(&principal);
+                guard.admit(&mut request, principal)
+            }
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, reply, refusal),
             Verdict::Ask(decision) => {
                 // The clone that was polled ready is the one to call.
@@ -150,6 +169,7 @@ where
                 return GuardFuture::asking(guard, reply, decision, request, ready);
             }
         };
-        GuardFuture::calling(guard, reply, self.inner.call(request), passed)
+        let response = span.in_scope(|| self.inner.call(request));
+        GuardFuture::calling(guard, reply, response, passed, span)
     }
 }

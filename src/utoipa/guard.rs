@@ -3,7 +3,7 @@ use ::utoipa::openapi::path::{Operation, Paths};
 use ::utoipa::openapi::security::SecurityRequirement;
 
 use super::operations::operations_mut;
-use super::{end_headers, problem, scheme_name};
+use super::{headers, problem, scheme_name};
 use crate::guard::{Access, Guard};
 use crate::scope::{Rule, Scope, ScopeSet};
 
@@ -18,8 +18,9 @@ impl Guard {
     ///   either: put it into the guard's rule.
     /// - A rule that [only reports](crate::Rule::report_only) asks for a valid key, and the operation's
     ///   description gets a note of the scopes that it would ask for.
-    /// - Where [callers are told of the end of their keys](crate::Builder::tell_callers_of_end), the
-    ///   responses of success that an operation declares get the headers.
+    /// - Where [callers are told of the end of their keys](crate::Builder::tell_callers_of_end), or
+    ///   [how their limits stand](crate::Builder::tell_rate_limits), the responses of success that an
+    ///   operation declares get the headers.
     /// - References to the responses 400, 401, 403, 429 and 503 are added, except where an operation
     ///   declares a response of that status itself. 403 is one of them without a rule too, because
     ///   any key may be bound to networks.
@@ -40,7 +41,10 @@ impl Guard {
                     note(operation, rule);
                 }
                 if self.answers().end_notice().is_some() {
-                    end_headers::add_to(operation);
+                    headers::add_to(operation, &headers::END);
+                }
+                if self.answers().tells_limits() {
+                    headers::add_to(operation, &headers::LIMITS);
                 }
                 for (status, refusal) in &problem::REFUSALS {
                     let responses = &mut operation.responses.responses;

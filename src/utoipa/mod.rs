@@ -46,9 +46,8 @@
 //! ```
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-mod end_headers;
-#[cfg(any(feature = "tower", feature = "actix-web"))]
 mod guard;
+mod headers;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod operations;
 mod problem;
@@ -77,7 +76,9 @@ impl ::utoipa::Modify for Keygate {
         known.or_insert_with(problem::schema);
         for (_, refusal) in &problem::REFUSALS {
             let name = refusal.name.to_owned();
-            components.responses.insert(name, refusal.to_response());
+            components
+                .responses
+                .insert(name, refusal.to_response(self.answers.tells_limits()));
         }
     }
 }

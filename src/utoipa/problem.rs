@@ -4,6 +4,7 @@ use ::utoipa::openapi::header::HeaderBuilder;
 use ::utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
 use ::utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 
+use super::headers;
 use crate::answer::CODES;
 
 pub(super) const SCHEMA: &str = "Problem";
@@ -19,6 +20,8 @@ enum Header {
     Challenge,
     RetryAfter,
 }
+
+const LIMITED: &str = "KeyLimited";
 
 /// What a guard may answer, by status. Any key may be bound to networks, so 403 is among it wherever a key is
 /// taken, whatever the rule.
@@ -50,8 +53,8 @@ pub(super) const REFUSALS: [(&str, Refusal); 5] = [
     (
         "429",
         Refusal {
-            name: "KeyLimited",
-            description: "The key is over its rate limit.",
+            name: LIMITED,
+            description: "The key is over its rate limit, or too much that is no key came from the caller's address.",
             header: Header::RetryAfter,
         },
     ),
@@ -66,7 +69,8 @@ pub(super) const REFUSALS: [(&str, Refusal); 5] = [
 ];
 
 impl Refusal {
-    pub(super) fn to_response(&self) -> RefOr<Response> {
+    /// `tells`: callers are told how the limits of their keys stand.
+    pub(super) fn to_response(&self, tells: bool) -> RefOr<Response> {
         let content = Content::new(Some(Ref::from_schema_name(SCHEMA)));
         let (name, schema, says) = match self.header {
             Header::Challenge => (
@@ -89,7 +93,13 @@ impl Refusal {
             .description(self.description)
             .header(name, header.build())
             .content("application/problem+json", content);
-        response.into()
+        let more = headers::LIMITS
+            .iter()
+            .filter(|_| tells && self.name == LIMITED);
+        let told = more.fold(response, |response, told| {
+            response.header(told.name, told.header())
+        });
+        told.into()
     }
 }
 

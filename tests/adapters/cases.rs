@@ -95,12 +95,18 @@ pub(crate) enum Route {
     Tightened,
     /// Behind a rule that only reports, by an extractor, both for `orders:read`.
     Strict,
+    /// Behind `require("orders:read")` with a charge of 5 of a quota.
+    Metered,
+    /// Behind `authenticate()`, and within that the same.
+    MeteredWithin,
+    /// Behind `require("orders:read")`, by a handler that charges 5 of the same quota.
+    Charging,
     /// Behind no guard, by an extractor that asks who is calling.
     Unguarded,
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Orders,
         Self::Extracted,
         Self::Optional,
@@ -110,6 +116,9 @@ impl Route {
         Self::Reported,
         Self::Tightened,
         Self::Strict,
+        Self::Metered,
+        Self::MeteredWithin,
+        Self::Charging,
         Self::Unguarded,
     ];
 
@@ -124,6 +133,9 @@ impl Route {
             Self::Reported => "/reported",
             Self::Tightened => "/tightened",
             Self::Strict => "/strict",
+            Self::Metered => "/metered",
+            Self::MeteredWithin => "/within",
+            Self::Charging => "/charging",
             Self::Unguarded => "/unguarded",
         }
     }
@@ -397,7 +409,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "the store hangs", headers: GOOD, store: Store::Hangs, expect: UNAVAILABLE, ..ORDERS },
     Case { name: "the record is damaged", headers: GOOD, store: Store::Damaged, expect: UNAVAILABLE, ..ORDERS },
     Case { name: "optional, and the store fails", headers: GOOD, route: Route::Optional, store: Store::Fails, expect: UNAVAILABLE, ..ORDERS },
-    Case { name: "a limit that is not enforced", headers: bearer!("{limited}"), expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "a limit that nobody can enforce", headers: bearer!("{unenforceable}"), expect: UNAVAILABLE, ..ORDERS },
     Case { name: "a pepper that is not here", headers: bearer!("{other_pepper}"), expect: UNAVAILABLE, ..ORDERS },
     Case { name: "junk while the store fails", headers: bearer!("nonsense"), store: Store::Fails, expect: INVALID, ..ORDERS },
 ];

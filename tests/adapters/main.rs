@@ -5,6 +5,7 @@ mod common;
 
 mod answers;
 mod cases;
+mod limits;
 mod over_actix;
 mod over_axum;
 mod over_tonic;
@@ -35,6 +36,7 @@ async fn play_http(stage: &Stage, adapter: &mut impl Http) {
         }
     }
     stage.check_usage().await;
+    limits::play_http(stage, adapter).await;
 }
 
 async fn play_grpc(stage: &Stage, adapter: &mut impl Grpc) {
@@ -46,4 +48,5 @@ async fn play_grpc(stage: &Stage, adapter: &mut impl Grpc) {
         }
     }
     stage.check_usage().await;
+    limits::play_grpc(stage, adapter).await;
 }

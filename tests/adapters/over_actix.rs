@@ -5,16 +5,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::test::{TestRequest, init_service, read_body, try_call_service};
 use actix_web::{App, HttpResponse, HttpServer, web};
+use keygate::answer::Answer;
 use keygate::{Authorized, IntoRule, Keygate, Principal};
 
 use crate::answers::HttpAnswer;
 use crate::cases::{OWN_WORDS, Route, Setup};
+use crate::limits::{self, Counted, EXPORTS, LATER};
 use crate::wire::Wire;
 use crate::world::{Gates, ORDERS_READ, ORDERS_WRITE, Sent, Stage};
 use crate::{Http, play_http};
 
-async fn stage() -> Stage {
-    Stage::new(|address| address).await
+async fn stage(counted: Counted) -> Stage {
+    Stage::new(counted, |address| address).await
 }
 
 async fn owner(caller: Option<Principal>) -> String {
@@ -33,6 +35,13 @@ async fn telling_owner(caller: Principal) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header(("x-api-key-expires", OWN_WORDS));
     response.body(caller.owner().to_owned())
+}
+
+async fn charging_owner(keys: web::Data<Keygate>, caller: Principal) -> Result<String, Answer> {
+    match caller.charge(LATER).await {
+        Ok(_) => Ok(caller.owner().to_owned()),
+        Err(refusal) => Err(keys.answers().refuse(&refusal)),
+    }
 }
 
 fn app(config: &mut web::ServiceConfig, gates: &Gates) {
@@ -92,6 +101,23 @@ fn routes(config: &mut web::ServiceConfig, keys: &Keygate) {
                 .wrap(keys.require(ORDERS_READ.report_only()))
                 .route(web::get().to(owner_of_orders)),
         )
+        .service(
+            resource(Route::Metered)
+                .wrap(keys.require(ORDERS_READ).charge(EXPORTS.cost(5)))
+                .route(web::get().to(required_owner)),
+        )
+        .service(
+            resource(Route::MeteredWithin)
+                .wrap(keys.require(ORDERS_READ).charge(EXPORTS.cost(5)))
+                .wrap(keys.authenticate())
+                .route(web::get().to(required_owner)),
+        )
+        .service(
+            resource(Route::Charging)
+                .app_data(web::Data::new(keys.clone()))
+                .wrap(keys.require(ORDERS_READ))
+                .route(web::get().to(charging_owner)),
+        )
         .service(resource(Route::Unguarded).route(web::get().to(required_owner)));
 }
 
@@ -119,13 +145,19 @@ impl Http for InProcess {
 
 #[actix_web::test]
 async fn actix_web_answers_every_case() {
-    let stage = stage().await;
+    let stage = stage(Counted::Here).await;
     play_http(&stage, &mut InProcess(stage.gates().clone())).await;
 }
 
 #[actix_web::test]
+async fn actix_web_limits_alike_what_is_counted_elsewhere() {
+    let stage = stage(Counted::Elsewhere).await;
+    limits::play_http(&stage, &mut InProcess(stage.gates().clone())).await;
+}
+
+#[actix_web::test]
 async fn actix_web_over_sockets_answers_every_case() {
-    let stage = stage().await;
+    let stage = stage(Counted::Here).await;
     let gates = stage.gates().clone();
     let app = move || {
         let gates = gates.clone();

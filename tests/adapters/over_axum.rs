@@ -3,22 +3,24 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::body::Body;
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, State};
 use axum::routing::get;
 use axum::{Extension, Router};
+use keygate::answer::Answer;
 use keygate::{Authorized, Keygate, Principal};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 use crate::answers::HttpAnswer;
 use crate::cases::{OWN_WORDS, Route, Setup};
+use crate::limits::{self, Counted, LATER};
 use crate::over_tower::{collect, guards, request};
 use crate::wire::Wire;
 use crate::world::{Gates, ORDERS_READ, Sent, Stage};
 use crate::{Http, play_http};
 
-async fn stage() -> Stage {
-    Stage::new(|address| address).await
+async fn stage(counted: Counted) -> Stage {
+    Stage::new(counted, |address| address).await
 }
 
 async fn owner(caller: Option<Principal>) -> String {
@@ -38,6 +40,13 @@ async fn telling_owner(caller: Principal) -> ([(&'static str, &'static str); 1],
     ([own_words], caller.owner().to_owned())
 }
 
+async fn charging_owner(State(keys): State<Keygate>, caller: Principal) -> Result<String, Answer> {
+    match caller.charge(LATER).await {
+        Ok(_) => Ok(caller.owner().to_owned()),
+        Err(refusal) => Err(keys.answers().refuse(&refusal)),
+    }
+}
+
 fn app(gates: &Gates) -> Router {
     Setup::ALL.into_iter().fold(Router::new(), |app, setup| {
         app.nest(setup.path(), routes(gates.of(setup)))
@@ -50,6 +59,7 @@ fn routes(keys: &Keygate) -> Router {
             Route::Extracted | Route::Strict => get(owner_of_orders),
             Route::Optional => get(owner),
             Route::Telling => get(telling_owner),
+            Route::Charging => get(charging_owner).with_state(keys.clone()),
             _ => get(required_owner),
         };
         let guards = guards(keys, route).into_iter();
@@ -69,15 +79,23 @@ impl Http for InProcess {
 
 #[tokio::test]
 async fn axum_answers_every_case() {
-    let stage = stage().await;
+    let stage = stage(Counted::Here).await;
     let peer = ConnectInfo(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
     let app = app(stage.gates()).layer(Extension(peer));
     play_http(&stage, &mut InProcess(app)).await;
 }
 
 #[tokio::test]
+async fn axum_limits_alike_what_is_counted_elsewhere() {
+    let stage = stage(Counted::Elsewhere).await;
+    let peer = ConnectInfo(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
+    let app = app(stage.gates()).layer(Extension(peer));
+    limits::play_http(&stage, &mut InProcess(app)).await;
+}
+
+#[tokio::test]
 async fn axum_over_sockets_answers_every_case() {
-    let stage = stage().await;
+    let stage = stage(Counted::Here).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = app(stage.gates()).into_make_service_with_connect_info::<SocketAddr>();

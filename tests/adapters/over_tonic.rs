@@ -23,40 +23,54 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::answers::GrpcAnswer;
 use crate::cases::{OWN_WORDS, Route, Setup};
+use crate::limits::{self, Counted, LATER};
 use crate::over_tower::guards;
 use crate::world::{Gates, ORDERS_READ, Sent, Stage};
 use crate::{Grpc, play_grpc};
 
 type Method = BoxCloneSyncService<Request<Body>, Response<tonic::body::Body>, Infallible>;
 
-async fn stage() -> Stage {
-    Stage::new(|address| address).await
+async fn stage(counted: Counted) -> Stage {
+    Stage::new(counted, |address| address).await
 }
 
 /// A unary method from text to text, as generated code would call it.
 fn method(keys: &Keygate, route: Route) -> Method {
-    let handler = move |request: tonic::Request<String>| async move {
-        let owner = match route {
-            Route::Extracted | Route::Strict => {
-                request.authorized::<ORDERS_READ>()?.owner().to_owned()
+    let answers = keys.answers().clone();
+    let handler = move |request: tonic::Request<String>| {
+        let answers = answers.clone();
+        async move {
+            let owner = match route {
+                Route::Extracted | Route::Strict => {
+                    request.authorized::<ORDERS_READ>()?.owner().to_owned()
+                }
+                Route::Optional => {
+                    let caller = request.extensions().get::<Principal>();
+                    caller.map_or("nobody".to_owned(), |caller| caller.owner().to_owned())
+                }
+                Route::Charging => {
+                    let caller = request.principal()?;
+                    let taken = caller.charge(LATER).await;
+                    taken.map_err(|refusal| Status::from(answers.refuse_grpc(&refusal)))?;
+                    caller.owner().to_owned()
+                }
+                _ => request.principal()?.owner().to_owned(),
+            };
+            let mut response = tonic::Response::new(owner);
+            if route == Route::Telling {
+                let own_words = OWN_WORDS.parse().unwrap();
+                let metadata = response.metadata_mut();
+                metadata.insert("x-api-key-expires", own_words);
             }
-            Route::Optional => {
-                let caller = request.extensions().get::<Principal>();
-                caller.map_or("nobody".to_owned(), |caller| caller.owner().to_owned())
-            }
-            _ => request.principal()?.owner().to_owned(),
-        };
-        let mut response = tonic::Response::new(owner);
-        if route == Route::Telling {
-            let own_words = OWN_WORDS.parse().unwrap();
-            let metadata = response.metadata_mut();
-            metadata.insert("x-api-key-expires", own_words);
+            Ok::<_, Status>(response)
         }
-        Ok::<_, Status>(response)
     };
-    let method = service_fn(move |request: Request<Body>| async move {
-        let mut grpc = server::Grpc::new(ProstCodec::<String, String>::default());
-        Ok(grpc.unary(service_fn(handler), request).await)
+    let method = service_fn(move |request: Request<Body>| {
+        let handler = handler.clone();
+        async move {
+            let mut grpc = server::Grpc::new(ProstCodec::<String, String>::default());
+            Ok(grpc.unary(service_fn(handler), request).await)
+        }
     });
     let mut guards = guards(keys, route).into_iter();
     let (inner, outer) = (option_layer(guards.next()), option_layer(guards.next()));
@@ -116,13 +130,19 @@ impl Grpc for Wire {
 
 #[tokio::test]
 async fn tonic_answers_every_case() {
-    let stage = stage().await;
+    let stage = stage(Counted::Here).await;
     play_grpc(&stage, &mut InProcess(stage.gates().clone())).await;
 }
 
 #[tokio::test]
+async fn tonic_limits_alike_what_is_counted_elsewhere() {
+    let stage = stage(Counted::Elsewhere).await;
+    limits::play_grpc(&stage, &mut InProcess(stage.gates().clone())).await;
+}
+
+#[tokio::test]
 async fn tonic_over_sockets_answers_every_case() {
-    let stage = stage().await;
+    let stage = stage(Counted::Here).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut router = Router::new();

@@ -9,13 +9,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use keygate::{Authorized, Guard, IntoRule, Keygate, Principal};
+use keygate::{Authorized, ClientAddress, Guard, IntoRule, Keygate, Principal};
 use tokio::net::TcpListener;
 use tower::util::{BoxCloneService, option_layer};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::answers::HttpAnswer;
 use crate::cases::{OWN_WORDS, Route, Setup};
+use crate::limits::{self, Counted, EXPORTS, LATER};
 use crate::wire::Wire;
 use crate::world::{Gates, ORDERS_READ, ORDERS_WRITE, Sent, Stage};
 use crate::{Http, play_http};
@@ -26,14 +27,16 @@ struct Peer(SocketAddr);
 
 type Service<B> = BoxCloneService<Request<B>, Response<Full<Bytes>>, Infallible>;
 
-async fn stage() -> Stage {
-    Stage::new(|address| address.peer_from(|request| Some(request.get::<Peer>()?.0.ip()))).await
+async fn stage(counted: Counted) -> Stage {
+    let of_server =
+        |address: ClientAddress| address.peer_from(|request| Some(request.get::<Peer>()?.0.ip()));
+    Stage::new(counted, of_server).await
 }
 
 /// What stands before each route, from within.
 pub(crate) fn guards(keys: &Keygate, route: Route) -> Vec<Guard> {
     match route {
-        Route::Orders | Route::Telling => vec![keys.require(ORDERS_READ)],
+        Route::Orders | Route::Telling | Route::Charging => vec![keys.require(ORDERS_READ)],
         Route::Extracted => vec![keys.authenticate()],
         Route::Optional | Route::Insistent => vec![keys.authenticate_optional()],
         Route::Nested => vec![keys.require(ORDERS_READ), keys.authenticate()],
@@ -43,38 +46,56 @@ pub(crate) fn guards(keys: &Keygate, route: Route) -> Vec<Guard> {
             keys.require(ORDERS_READ),
         ],
         Route::Strict => vec![keys.require(ORDERS_READ.report_only())],
+        Route::Metered => vec![keys.require(ORDERS_READ).charge(EXPORTS.cost(5))],
+        Route::MeteredWithin => vec![
+            keys.require(ORDERS_READ).charge(EXPORTS.cost(5)),
+            keys.authenticate(),
+        ],
         Route::Unguarded => vec![],
     }
 }
 
 fn service<B: Send + 'static>(keys: &Keygate, route: Route) -> Service<B> {
-    let handler = service_fn(move |request: Request<B>| async move {
-        let extensions = request.extensions();
-        let owner = match route {
-            Route::Orders
-            | Route::Optional
-            | Route::Nested
-            | Route::Telling
-            | Route::Reported
-            | Route::Tightened => {
-                let caller = extensions.get::<Principal>();
-                caller.map_or("nobody".into(), |caller| caller.owner().to_owned())
-            }
-            Route::Extracted | Route::Insistent | Route::Strict | Route::Unguarded => {
-                match Authorized::<ORDERS_READ>::of(extensions) {
-                    Ok(caller) => caller.owner().to_owned(),
-                    Err(answer) => return Ok(answer.into()),
+    let answers = keys.answers().clone();
+    let handler = service_fn(move |request: Request<B>| {
+        let answers = answers.clone();
+        async move {
+            let extensions = request.extensions();
+            let owner = match route {
+                Route::Orders
+                | Route::Optional
+                | Route::Nested
+                | Route::Telling
+                | Route::Reported
+                | Route::Metered
+                | Route::MeteredWithin
+                | Route::Tightened => {
+                    let caller = extensions.get::<Principal>();
+                    caller.map_or("nobody".into(), |caller| caller.owner().to_owned())
                 }
+                Route::Charging => {
+                    let caller = extensions.get::<Principal>().unwrap();
+                    match caller.charge(LATER).await {
+                        Ok(_) => caller.owner().to_owned(),
+                        Err(refusal) => return Ok(answers.refuse(&refusal).into()),
+                    }
+                }
+                Route::Extracted | Route::Insistent | Route::Strict | Route::Unguarded => {
+                    match Authorized::<ORDERS_READ>::of(extensions) {
+                        Ok(caller) => caller.owner().to_owned(),
+                        Err(answer) => return Ok(answer.into()),
+                    }
+                }
+            };
+            let mut response = Response::new(Full::from(owner));
+            if route == Route::Telling {
+                let own_words = HeaderValue::from_static(OWN_WORDS);
+                response
+                    .headers_mut()
+                    .insert("x-api-key-expires", own_words);
             }
-        };
-        let mut response = Response::new(Full::from(owner));
-        if route == Route::Telling {
-            let own_words = HeaderValue::from_static(OWN_WORDS);
-            response
-                .headers_mut()
-                .insert("x-api-key-expires", own_words);
+            Ok(response)
         }
-        Ok(response)
     });
     let mut guards = guards(keys, route).into_iter();
     let (inner, outer) = (option_layer(guards.next()), option_layer(guards.next()));
@@ -121,13 +142,19 @@ impl Http for InProcess {
 
 #[tokio::test]
 async fn a_tower_service_answers_every_case() {
-    let stage = stage().await;
+    let stage = stage(Counted::Here).await;
     play_http(&stage, &mut InProcess(stage.gates().clone())).await;
 }
 
 #[tokio::test]
+async fn a_tower_service_limits_alike_what_is_counted_elsewhere() {
+    let stage = stage(Counted::Elsewhere).await;
+    limits::play_http(&stage, &mut InProcess(stage.gates().clone())).await;
+}
+
+#[tokio::test]
 async fn a_tower_service_on_hyper_answers_every_case() {
-    let stage = stage().await;
+    let stage = stage(Counted::Here).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let gates = stage.gates().clone();

@@ -7,14 +7,15 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use keygate::testing::Fault;
 use keygate::{
-    ClientAddress, Clock, Credentials, KeyId, Keygate, MemoryStore, NewKey, PepperId, PepperRing,
-    RateLimit, StoreErrorKind,
+    ClientAddress, Clock, Credentials, KeyId, Keygate, MemoryStore, NewKey, OnOutage, PepperId,
+    PepperRing, RateLimit, StoreErrorKind,
 };
 
 use crate::cases::{CASES, Case, Route, Setup, Store};
 use crate::common::{
     self, DAY, DECLINED, HOUR, LIVE, SANDBOX, SECOND, World, fresh_pepper, millis, pepper,
 };
+use crate::limits::{self, Counted, Elsewhere};
 
 /// Where the page for callers is said to stand.
 pub(crate) const PAGE: &str = "/docs/keys";
@@ -69,7 +70,10 @@ impl Sent {
 
 impl Stage {
     /// `peer` says where the server keeps the peer, if nobody knows that.
-    pub(crate) async fn new(peer: impl Fn(ClientAddress) -> ClientAddress) -> Self {
+    pub(crate) async fn new(
+        counted: Counted,
+        peer: impl Fn(ClientAddress) -> ClientAddress,
+    ) -> Self {
         let world = World::new().await;
         let mut gates = Vec::new();
         for setup in Setup::ALL {
@@ -85,6 +89,18 @@ impl Stage {
             let builder = match setup {
                 Setup::Basic => builder,
                 _ => builder.tell_callers_of_end(7 * DAY),
+            };
+            let builder = match setup {
+                Setup::Usual => builder.tell_rate_limits(),
+                Setup::OwnField => builder.failed_attempts(RateLimit::per_minute(2)),
+                _ => builder,
+            };
+            let builder = match counted {
+                Counted::Here => builder,
+                Counted::Elsewhere => {
+                    let limiter = Elsewhere::new(world.clock.clone());
+                    builder.shared_limiter(limiter, OnOutage::Refuse)
+                }
             };
             let proxied = || ClientAddress::behind(["127.0.0.0/8", "192.0.2.7"]);
             let address = match setup {
@@ -115,7 +131,7 @@ impl Stage {
             ("overlapping", plain()),
             ("bound", plain().allowed_ips(["10.0.0.0/8"])),
             ("local", plain().allowed_ips(["127.0.0.0/8"])),
-            ("limited", plain()),
+            ("unenforceable", plain()),
             ("ending", plain().expires_in(3 * DAY)),
             ("ending_in_a_week", plain().expires_in(7 * DAY + HOUR)),
             (
@@ -130,7 +146,9 @@ impl Stage {
             ("aged", plain()),
             ("ending_at_once", plain().expires_in(3 * DAY)),
         ];
-        for (name, new) in new {
+        let two_a_minute = RateLimit::per_minute(2);
+        let limited = limits::KEYS.map(|name| (name, plain().rate_limit(two_a_minute)));
+        for (name, new) in new.into_iter().chain(limited) {
             let issued = manager.issue(new).await.unwrap();
             ids.insert(name, issued.info.key_id);
             keys.insert(name, issued.key.expose().to_owned());
@@ -160,13 +178,11 @@ impl Stage {
                 record.secrets.current.not_after = secret_ends;
             })
             .await;
-        let limit = RateLimit {
-            requests: 1,
-            per_seconds: 1,
-            burst: 1,
-        };
+        let limit = RateLimit::per_minute(0);
         world
-            .edit(&ids["limited"], |record| record.rate_limit = Some(limit))
+            .edit(&ids["unenforceable"], |record| {
+                record.rate_limit = Some(limit);
+            })
             .await;
         world.clock.advance(HOUR);
 
@@ -211,6 +227,10 @@ impl Stage {
         self.world.clock.advance_monotonic(SECOND);
     }
 
+    pub(crate) fn pass(&self, time: Duration) {
+        self.world.clock.advance_monotonic(time);
+    }
+
     pub(crate) fn request(&self, case: &Case) -> Sent {
         let headers = case.headers.iter();
         Sent {
@@ -220,6 +240,22 @@ impl Stage {
             headers: headers
                 .map(|(name, value)| (*name, self.fill(value)))
                 .collect(),
+        }
+    }
+
+    /// A request with this key in a field of its own.
+    pub(crate) fn bearing(
+        &self,
+        setup: Setup,
+        route: Route,
+        field: &'static str,
+        key: &str,
+    ) -> Sent {
+        Sent {
+            setup,
+            route,
+            query: None,
+            headers: vec![(field, self.keys[key].clone())],
         }
     }
 

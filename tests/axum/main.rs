@@ -6,6 +6,7 @@
 mod common;
 
 mod addresses;
+mod charges;
 mod declared;
 mod ending;
 mod live;

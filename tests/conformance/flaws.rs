@@ -6,6 +6,7 @@ mod stores;
 mod usage;
 
 use feeds::*;
+use keygate::audit::Actor;
 use keygate::store::AuditQuery;
 use keygate::store::{Expect, Page};
 use keygate::{KeyId, KeyRecord, StoreErrorKind, Timestamp};
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Entry> {
         order(),
         lost(),
         audit(),
+        recorded(),
         settings(),
         feed(),
         usage::all(),
@@ -218,12 +220,12 @@ fn audit() -> Vec<Entry> {
         }))),
         ("with a key, there are that key's events alone, compared byte for byte", || Box::new(Logs(|contents, query| {
             let any_key = AuditQuery { key_id: None, ..query.clone() };
-            contents.events_where(query, |event| any_key.selects(event) && query.key_id.is_none_or(|id| alike(&id, &event.key_id)))
+            contents.events_where(query, |event| any_key.selects(event) && query.key_id.is_none_or(|id| event.key_id.is_some_and(|of| alike(&id, &of))))
         }))),
         ("with an owner, there are that owner's events alone, compared byte for byte", || Box::new(Logs(|contents, query| {
             let any_owner = AuditQuery { owner: None, ..query.clone() };
             contents.events_where(query, |event| any_owner.selects(event)
-                && query.owner.as_ref().is_none_or(|owner| owner.eq_ignore_ascii_case(&event.owner)))
+                && query.owner.as_ref().is_none_or(|owner| event.owner.as_ref().is_some_and(|of| owner.eq_ignore_ascii_case(of))))
         }))),
         ("with an action, there are events of that action alone", || Box::new(Logs(|contents, query| {
             let any_action = AuditQuery { action: None, ..query.clone() };
@@ -236,12 +238,12 @@ fn audit() -> Vec<Entry> {
         }))),
         ("of several conditions, all must hold", || Box::new(Logs(|contents, query| match query.key_id {
             None => contents.events(query),
-            Some(id) => contents.events_where(query, |event| event.key_id == id),
+            Some(id) => contents.events_where(query, |event| event.key_id == Some(id)),
         }))),
         ("pages have as many events as their limit, each event once, and no next one at the end", || Box::new(Logs(|contents, query| {
             let mut page = contents.events(query)?;
             if page.events.len() == query.limit {
-                page.next.get_or_insert(contents.events.len().to_string());
+                page.next.get_or_insert(contents.events.next.to_string());
             }
             Ok(page)
         }))),
@@ -251,6 +253,44 @@ fn audit() -> Vec<Entry> {
         ("a cursor that the store did not give fails as Corrupt", || Box::new(Logs(|contents, query| {
             let number = query.after.clone().filter(|cursor| cursor.parse::<usize>().is_ok());
             contents.events(&AuditQuery { after: number, ..query.clone() })
+        }))),
+    ]
+}
+
+#[rustfmt::skip]
+fn recorded() -> Vec<Entry> {
+    vec![
+        ("a recorded event is returned as it was written, in every field", || Box::new(KeepsEvents(|event| if event.actor == Actor::Stranger {
+            event.actor = Actor::Host;
+        }))),
+        ("what is recorded twice is there twice, and of nothing there is nothing", || Box::new(RecordsOnce)),
+        ("events of a record that is dropped are there all or none", || Box::new(RecordsInSteps)),
+        ("with a kind, there are events of that kind alone", || Box::new(Logs(|contents, query| {
+            // The index has no kinds, and the page is full before they are looked at.
+            let mut page = contents.events(&AuditQuery { kind: None, ..query.clone() })?;
+            page.events.retain(|event| query.key_id.is_some() || query.selects(event));
+            Ok(page)
+        }))),
+        ("an event of no key and no owner is found with no key and with no owner", || Box::new(Logs(|contents, query| {
+            let of_all = AuditQuery { key_id: None, ..query.clone() };
+            contents.events_where(query, |event| of_all.selects(event) && (event.key_id.is_none() || query.selects(event)))
+        }))),
+        ("events of one kind from before a moment are forgotten, and nothing else", || Box::new(Forgets(|log, kind, moment, limit| {
+            log.forget(limit, |event| event.action.kind() == kind && event.at <= moment)
+        }))),
+        ("at most as many events are forgotten as the limit, and it is said how many", || Box::new(Forgets(|log, kind, moment, _| {
+            log.forget(usize::MAX, |event| event.action.kind() == kind && event.at < moment)
+        }))),
+        ("a cursor goes on where it was when events before it are forgotten", || Box::new(Forgets(|log, kind, moment, limit| {
+            let forgotten = log.forget(limit, |event| event.action.kind() == kind && event.at < moment);
+            // A cursor is the position of an event.
+            log.kept = std::mem::take(&mut log.kept).into_values().enumerate().collect();
+            forgotten
+        }))),
+        ("what is recorded after all was forgotten comes after every cursor", || Box::new(Forgets(|log, kind, moment, limit| {
+            let forgotten = log.forget(limit, |event| event.action.kind() == kind && event.at < moment);
+            log.next = log.kept.keys().next_back().map_or(0, |last| last + 1);
+            forgotten
         }))),
     ]
 }

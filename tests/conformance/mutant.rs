@@ -5,12 +5,12 @@ use std::ops::{Bound, RangeInclusive};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use keygate::audit::AuditEvent;
+use keygate::audit::{AuditEvent, AuditKind};
 use keygate::store::{
     Abilities, AuditLog, AuditPage, AuditQuery, ChangeFeed, ChangeListener, DayTotal, Expect,
     KeyUsage, Listed, OwnerTotal, Page, Settings, UsageBatch, UsageStore, Write,
 };
-use keygate::{Day, KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind};
+use keygate::{Day, KeyId, KeyRecord, KeyStore, StoreError, StoreErrorKind, Timestamp};
 use tokio::task::yield_now;
 
 use crate::counted::Counted;
@@ -18,11 +18,35 @@ use crate::counted::Counted;
 #[derive(Clone, Default)]
 pub(crate) struct Contents {
     pub(crate) records: BTreeMap<KeyId, KeyRecord>,
-    pub(crate) events: Vec<AuditEvent>,
+    pub(crate) events: Log,
     pub(crate) settings: BTreeMap<String, Vec<u8>>,
     /// The ids of the records that were written, in their order.
     pub(crate) changes: Vec<KeyId>,
     pub(crate) usage: Counted,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Log {
+    /// By numbers that are not used twice.
+    pub(crate) kept: BTreeMap<usize, AuditEvent>,
+    pub(crate) next: usize,
+}
+
+impl Log {
+    pub(crate) fn keep(&mut self, events: &[AuditEvent]) {
+        for event in events {
+            self.kept.insert(self.next, event.clone());
+            self.next += 1;
+        }
+    }
+
+    /// Forgets the first events that are due.
+    pub(crate) fn forget(&mut self, limit: usize, is_due: impl Fn(&AuditEvent) -> bool) -> usize {
+        let due = self.kept.iter().filter(|(_, event)| is_due(event));
+        let due: Vec<usize> = due.map(|(number, _)| *number).take(limit).collect();
+        due.iter().for_each(|number| drop(self.kept.remove(number)));
+        due.len()
+    }
 }
 
 /// What a sound store does.
@@ -34,7 +58,7 @@ impl Contents {
     pub(crate) fn put(&mut self, record: &KeyRecord, audit: &[AuditEvent]) {
         self.records.insert(record.id, record.clone());
         self.changes.push(record.id);
-        self.events.extend_from_slice(audit);
+        self.events.keep(audit);
     }
 
     pub(crate) fn list(&self, page: &Page<'_>) -> Vec<KeyRecord> {
@@ -62,7 +86,7 @@ impl Contents {
             Some(Ok(position)) => position,
             Some(Err(_)) => return Err(StoreErrorKind::Corrupt.into()),
         };
-        let selected = self.events.iter().enumerate().skip(start);
+        let selected = self.events.kept.range(start..);
         let mut selected = selected.filter(|(_, event)| selects(event));
         let events = selected.by_ref().take(query.limit);
         Ok(AuditPage {
@@ -158,6 +182,25 @@ pub(crate) trait Flaw: Send + Sync + 'static {
 
     async fn events(&self, store: &Shared, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         store.lock().events(query)
+    }
+
+    async fn record(&self, store: &Shared, events: &[AuditEvent]) -> Result<(), StoreError> {
+        let mut events = events.to_vec();
+        events.iter_mut().for_each(|event| self.keep_event(event));
+        store.lock().events.keep(&events);
+        Ok(())
+    }
+
+    fn forget_events(
+        &self,
+        log: &mut Log,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
+    ) -> usize {
+        log.forget(limit, |event| {
+            event.action.kind() == kind && event.at < moment
+        })
     }
 
     async fn read(&self, store: &Shared, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -283,6 +326,20 @@ impl KeyStore for Mutant {
 impl AuditLog for Mutant {
     async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         self.flaw.events(&self.store, query).await
+    }
+
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        self.flaw.record(&self.store, events).await
+    }
+
+    async fn forget_before(
+        &self,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let log = &mut self.store.lock().events;
+        Ok(self.flaw.forget_events(log, kind, moment, limit))
     }
 }
 

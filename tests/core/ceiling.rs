@@ -1,6 +1,8 @@
 //! On behalf of a caller, nothing comes about that opens more than what the caller presented.
 
-use keygate::{Attempt, Change, Conflict, Excess, Filter, Issued, ManageError, NewKey, Principal};
+use keygate::{
+    Attempt, Change, Conflict, Excess, Filter, Issued, ManageError, NewKey, Principal, RateLimit,
+};
 
 use crate::common::*;
 
@@ -45,7 +47,8 @@ async fn what_is_not_asked_for_follows_the_caller() {
     let new = admin()
         .environment(SANDBOX)
         .expires_in(HOUR)
-        .allowed_ips(["10.0.0.0/8"]);
+        .allowed_ips(["10.0.0.0/8"])
+        .rate_limit(RateLimit::per_minute(60).with_burst(5));
     let admin = issue(&world, new).await;
     let manager = world
         .keys
@@ -55,7 +58,70 @@ async fn what_is_not_asked_for_follows_the_caller() {
     assert_eq!(issued.info.environment.as_str(), SANDBOX);
     assert_eq!(issued.info.expires_at, admin.info.expires_at);
     assert_eq!(issued.info.allowed_ips, admin.info.allowed_ips);
+    assert_eq!(issued.info.rate_limit, admin.info.rate_limit);
     assert!(issued.info.scopes.is_empty());
+}
+
+#[tokio::test]
+async fn no_key_may_be_used_oftener_than_that_of_the_caller_in_the_long_run_or_at_once() {
+    let world = World::new().await;
+    let mine = RateLimit::per_minute(60).with_burst(5);
+    let admin = issue(&world, admin().rate_limit(mine)).await;
+    let manager = world
+        .keys
+        .manager()
+        .on_behalf_of(&caller(&world, &admin).await);
+    let new = |limit| NewKey::for_owner("a").rate_limit(limit);
+    let most = RateLimit::MOST;
+    let cases = [
+        (mine, true),
+        (RateLimit::per_second(1), true),
+        (RateLimit::per_minute(1), true),
+        (RateLimit::per_hour(3_600).with_burst(5), true),
+        (
+            RateLimit::new(most, RateLimit::LONGEST_SECONDS).with_burst(1),
+            false,
+        ),
+        (RateLimit::per_minute(61).with_burst(5), false),
+        (RateLimit::per_second(2), false),
+        (RateLimit::per_hour(3_601).with_burst(1), false),
+        (mine.with_burst(6), false),
+        (RateLimit::per_minute(60), false),
+        (RateLimit::per_day(6), false),
+        (RateLimit::new(most, 1), false),
+    ];
+    for (limit, is_within) in cases {
+        match manager.issue(new(limit)).await {
+            Ok(issued) => {
+                assert!(is_within, "{limit:?}");
+                assert_eq!(issued.info.rate_limit, Some(limit));
+            }
+            outcome => {
+                assert!(!is_within, "{limit:?}");
+                assert_eq!(excesses(outcome), [Excess::RateLimit]);
+            }
+        }
+    }
+    // Nor the caller's own, nor one that had its limit from the caller.
+    let child = manager.issue(NewKey::for_owner("a")).await.unwrap();
+    for id in [&child.info.key_id, &admin.info.key_id] {
+        for change in [
+            Change::new().rate_limit(mine.with_burst(6)),
+            Change::new().no_rate_limit(),
+        ] {
+            assert_eq!(
+                excesses(manager.change(id, change).await),
+                [Excess::RateLimit]
+            );
+        }
+        let less = Change::new().rate_limit(mine.with_burst(4));
+        let changed = manager.change(id, less).await.unwrap();
+        assert_eq!(changed.rate_limit, Some(mine.with_burst(4)));
+    }
+    let unlimited = issue(&world, NewKey::for_owner("a")).await;
+    let less = Change::new().rate_limit(mine.with_burst(1));
+    let outcome = manager.change(&unlimited.info.key_id, less).await;
+    assert_eq!(excesses(outcome), [Excess::RateLimit]);
 }
 
 #[tokio::test]

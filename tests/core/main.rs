@@ -10,6 +10,9 @@
 mod common;
 
 mod activity;
+mod audit;
+mod audit_channel;
+mod audit_journal;
 mod authenticate;
 mod ceiling;
 mod ceiling_histories;
@@ -19,10 +22,12 @@ mod ended_callers;
 mod expiry;
 mod expiry_instances;
 mod expiry_trouble;
+mod failed_attempts;
 mod feed;
 mod finding;
 mod freshness;
 mod herds;
+mod limits;
 mod lookups;
 mod manage;
 mod model;

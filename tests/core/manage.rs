@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use keygate::{
     BuildError, Change, Conflict, Credentials, Filter, Issued, KeyStatus, ManageError, MemoryStore,
-    NewKey, Policy, Rejection, StoreErrorKind,
+    NewKey, Policy, RateLimit, Rejection, StoreErrorKind,
 };
 
 use crate::common::*;
@@ -189,6 +189,12 @@ async fn what_cannot_be_taken_is_named_and_nothing_is_written() {
             new().allowed_ips((0..65).map(|n| format!("10.0.0.{n}"))),
             "64",
         ),
+        (new().rate_limit(RateLimit::per_minute(0)), "requests"),
+        (new().rate_limit(RateLimit::new(5, 0)), "window"),
+        (
+            new().rate_limit(RateLimit::per_minute(5).with_burst(0)),
+            "burst",
+        ),
         (new().environment(DECLINED), DECLINED),
         (new().environment("nowhere"), "nowhere"),
         (new().expires_in(Duration::ZERO), "not in the future"),
@@ -214,6 +220,10 @@ async fn what_cannot_be_taken_is_named_and_nothing_is_written() {
         (Change::new().metadata([("", "")]), "metadata key"),
         (Change::new().scopes(["a", "a::b"]), "a::b"),
         (Change::new().allowed_ips(["10.0.0"]), "10.0.0"),
+        (
+            Change::new().rate_limit(RateLimit::per_second(u32::MAX)),
+            "1,000,000,000",
+        ),
         (Change::new().expires_at(past), "not in the future"),
         (Change::new().name("fine").expires_in(Duration::MAX), "9999"),
     ];
@@ -298,6 +308,10 @@ async fn a_change_changes_what_it_names_and_nothing_else_at_once() {
         (Change::new().allowed_ips(std::iter::empty::<&str>()), |r| {
             r.allowed_ips.clear()
         }),
+        (Change::new().rate_limit(RateLimit::per_hour(5)), |r| {
+            r.rate_limit = Some(RateLimit::per_hour(5));
+        }),
+        (Change::new().no_rate_limit(), |r| r.rate_limit = None),
     ];
     for (change, apply) in cases {
         apply(&mut expected);

@@ -205,8 +205,8 @@ async fn every_change_leaves_one_event_that_names_who_what_and_when() {
         assert_eq!(events.len(), before + 1);
         let event = &events[before];
         assert_eq!(
-            (event.action, event.key_id, event.owner.as_str()),
-            (action, id, "a")
+            (event.action, event.key_id, event.owner.as_deref()),
+            (action, Some(id), Some("a"))
         );
         assert_eq!(event.actor, Actor::Key(admin.info.key_id));
         assert_eq!(

@@ -172,6 +172,30 @@ async fn the_headers_that_tell_of_an_end_are_documented_where_that_is_set() {
 }
 
 #[tokio::test]
+async fn the_headers_that_tell_of_limits_are_documented_where_that_is_set() {
+    for tells in [true, false] {
+        let keys = gate(|builder| match tells {
+            true => builder.tell_rate_limits(),
+            false => builder,
+        })
+        .await;
+        let (_, mut document) = app(keys.authenticate());
+        let own = document["paths"]["/a"]["get"]["responses"]["200"].take();
+        let mut described = utoipa::openapi::OpenApiBuilder::new().build();
+        utoipa::Modify::modify(&keys, &mut described);
+        let limited = json(&described)["components"]["responses"]["KeyLimited"].take();
+        assert!(limited["headers"]["Retry-After"].is_object());
+        for response in [own, limited] {
+            for name in ["ratelimit-policy", "ratelimit"] {
+                let header = &response["headers"][name];
+                assert_eq!(header["schema"]["type"] == "string", tells, "{name}");
+                assert_eq!(header["description"].is_string(), tells, "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_header_that_an_operation_declares_itself_stays() {
     #[utoipa::path(get, path = "/a", responses((
         status = 200,

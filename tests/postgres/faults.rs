@@ -107,7 +107,7 @@ async fn whatever_was_acknowledged_survives_a_kill_and_every_change_is_whole() {
         server.restart();
         let mut events_of: HashMap<KeyId, u64> = HashMap::new();
         for event in events(&store).await {
-            *events_of.entry(event.key_id).or_default() += 1;
+            *events_of.entry(event.key_id.unwrap()).or_default() += 1;
         }
         for (id, version) in acknowledged.lock().unwrap().iter() {
             assert!(events_of.get(id) >= Some(version), "{id} {version}");

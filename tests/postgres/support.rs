@@ -201,8 +201,8 @@ pub(crate) fn event(record: &KeyRecord, action: AuditAction) -> AuditEvent {
     AuditEvent {
         at: at(3),
         action,
-        key_id: record.id,
-        owner: record.owner.clone(),
+        key_id: Some(record.id),
+        owner: Some(record.owner.clone()),
         actor: Actor::Host,
         address: None,
         changes: vec![FieldChange {
@@ -210,6 +210,7 @@ pub(crate) fn event(record: &KeyRecord, action: AuditAction) -> AuditEvent {
             before: None,
             after: Some("CI".into()),
         }],
+        requests: None,
     }
 }
 

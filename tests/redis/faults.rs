@@ -68,7 +68,7 @@ async fn a_kill_loses_no_acknowledged_write_and_leaves_none_by_half() {
             Ok(events(&store).await)
         });
         for event in all.await {
-            *events_of.entry(event.key_id).or_default() += 1;
+            *events_of.entry(event.key_id.unwrap()).or_default() += 1;
         }
         println!("round {round}: {} keys", told.len());
         for (id, told) in told {

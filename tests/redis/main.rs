@@ -19,6 +19,7 @@ mod damage;
 mod expiry;
 mod faults;
 mod feed;
+mod limiter;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;

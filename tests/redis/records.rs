@@ -139,7 +139,7 @@ async fn pages_are_longer_than_what_is_read_at_once() {
             assert_eq!(found, sorted[10..end], "{limit}");
         }
     }
-    let written: Vec<_> = records.iter().map(|record| record.id).collect();
+    let written: Vec<_> = records.iter().map(|record| Some(record.id)).collect();
     let read: Vec<_> = events(&store)
         .await
         .iter()

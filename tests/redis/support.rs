@@ -97,11 +97,12 @@ pub(crate) fn event(record: &KeyRecord, action: AuditAction) -> AuditEvent {
     AuditEvent {
         at: at(3),
         action,
-        key_id: record.id,
-        owner: record.owner.clone(),
+        key_id: Some(record.id),
+        owner: Some(record.owner.clone()),
         actor: Actor::Host,
         address: None,
         changes: Vec::new(),
+        requests: None,
     }
 }
 

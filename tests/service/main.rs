@@ -10,6 +10,7 @@ mod fleet;
 #[cfg(all(feature = "postgres", feature = "redis"))]
 mod instances;
 mod keys;
+mod limits;
 mod live;
 mod reports;
 #[cfg(all(feature = "postgres", feature = "redis"))]

@@ -170,7 +170,7 @@ async fn events(world: &World) -> Option<HashMap<KeyId, u64>> {
             world.report.violation(unreadable.to_string());
         }
         for event in page.events {
-            *events.entry(event.key_id).or_default() += 1;
+            *events.entry(event.key_id.unwrap()).or_default() += 1;
         }
         query.after = Some(match page.next {
             Some(next) => next,

@@ -121,8 +121,8 @@ pub(crate) fn event(record: &KeyRecord, action: AuditAction) -> AuditEvent {
     AuditEvent {
         at: at(3),
         action,
-        key_id: record.id,
-        owner: record.owner.clone(),
+        key_id: Some(record.id),
+        owner: Some(record.owner.clone()),
         actor: Actor::Host,
         address: None,
         changes: vec![FieldChange {
@@ -130,6 +130,7 @@ pub(crate) fn event(record: &KeyRecord, action: AuditAction) -> AuditEvent {
             before: None,
             after: Some("CI".into()),
         }],
+        requests: None,
     }
 }
 

@@ -180,6 +180,25 @@ async fn health_and_reflection_are_open_by_name_and_need_no_key_nor_the_store() 
 }
 
 #[tokio::test]
+#[should_panic(expected = "no call of it asks for a key")]
+async fn a_charge_for_calls_that_are_open_stops_the_start() {
+    let rules = MethodRules::new()
+        .open("grpc.health.v1.Health")
+        .charge("grpc.health.v1.Health/Check", keygate::Charge::of(2));
+    world().await.keys.require_by_method(rules);
+}
+
+#[tokio::test]
+#[should_panic(expected = "takes nothing of the quota")]
+async fn a_charge_of_a_method_that_cannot_be_taken_stops_the_start() {
+    let exports = keygate::Quota::new("exports", keygate::RateLimit::per_hour(10));
+    let rules = MethodRules::new()
+        .service("orders.v1.Orders", "orders:read")
+        .charge("orders.v1.Orders/Export", exports.cost(0));
+    world().await.keys.require_by_method(rules);
+}
+
+#[tokio::test]
 #[should_panic(
     expected = r#""orders:raed" is not a scope of this service: did you mean "orders:read"?"#
 )]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use keygate::{NewKey, Rejection, StoreErrorKind};
+use keygate::{Charge, NewKey, RateLimit, StoreErrorKind};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use crate::common::{Door, Fault, HOUR, LIVE, SECOND, with_prefix, with_wrong_secret};
+use crate::common::{Door, Fault, HOUR, LIVE, SECOND, World, with_prefix, with_wrong_secret};
 use crate::orders::{OrderId, orders_client::OrdersClient};
 use crate::support::*;
 
@@ -104,17 +104,34 @@ async fn an_outage_says_when_to_come_back_and_nothing_else() {
     call(&channel, "Get", &good).await.unwrap();
 }
 
-/// No limit is enforced yet, but who enforces one by hand answers by the same table.
 #[tokio::test]
-async fn a_caller_over_its_limit_is_told_when_to_come_back() {
-    let world = world().await;
-    let limited = Rejection::RateLimited {
-        retry_after: Duration::from_millis(2_001),
-    };
-    let status = Status::from(world.keys.answers().refuse_grpc(&limited.into()));
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    assert_eq!(info(&status).reason, "RATE_LIMITED");
-    assert_retry(&status, 3 * SECOND);
+async fn a_caller_over_its_limit_is_told_when_to_come_back_and_a_call_costs_what_its_method_does() {
+    let world = World::with(|builder| builder.scopes(SCOPES).tell_rate_limits()).await;
+    let charged = rules()
+        .charge("orders.v1.Orders/Create", Charge::of(3))
+        .charge("grpc.reflection.v1.ServerReflection", Charge::of(3));
+    let refused = std::panic::AssertUnwindSafe(|| world.keys.require_by_method(charged.clone()));
+    let refused = std::panic::catch_unwind(refused);
+    assert!(refused.is_err(), "reflection is open");
+    let charged = rules().charge("orders.v1.Orders/Create", Charge::of(3));
+    let spy = Spy::default();
+    let guard = world.keys.require_by_method(charged).charge(Charge::of(2));
+    let channel = connect(serve(guard, &spy).await);
+    let new = NewKey::for_owner("org_42").scopes(["orders:read", "orders:write"]);
+    let new = new.rate_limit(RateLimit::per_hour(6));
+    let issued = world.keys.manager().issue(new).await.unwrap();
+    let key = issued.key.expose();
+    call(&channel, "Create", key).await.unwrap();
+    call(&channel, "Get", key).await.unwrap();
+    for (method, seconds) in [("Create", 1_200), ("Get", 600)] {
+        let status = call(&channel, method, key).await.unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(info(&status).reason, "RATE_LIMITED");
+        assert_retry(&status, Duration::from_secs(seconds));
+        let left = status.metadata().get("ratelimit").unwrap();
+        assert_eq!(left, r#""key";r=1;t=3000"#);
+    }
+    assert_eq!(spy.calls(), 2);
 }
 
 #[track_caller]

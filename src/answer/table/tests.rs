@@ -19,7 +19,9 @@ fn answers() -> Answers {
         end_notice: None,
         standing: Default::default(),
         limiter: Default::default(),
+        quotas: Default::default(),
         meter: None,
+        events: Default::default(),
     }))
 }
 
@@ -57,6 +59,13 @@ fn every_code_of_the_catalogue_has_its_status_challenge_and_retry() {
     let limited = Rejection::RateLimited {
         retry_after: Duration::from_millis(2_001),
         limits: Vec::new(),
+    };
+    let failing = Rejection::TooManyFailures {
+        retry_after: Duration::from_secs(2),
+    };
+    let flawed = Error::QuotaFlawed {
+        name: "x",
+        problem: "y".into(),
     };
     let unknown = Error::UnknownPepper {
         key_id: id(),
@@ -130,6 +139,15 @@ fn every_code_of_the_catalogue_has_its_status_challenge_and_retry() {
             None,
         ),
         (limited.into(), "rate_limited", 429, None, Some("3")),
+        (failing.into(), "rate_limited", 429, None, Some("2")),
+        (
+            Error::LimiterAway(id()).into(),
+            "store_unavailable",
+            503,
+            None,
+            Some("1"),
+        ),
+        (flawed.into(), "internal", 500, None, None),
         (
             Error::Overloaded.into(),
             "store_unavailable",
@@ -164,6 +182,41 @@ fn every_code_of_the_catalogue_has_its_status_challenge_and_retry() {
                 .is_some_and(|detail| detail.ends_with('.') || detail.ends_with("KEY"))
         );
     }
+}
+
+#[test]
+fn a_caller_over_its_limit_is_told_how_its_limits_stand_if_that_is_known() {
+    use crate::limit::LimitState;
+    use crate::record::RateLimit;
+
+    let state = LimitState {
+        name: "exports",
+        limit: RateLimit::per_hour(10),
+        remaining: 4,
+        full_after: Duration::from_millis(1),
+    };
+    let refused = |limits| {
+        let limited = Rejection::RateLimited {
+            retry_after: Duration::from_secs(1),
+            limits,
+        };
+        let row = || of_refusal(&limited.clone().into(), "H: KEY");
+        (row().into_answer(Some(&answers())), row().into_grpc("R"))
+    };
+    let (http, grpc) = refused(vec![state]);
+    let policy = r#""exports";q=10;w=3600"#;
+    assert_eq!(header(&http, "ratelimit-policy"), Some(policy));
+    let left = r#""exports";r=4;t=1"#;
+    assert_eq!(header(&http, "ratelimit"), Some(left));
+    let expected = [("ratelimit-policy", policy), ("ratelimit", left)];
+    let told = grpc.headers.iter();
+    assert!(
+        told.map(|(name, value)| (*name, value.as_str()))
+            .eq(expected)
+    );
+    let (http, grpc) = refused(Vec::new());
+    assert_eq!(header(&http, "ratelimit"), None);
+    assert!(grpc.headers.is_empty());
 }
 
 #[test]
@@ -230,6 +283,7 @@ fn management_errors_have_their_status_and_tell_callers_nothing_of_our_own_failu
             "store_unavailable",
             Some(NOT_DONE),
         ),
+        (ManageError::NoAuditLog, 500, "internal", Some(INTERNAL)),
         (ManageError::NoUsage, 500, "internal", Some(INTERNAL)),
         (
             RandomError::new(getrandom::Error::UNSUPPORTED).into(),

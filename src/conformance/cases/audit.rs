@@ -184,8 +184,8 @@ async fn by_everything(subject: Subject<'_>) -> Result<(), Setback> {
     let events = fill(subject).await?;
     for event in &events {
         let exactly = AuditQuery {
-            key_id: Some(event.key_id),
-            owner: Some(event.owner.clone()),
+            key_id: event.key_id,
+            owner: event.owner.clone(),
             action: Some(event.action),
             from: Some(event.at),
             until: Some(records::at(event.at.as_unix_millis() + 1)?),

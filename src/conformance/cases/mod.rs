@@ -12,6 +12,7 @@ mod finality;
 mod lost;
 mod missing;
 mod order;
+mod recorded;
 mod settings;
 mod usage;
 mod versions;
@@ -50,6 +51,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         cancellation::CASES,
         lost::CASES,
         audit::CASES,
+        recorded::CASES,
         settings::CASES,
         feed::CASES,
     ];

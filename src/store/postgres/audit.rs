@@ -1,8 +1,8 @@
 //! Audit events as rows.
 
-use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error as ValueError;
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, Row};
 
@@ -10,25 +10,45 @@ use super::error::unavailable;
 use super::field::{Field, Fields};
 use super::link::Sql;
 use super::moment::Moment;
-use crate::audit::{Actor, AuditAction, AuditEvent};
+use crate::audit::{Actor, AuditAction, AuditEvent, AuditKind, Requests};
 use crate::record::RecordError;
 use crate::store::{AuditPage, AuditQuery, StoreError, StoreErrorKind};
 
 /// In the order in which [`decode`] goes through them.
-const COLUMNS: [&str; 8] = [
+const COLUMNS: [&str; 13] = [
     "sequence",
     "at",
     "action",
     "key_id",
     "owner",
     "actor_key_id",
+    "actor_user",
+    "actor_unknown",
     "address",
     "changes",
+    "requests",
+    "last_at",
+    "code",
 ];
+
+/// An event on its way in.
+#[derive(Serialize)]
+struct Entry<'a> {
+    kind: AuditKind,
+    #[serde(flatten)]
+    event: &'a AuditEvent,
+}
 
 /// The events as the one parameter that takes them.
 pub(super) fn encode(events: &[AuditEvent]) -> Result<String, StoreError> {
-    serde_json::to_string(events)
+    let entries: Vec<Entry<'_>> = events
+        .iter()
+        .map(|event| Entry {
+            kind: event.action.kind(),
+            event,
+        })
+        .collect();
+    serde_json::to_string(&entries)
         .map_err(|_| unavailable("the audit events cannot be written as JSON"))
 }
 
@@ -67,6 +87,10 @@ pub(super) fn statement(
         if let Some(action) = query.action {
             values.add(action.as_str())?;
             condition("action =", &values);
+        }
+        if let Some(kind) = query.kind {
+            values.add(kind.as_str())?;
+            condition("kind =", &values);
         }
         if let Some(from) = query.from {
             values.add(Moment::from(from))?;
@@ -114,15 +138,39 @@ fn decode(row: &PgRow) -> Result<AuditEvent, RecordError> {
     Ok(AuditEvent {
         at: fields.next()?.time()?,
         action: decode_action(fields.next()?)?,
-        key_id: fields.next()?.parsed()?,
-        owner: fields.next()?.text()?.into(),
-        actor: fields
-            .next()?
-            .optional_parsed()?
-            .map_or(Actor::Host, Actor::Key),
+        key_id: fields.next()?.optional_parsed()?,
+        owner: fields.next()?.optional_parsed()?,
+        actor: decode_actor(&mut fields)?,
         address: fields.next()?.optional_parsed()?,
         changes: fields.next()?.json()?,
+        requests: decode_requests(&mut fields)?,
     })
+}
+
+fn decode_actor(fields: &mut Fields<'_>) -> Result<Actor, RecordError> {
+    let key_id = fields.next()?.optional_parsed()?;
+    let user = fields.next()?.optional_parsed()?;
+    let is_unknown = fields.next()?.truth()?;
+    Ok(match (key_id, user) {
+        _ if is_unknown => Actor::Stranger,
+        (Some(id), _) => Actor::Key(id),
+        (None, Some(name)) => Actor::User(name),
+        (None, None) => Actor::Host,
+    })
+}
+
+fn decode_requests(fields: &mut Fields<'_>) -> Result<Option<Requests>, RecordError> {
+    let count = fields.next()?.optional_integer()?;
+    let last_at = fields.next()?;
+    let code = fields.next()?;
+    let Some(count) = count else {
+        return Ok(None);
+    };
+    Ok(Some(Requests {
+        count,
+        last_at: last_at.time()?,
+        code: code.optional_parsed()?,
+    }))
 }
 
 fn decode_action(field: Field<'_>) -> Result<AuditAction, RecordError> {

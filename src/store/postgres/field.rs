@@ -101,6 +101,10 @@ impl<'a> Field<'a> {
         integer.map(in_range).transpose()
     }
 
+    pub(super) fn truth(self) -> Result<bool, RecordError> {
+        self.required()
+    }
+
     pub(super) fn time(self) -> Result<Timestamp, RecordError> {
         let time = self.optional_time()?;
         time.ok_or_else(|| self.damage("is missing"))

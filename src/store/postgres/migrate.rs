@@ -6,9 +6,10 @@ use super::names::{Names, WRITTEN_PREFIX, identifier, literal};
 use sqlx::{Error, Row};
 
 /// The steps from nothing to what this code needs. Each records itself.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001_keys.sql"),
     include_str!("migrations/0002_usage.sql"),
+    include_str!("migrations/0003_audit.sql"),
 ];
 
 /// Takes the steps that are missing, all or none.

@@ -23,12 +23,15 @@ use sqlx::{Arguments, AssertSqlSafe, PgConnection, PgPool, Row, query_with};
 
 use self::error::{not_done, unavailable};
 use self::link::{Link, Sql};
+use self::moment::Moment;
 use self::names::Names;
 use self::statements::Statements;
 use super::{
     Abilities, AuditLog, AuditPage, AuditQuery, ChangeFeed, ChangeListener, Expect, KeyStore,
     Listed, Page, Settings, StoreError, StoreErrorKind, Write,
 };
+use crate::audit::{AuditEvent, AuditKind};
+use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::record::{KeyRecord, RecordError};
 
@@ -266,6 +269,40 @@ impl AuditLog for PostgresStore {
     async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         let (sql, values) = audit::statement(&self.shared.statements.events, query)?;
         audit::page(&self.shared.link.view(&sql, values).await?, query)
+    }
+
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        let mut values = PgArguments::default();
+        add(&mut values, audit::encode(events)?)?;
+        let Shared {
+            link, statements, ..
+        } = &*self.shared;
+        link.change(&statements.record_events, values, |_| Ok(()))
+            .await
+    }
+
+    async fn forget_before(
+        &self,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let mut values = PgArguments::default();
+        add(&mut values, kind.as_str())?;
+        add(&mut values, Moment::from(moment))?;
+        add(&mut values, i64::try_from(limit).unwrap_or(i64::MAX))?;
+        let mut forgotten: i64 = 0;
+        let judge = |rows: &[PgRow]| {
+            let told = rows.first().map_or(Ok(0), |row| row.try_get("forgotten"));
+            forgotten = told.map_err(|error| not_done(&error))?;
+            Ok(())
+        };
+        let Shared {
+            link, statements, ..
+        } = &*self.shared;
+        link.change(&statements.forget_events, values, judge)
+            .await?;
+        Ok(usize::try_from(forgotten).unwrap_or_default())
     }
 }
 

@@ -19,12 +19,18 @@ pub(super) struct Statements {
     pub(super) change_setting: Sql,
     /// Without conditions.
     pub(super) events: Sql,
+    /// With events that come with no record.
+    pub(super) record_events: Sql,
+    /// With a kind, a moment, and how many at most.
+    pub(super) forget_events: Sql,
     pub(super) usage: UsageStatements,
 }
 
 /// The parameters behind those of a record.
 const AUDIT: usize = COLUMNS.len() + 1;
 const EXPECTED: usize = COLUMNS.len() + 2;
+
+const IF_WRITTEN: &str = "EXISTS (SELECT FROM written)";
 
 /// Commits what is written so that a crash of the server cannot undo it, whatever the session says.
 pub(super) const DURABLE: &str = "durable AS MATERIALIZED (SELECT set_config('synchronous_commit',
@@ -68,6 +74,8 @@ impl Statements {
             )
             .into(),
             events: events(&names.audit()).into(),
+            record_events: log(names, 1, "true").into(),
+            forget_events: forget_events(&names.audit()).into(),
             usage: UsageStatements::new(names),
         }
     }
@@ -80,8 +88,8 @@ fn select(keys: &str) -> String {
 
 fn events(audit: &str) -> String {
     format!(
-        "SELECT sequence, at, action, key_id, owner, actor_key_id, host(address) AS address,
-            changes::text AS changes
+        "SELECT sequence, at, action, key_id, owner, actor_key_id, actor_user, actor_unknown,
+            host(address) AS address, changes::text AS changes, requests, last_at, code
          FROM {audit} AS audit"
     )
 }
@@ -98,7 +106,7 @@ fn insert(names: &Names) -> String {
          logged AS ({logged})
          SELECT (SELECT count(*) FROM written) AS written FROM durable",
         keys = names.keys(),
-        logged = log(names),
+        logged = log(names, AUDIT, IF_WRITTEN),
     )
 }
 
@@ -132,19 +140,38 @@ fn update(names: &Names) -> String {
             keys.format::bigint AS format, {keeps_revocation} AS keeps_revocation
          FROM durable LEFT JOIN {keys} AS keys ON keys.id = $1",
         version = value("version"),
-        logged = log(names),
+        logged = log(names, AUDIT, IF_WRITTEN),
     )
 }
 
-/// Keeps the events of what was written, in their order.
-fn log(names: &Names) -> String {
+/// Keeps the events of a parameter, in their order.
+fn log(names: &Names, parameter: usize, condition: &str) -> String {
     format!(
-        "INSERT INTO {audit} (at, action, key_id, owner, actor_key_id, address, changes)
-         SELECT (event->>'at')::timestamptz, event->>'action', event->>'key_id', event->>'owner',
-            event->'actor'->>'key', (event->>'address')::inet, event->'changes'
-         FROM jsonb_array_elements(${AUDIT}::text::jsonb) WITH ORDINALITY AS events (event, place)
-         WHERE EXISTS (SELECT FROM written) ORDER BY place",
+        "INSERT INTO {audit} (at, action, kind, key_id, owner, actor_key_id, actor_user,
+            actor_unknown, address, changes, requests, last_at, code)
+         SELECT (event->>'at')::timestamptz, event->>'action', event->>'kind', event->>'key_id',
+            event->>'owner', event->'actor'->>'key', event->'actor'->>'user',
+            event->>'actor' = 'stranger', (event->>'address')::inet, event->'changes',
+            LEAST((requests->>'count')::numeric, 9223372036854775807)::bigint,
+            (requests->>'last_at')::timestamptz, requests->>'code'
+         FROM jsonb_array_elements(${parameter}::text::jsonb)
+            WITH ORDINALITY AS events (event, place),
+            LATERAL (SELECT event->'requests' AS requests) AS counted
+         WHERE {condition} ORDER BY place",
         audit = names.audit(),
+    )
+}
+
+/// Answers how many were forgotten.
+fn forget_events(audit: &str) -> String {
+    format!(
+        "WITH old AS MATERIALIZED (
+            SELECT sequence FROM {audit} AS audit WHERE kind = $1 AND at < $2
+            ORDER BY at LIMIT $3::bigint),
+         forgotten AS (
+            DELETE FROM {audit} AS audit USING old
+            WHERE audit.sequence = old.sequence RETURNING audit.sequence)
+         SELECT count(*) AS forgotten FROM forgotten"
     )
 }
 

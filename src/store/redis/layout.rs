@@ -1,6 +1,7 @@
 //! The names of the keys that a namespace has in Redis.
 
 use super::error::RedisOpenError;
+use crate::audit::AuditKind;
 
 const MAX_NAMESPACE_CHARS: usize = 64;
 
@@ -56,6 +57,11 @@ impl Layout {
         self.key("settings")
     }
 
+    /// A HASH for each key that has rate limits, named by its id.
+    pub(super) fn limits(&self, id: &str) -> String {
+        self.key(&format!("limit:{id}"))
+    }
+
     /// A STREAM of audit events.
     pub(super) fn audit(&self) -> String {
         self.key("audit")
@@ -64,6 +70,11 @@ impl Layout {
     /// A ZSET of `k`, `o` or `a` with key id, owner or action, NUL, and the sequence of the event.
     pub(super) fn audit_index(&self) -> String {
         self.key("audit:index")
+    }
+
+    /// A ZSET of the sequences of the events of a kind, by their times.
+    pub(super) fn audit_times(&self, kind: AuditKind) -> String {
+        self.key(&format!("audit:{}", kind.as_str()))
     }
 
     /// What the name of every key of usage begins with. It lies outside of what the feed tracks.
@@ -115,8 +126,11 @@ mod tests {
             layout.ids(),
             layout.owners(),
             layout.settings(),
+            layout.limits("4KX9vQ2mB7tZ"),
             layout.audit(),
             layout.audit_index(),
+            layout.audit_times(AuditKind::Lifecycle),
+            layout.audit_times(AuditKind::Authentication),
             layout.usage(),
             layout.usage_of_keys(),
             layout.usage_days(),
@@ -153,6 +167,15 @@ mod tests {
             layout.usage_instance(u128::MAX),
         ] {
             assert!(key.starts_with(&layout.usage()), "{key}");
+        }
+    }
+
+    /// Else every request of a key with a limit would drop it from every cache.
+    #[test]
+    fn nothing_of_rate_limits_is_tracked_by_the_feed() {
+        let layout = Layout::new("keygate").unwrap();
+        for tracked in [layout.records(), layout.beats("0")] {
+            assert!(!layout.limits("4KX9vQ2mB7tZ").starts_with(&tracked));
         }
     }
 

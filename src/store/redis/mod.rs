@@ -1,5 +1,6 @@
 mod audit;
 mod builder;
+mod counting;
 mod error;
 mod feed;
 mod layout;
@@ -13,6 +14,7 @@ mod usage;
 mod wire;
 
 pub use builder::RedisStoreBuilder;
+pub(crate) use counting::{Counting, CountingServer, Taken};
 pub use error::RedisOpenError;
 
 use std::fmt;
@@ -32,7 +34,8 @@ use super::{
     KeyUsage, Listed, OwnerTotal, Page, Settings, StoreError, StoreErrorKind, UsageBatch,
     UsageStore, Write,
 };
-use crate::clock::Day;
+use crate::audit::{AuditEvent, AuditKind};
+use crate::clock::{Day, Timestamp};
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 
@@ -190,6 +193,19 @@ impl KeyStore for RedisStore {
 impl AuditLog for RedisStore {
     async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         audit::events(&self.link, query).await
+    }
+
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        audit::record(&self.link, events).await
+    }
+
+    async fn forget_before(
+        &self,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        audit::forget_before(&self.link, kind, moment, limit).await
     }
 }
 

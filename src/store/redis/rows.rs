@@ -5,6 +5,7 @@ use ::redis::{FromRedisValue, Value};
 use super::error::{unavailable, unexpected_reply};
 use super::layout::Layout;
 use super::script::{Call, LIST, WRITE};
+use crate::audit::AuditKind;
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::record::{FORMAT, KeyRecord, RecordError, Revocation};
@@ -127,6 +128,8 @@ pub(super) fn write(layout: &Layout, change: &Write<'_>) -> Result<Call, StoreEr
             layout.owners(),
             layout.audit(),
             layout.audit_index(),
+            layout.audit_times(AuditKind::Lifecycle),
+            layout.audit_times(AuditKind::Authentication),
         ])
         .with(id)
         .with(expected)

@@ -4,12 +4,28 @@ use std::sync::LazyLock;
 
 use ::redis::Cmd;
 
-pub(super) static WRITE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/write.lua")));
+pub(super) static WRITE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/keep_events.lua"),
+        include_str!("scripts/write.lua")
+    ))
+});
+pub(super) static RECORD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/keep_events.lua"),
+        include_str!("scripts/record.lua")
+    ))
+});
+pub(super) static FORGET_EVENTS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/forget_events.lua")));
+pub(super) static ADD_TIMES: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/add_times.lua")));
 pub(super) static LIST: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/list.lua")));
 pub(super) static EVENTS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/events.lua")));
+pub(super) static LIMIT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/limit.lua")));
 pub(super) static SET: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/set.lua")));
 pub(super) static ADD_USAGE: LazyLock<Script> =

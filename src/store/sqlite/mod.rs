@@ -28,6 +28,8 @@ use self::place::Place;
 use self::pool::Pool;
 use self::worker::{Worker, WorkerSettings};
 use super::{Abilities, AuditLog, KeyStore, Listed, Page, StoreError, StoreErrorKind, Write};
+use crate::audit::{AuditEvent, AuditKind};
+use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::record::KeyRecord;
 use crate::store::{AuditPage, AuditQuery};
@@ -243,6 +245,22 @@ impl AuditLog for SqliteStore {
     async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         let query = query.clone();
         self.long_query(move |connection| audit::events(connection, &query))
+            .await
+    }
+
+    async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+        let events = events.to_vec();
+        self.change(move |transaction| audit::append(transaction, &events))
+            .await
+    }
+
+    async fn forget_before(
+        &self,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        self.change(move |transaction| audit::forget_before(transaction, kind, moment, limit))
             .await
     }
 }

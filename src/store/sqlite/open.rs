@@ -14,10 +14,11 @@ use super::place::{Place, file_id};
 const APPLICATION_ID: i32 = 0x6b67_6174;
 
 /// The step from each schema to the next; `user_version` counts those that were taken.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_keys.sql"),
     include_str!("migrations/0002_changes.sql"),
     include_str!("migrations/0003_usage.sql"),
+    include_str!("migrations/0004_audit.sql"),
 ];
 
 /// How long opening waits for other processes.

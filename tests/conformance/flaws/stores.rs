@@ -5,14 +5,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use keygate::audit::AuditEvent;
+use keygate::audit::{AuditEvent, AuditKind};
 use keygate::store::{AuditPage, AuditQuery};
 use keygate::store::{Expect, Listed, Page, Write};
-use keygate::{KeyId, KeyRecord, StoreError, StoreErrorKind};
+use keygate::{KeyId, KeyRecord, StoreError, StoreErrorKind, Timestamp};
 use tokio::task::yield_now;
 
 use super::alike;
-use crate::mutant::{Contents, Flaw, Shared};
+use crate::mutant::{Contents, Flaw, Log, Shared};
 
 pub(super) struct Keeps(pub(super) fn(&mut KeyRecord));
 
@@ -81,6 +81,53 @@ pub(super) struct Logs(pub(super) fn(&Contents, &AuditQuery) -> Result<AuditPage
 impl Flaw for Logs {
     async fn events(&self, store: &Shared, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         self.0(&store.lock(), query)
+    }
+}
+
+pub(super) struct Forgets(pub(super) Forget);
+
+pub(super) type Forget = fn(&mut Log, AuditKind, Timestamp, usize) -> usize;
+
+#[async_trait]
+impl Flaw for Forgets {
+    fn forget_events(
+        &self,
+        log: &mut Log,
+        kind: AuditKind,
+        moment: Timestamp,
+        limit: usize,
+    ) -> usize {
+        self.0(log, kind, moment, limit)
+    }
+}
+
+/// As a store does that has the same event once.
+pub(super) struct RecordsOnce;
+
+#[async_trait]
+impl Flaw for RecordsOnce {
+    async fn record(&self, store: &Shared, events: &[AuditEvent]) -> Result<(), StoreError> {
+        let log = &mut store.lock().events;
+        for event in events {
+            if log.kept.values().all(|kept| kept != event) {
+                log.keep(std::slice::from_ref(event));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As a store does that writes each event by itself.
+pub(super) struct RecordsInSteps;
+
+#[async_trait]
+impl Flaw for RecordsInSteps {
+    async fn record(&self, store: &Shared, events: &[AuditEvent]) -> Result<(), StoreError> {
+        for event in events {
+            store.lock().events.keep(std::slice::from_ref(event));
+            yield_now().await;
+        }
+        Ok(())
     }
 }
 
@@ -169,7 +216,7 @@ pub(super) struct LogsFirst;
 impl Flaw for LogsFirst {
     async fn write(&self, store: &Shared, change: Write<'_>) -> Result<(), StoreError> {
         let mut contents = store.lock();
-        contents.events.extend_from_slice(change.audit);
+        contents.events.keep(change.audit);
         contents.judge(change.expect, change.record)?;
         contents.put(change.record, &[]);
         Ok(())
@@ -187,7 +234,7 @@ impl Flaw for LogsLast {
             contents.put(change.record, &[]);
         }
         yield_now().await;
-        store.lock().events.extend_from_slice(change.audit);
+        store.lock().events.keep(change.audit);
         Ok(())
     }
 }

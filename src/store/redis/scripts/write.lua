@@ -1,12 +1,14 @@
 -- Makes one change of one record, with its audit events, or nothing of it.
 --
--- KEYS: the record, the index of ids, the index of owners, the audit log, the index of the audit log.
+-- KEYS: the record, the index of ids, the index of owners, the audit log, the index of the audit log,
+--   the times of changes, the times of requests.
 -- ARGV: id; expected version, empty where there must be no record; version; owner; format;
---   revoked_at; revocation_reason; body; the newest format that the writer knows; and for each
---   event its JSON, key id, owner and action.
+--   revoked_at; revocation_reason; body; the newest format that the writer knows; and the
+--   events, as keep_events takes them.
 -- Answers 'done', 'taken', 'stale', 'low' where the version would not rise, or 'format' with the
 --   stored format that is in the way.
 local record, ids, owners, log, log_index = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local log_times = { KEYS[6], KEYS[7] }
 local id, expected, version, owner, format = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local revoked_at, reason, body, newest = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 
@@ -17,6 +19,8 @@ redis.call('ZCARD', ids)
 redis.call('ZCARD', owners)
 redis.call('XLEN', log)
 redis.call('ZCARD', log_index)
+redis.call('ZCARD', log_times[1])
+redis.call('ZCARD', log_times[2])
 
 if expected == '' then
     if redis.call('EXISTS', record) == 1 then
@@ -48,14 +52,5 @@ redis.call('ZADD', owners, 0, owner .. '\0' .. id)
 redis.call('HSET', record, 'version', version, 'owner', owner, 'format', format,
     'revoked_at', revoked_at, 'revocation_reason', reason, 'body', body)
 
-for event = 10, #ARGV, 4 do
-    local sequence = redis.call('XADD', log, '*', 'event', ARGV[event])
-    local millis, number = string.match(sequence, '^(%d+)-(%d+)$')
-    -- Of one width, so that they sort as numbers do.
-    sequence = string.rep('0', 20 - #millis) .. millis .. '-' .. string.rep('0', 20 - #number) .. number
-    redis.call('ZADD', log_index,
-        0, 'k' .. ARGV[event + 1] .. '\0' .. sequence,
-        0, 'o' .. ARGV[event + 2] .. '\0' .. sequence,
-        0, 'a' .. ARGV[event + 3] .. '\0' .. sequence)
-end
+keep_events(log, log_index, log_times, 10)
 return { 'done' }

@@ -1,0 +1,147 @@
+//! Where events come together, and go from to all who want them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::channel::{AuditSender, Sent};
+use super::journal::{Journal, Tag};
+use super::{AuditAction, AuditEvent};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::principal::Identity;
+use crate::refusal::{Refusal, Rejection};
+use crate::telemetry::{self, Outcomes};
+
+/// Takes the events of one gate, and hands each to those who want it: the log, the metrics, the table of
+/// the store, the host. It waits for none of them.
+pub(crate) struct Events {
+    clock: Arc<dyn Clock>,
+    realm: String,
+    /// For the table of the store, if it has one.
+    journal: Option<Arc<Journal>>,
+    host: Option<AuditSender>,
+    /// Whether whoever wants events also wants those of accepted requests.
+    tells_accepted: bool,
+    outcomes: Outcomes,
+}
+
+impl Events {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        realm: &str,
+        journal: Option<Arc<Journal>>,
+        host: Option<AuditSender>,
+        audits_accepted: bool,
+    ) -> Self {
+        let has_audience = journal.is_some() || host.is_some();
+        Self {
+            clock,
+            realm: realm.to_owned(),
+            journal,
+            host,
+            tells_accepted: audits_accepted && has_audience,
+            outcomes: Outcomes::new(realm),
+        }
+    }
+
+    /// How requests are decided.
+    pub(crate) fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
+    }
+
+    /// What this process has not handed to the store's table yet, if it has one.
+    pub(crate) fn journal(&self) -> Option<&Journal> {
+        self.journal.as_deref()
+    }
+
+    /// A key was changed, and that is committed.
+    pub(crate) fn changed(&self, event: &AuditEvent) {
+        telemetry::changed(event);
+        self.tell_host(|| event.clone());
+    }
+
+    /// A request was let in.
+    pub(crate) fn accepted(&self, identity: &Identity, address: Option<IpAddr>, at: Timestamp) {
+        self.outcomes.accepted();
+        if self.tells_accepted {
+            self.note(AuditAction::Accepted, None, Some(identity), address, at);
+        }
+    }
+
+    /// A request was refused. `proved` is whose key it is, where its secret proved right.
+    pub(crate) fn refused(
+        &self,
+        refusal: &Refusal,
+        proved: Option<&Identity>,
+        address: Option<IpAddr>,
+    ) {
+        self.outcomes.refused(refusal);
+        // What fails by our fault says nothing of a caller, and nobody tried a key where there is none.
+        if let Refusal::Rejected(rejection) = refusal
+            && !matches!(rejection, Rejection::KeyMissing)
+        {
+            let code = Some(rejection.code());
+            let at = self.clock.wall();
+            self.note(AuditAction::Refused, code, proved, address, at);
+        }
+    }
+
+    /// A key stands in a URL. `proved` is whose key it is, where its secret proved right.
+    pub(crate) fn leaked(&self, proved: Option<&Identity>, address: Option<IpAddr>) {
+        let rejection = Rejection::KeyInUrl;
+        let code = Some(rejection.code());
+        self.outcomes.refused(&rejection.into());
+        self.outcomes.leaked();
+        let at = self.clock.wall();
+        self.note(AuditAction::LeakedInUrl, code, proved, address, at);
+    }
+
+    fn note(
+        &self,
+        action: AuditAction,
+        code: Option<&'static str>,
+        identity: Option<&Identity>,
+        address: Option<IpAddr>,
+        at: Timestamp,
+    ) {
+        let tag = Tag {
+            action,
+            code,
+            key_id: identity.map(|identity| identity.key_id),
+            address,
+        };
+        if let Some(journal) = &self.journal {
+            journal.note(tag, identity, at);
+        }
+        let owner = identity.map(|identity| &*identity.owner);
+        self.tell_host(|| tag.event(owner, 1, at, at));
+    }
+
+    fn tell_host(&self, event: impl FnOnce() -> AuditEvent) {
+        if let Some(host) = &self.host
+            && host.send(event) == Sent::Dropped
+        {
+            telemetry::host_was_not_told(&self.realm);
+        }
+    }
+}
+
+/// Those of a gate that nobody listens to.
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            realm: String::new(),
+            journal: None,
+            host: None,
+            tells_accepted: false,
+            outcomes: Outcomes::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
+    }
+}

@@ -1,0 +1,106 @@
+//! The work on the store's table: what is noted gets into it, and what is past its time out of it.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_timer::Delay;
+
+use super::AuditKind;
+use super::journal::Journal;
+use crate::authenticate::{Lost, within};
+use crate::changes::Stop;
+use crate::clock::{Clock, Timestamp};
+use crate::store::{AuditLog, KeyStore, StoreError, StoreErrorKind};
+use crate::telemetry;
+use crate::waiters::first;
+
+/// How often what was noted is handed to the store.
+const HAND_ON: Duration = Duration::from_secs(5);
+
+/// How often what is past its time is forgotten.
+const FORGET: Duration = Duration::from_secs(60 * 60);
+
+/// So many events are forgotten in one step, so that no transaction is long.
+const STEP: usize = 1_000;
+
+/// How long the store may take for a step.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Keeps the store's table of one gate.
+pub(crate) struct Keeper {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) store: Arc<dyn KeyStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long authentications are kept.
+    pub(crate) retention: Duration,
+}
+
+impl Keeper {
+    /// Works until it is stopped. A batch that is under way then is not given up.
+    pub(crate) async fn run(&self, stop: &Stop) {
+        let mut forgot: Option<Instant> = None;
+        let mut is_held_up = false;
+        while !stop.is_raised() {
+            first(pin!(stop.raised()), Delay::new(HAND_ON)).await;
+            let outcome = self.hand_on().await;
+            if let Err(error) = &outcome
+                && !is_held_up
+            {
+                telemetry::audit_is_held_up(self.journal.realm(), error);
+            }
+            is_held_up = outcome.is_err();
+            let is_due = forgot.is_none_or(|last| last.elapsed() >= FORGET);
+            if is_due && !stop.is_raised() {
+                forgot = Some(Instant::now());
+                if let Err(error) = self.forget(stop).await {
+                    telemetry::audit_is_not_forgotten(self.journal.realm(), &error);
+                }
+            }
+        }
+    }
+
+    /// Hands on the last of what was noted. What the store does not take is lost, which is logged.
+    pub(crate) async fn hand_on_the_rest(&self) {
+        if let Err(error) = self.hand_on().await {
+            telemetry::audit_is_held_up(self.journal.realm(), &error);
+        }
+    }
+
+    async fn hand_on(&self) -> Result<(), StoreError> {
+        self.journal.hand_on(self.log()?).await
+    }
+
+    /// Forgets the authentications that are past their time. Changes of keys stay, also where the clock
+    /// is wrong.
+    pub(crate) async fn forget(&self, stop: &Stop) -> Result<(), StoreError> {
+        let log = self.log()?;
+        let end = before(self.clock.wall(), self.retention);
+        while !stop.is_raised() {
+            let step = log.forget_before(AuditKind::Authentication, end, STEP);
+            let forgotten = match within(PATIENCE, step).await {
+                Ok(forgotten) => forgotten?,
+                Err(Lost::TooSlow | Lost::Panicked) => {
+                    let cause = "it panicked, or did not forget in time";
+                    return Err(StoreError::new(StoreErrorKind::Unavailable, cause));
+                }
+            };
+            if forgotten < STEP {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&self) -> Result<&dyn AuditLog, StoreError> {
+        let absent = || StoreError::new(StoreErrorKind::Unavailable, "it keeps no audit log");
+        self.store.abilities().audit_log.ok_or_else(absent)
+    }
+}
+
+/// The moment so long before `now`.
+fn before(now: Timestamp, span: Duration) -> Timestamp {
+    let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let millis = now.as_unix_millis().saturating_sub(span);
+    Timestamp::from_unix_millis(millis).unwrap_or(Timestamp::MIN)
+}

@@ -1,0 +1,31 @@
+use std::sync::Arc;
+
+use super::entry::Entry;
+use crate::principal::Identity;
+use crate::refusal::Refusal;
+
+/// A refusal, and whose key it is of.
+pub(super) struct Refused {
+    pub(super) refusal: Refusal,
+    /// `None`: the secret of the key did not prove right, or was not looked at.
+    pub(super) proved: Option<Arc<Identity>>,
+}
+
+impl Refused {
+    /// Of the key of `entry`, whose secret proved right.
+    pub(super) fn of(entry: &Entry, refusal: impl Into<Refusal>) -> Self {
+        Self {
+            refusal: refusal.into(),
+            proved: Some(Arc::clone(&entry.identity)),
+        }
+    }
+}
+
+impl<E: Into<Refusal>> From<E> for Refused {
+    fn from(refusal: E) -> Self {
+        Self {
+            refusal: refusal.into(),
+            proved: None,
+        }
+    }
+}
