@@ -101,7 +101,7 @@ struct Shared {
     known: Cache<Entry>,
     unknown: Cache<Stamp>,
     /// Lookups that wait for their turn, for each of those who take turns.
-    lookups: Arc<Flights<(KeyId, Lane), Result<Lookup, Error>>>,
+    lookups: Arc<Flights<(KeyId, Lane), Result<Lookup, Refusal>>>,
     /// Those whose turn has come.
     reads: Arc<Flights<KeyId, Result<Lookup, Error>>>,
     turnstile: Arc<Turnstile>,
@@ -306,7 +306,8 @@ impl Shared {
             let lookup = self.look_up(id, attempt.address);
             let lookup = match self.gate.events.outcomes().of_lookup(lookup).await {
                 Ok(lookup) => lookup,
-                Err(error) => {
+                Err(Refusal::Rejected(rejection)) => return Err(rejection.into()),
+                Err(Refusal::Failed(error)) => {
                     let admitted = self.admit_despite(&error, &presented, attempt).await;
                     return admitted.unwrap_or(Err(error.into()));
                 }
@@ -355,13 +356,19 @@ impl Shared {
 
     /// Refuses a key that was not seen before, where too much that is no key came from.
     fn admit_stranger(&self, id: &KeyId, attempt: Attempt<'_>) -> Result<(), Rejection> {
-        if let (Some(failures), Some(address)) = (&self.failures, attempt.address)
-            && self.known.read(id, |_| ()).is_none()
-            && let Some(retry_after) = failures.wait(address, Now::of(&*self.clock))
-        {
-            return Err(Rejection::TooManyFailures { retry_after });
+        match attempt.address {
+            Some(address) if self.known.read(id, |_| ()).is_none() => self.admit_failing(address),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Refuses what comes from where too much came from that is no key.
+    fn admit_failing(&self, address: IpAddr) -> Result<(), Rejection> {
+        let failures = self.failures.as_ref();
+        match failures.and_then(|failures| failures.wait(address, Now::of(&*self.clock))) {
+            Some(retry_after) => Err(Rejection::TooManyFailures { retry_after }),
+            None => Ok(()),
+        }
     }
 
     /// Everything that is asked of a record but the limits, in this order.
