@@ -220,7 +220,7 @@ impl Principal {
         }
     }
 
-    /// Where the request came from, if an address source is configured.
+    /// Where the request came from, if a [source](crate::ClientAddress) of addresses is configured.
     pub fn client_address(&self) -> Option<IpAddr> {
         self.address
     }
@@ -234,9 +234,7 @@ impl Principal {
     pub fn authorize(&self, rule: &Rule) -> Result<(), Rejection> {
         if let Err(missing) = rule.enforce(self.scopes()) {
             let rejection = Rejection::ScopeInsufficient(missing);
-            let refusal = rejection.clone().into();
-            let events = &self.gate().events;
-            events.refused(&refusal, Some(&self.identity), self.address);
+            self.tell_refused(&rejection.clone().into());
             return Err(rejection);
         }
         telemetry::report(rule, self);
@@ -275,6 +273,7 @@ impl Principal {
                 return Ok(Vec::new());
             };
             let taken = caller.gate().limiter.take(bill).await;
+            let taken = taken.inspect_err(|refusal| caller.tell_refused(refusal));
             caller.tell(taken)
         }
     }
@@ -310,6 +309,12 @@ impl Principal {
             .into()),
             taken => taken.inspect(|limits| drop(told.add(limits))),
         }
+    }
+
+    /// Tells operators of a request that was let in, and refused after that.
+    pub(crate) fn tell_refused(&self, refusal: &Refusal) {
+        let events = &self.gate().events;
+        events.refused(refusal, Some(&self.identity), self.address);
     }
 
     /// Counts what a request needs beyond what it was let in for.

@@ -8,11 +8,20 @@ use keygate::{Attempt, ClientAddress, NewKey, Rule};
 
 #[test]
 fn letting_a_cached_caller_in_allocates_nothing() {
+    allocates_nothing(|builder| builder);
+}
+
+#[test]
+fn noting_that_a_cached_caller_came_in_once_more_allocates_nothing() {
+    allocates_nothing(keygate::Builder::audit_accepted);
+}
+
+fn allocates_nothing(change: fn(keygate::Builder) -> keygate::Builder) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let (world, text, address) = runtime.unwrap().block_on(async {
-        let world = World::new().await;
+        let world = World::with(change).await;
         let new = NewKey::for_owner("organisation_42")
             .scopes(["orders:read,write", "users:*"])
             .allowed_ips(["10.0.0.0/8"]);

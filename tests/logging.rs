@@ -11,8 +11,8 @@ use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use keygate::testing::ManualClock;
 use keygate::{
-    Keygate, ManageError, MemoryStore, NewKey, Pepper, Policy, Principal, Rule, StoreError,
-    StoreErrorKind,
+    Keygate, ManageError, MemoryStore, NewKey, Pepper, Policy, Principal, RateLimit, Rule,
+    StoreError, StoreErrorKind,
 };
 use tower::ServiceExt;
 use tracing_subscriber::filter::LevelFilter;
@@ -164,8 +164,114 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(log.take().contains("no keygate layer guards its route"));
     a_demand_is_logged_once(&log).await;
+    what_a_handler_logs_names_its_caller_once(&log).await;
+    a_change_is_logged_with_who_made_it(&log).await;
+    a_leak_is_logged_with_the_key_that_it_proved_to_be(&log).await;
     #[cfg(feature = "tonic")]
     statuses_of_grpc_leave_failures_of_ours_in_the_log(&log);
+}
+
+async fn gate() -> Keygate {
+    let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+    let builder = Keygate::builder("acme_live").pepper(pepper);
+    builder.store(MemoryStore::new()).build().await.unwrap()
+}
+
+async fn what_a_handler_logs_names_its_caller_once(log: &Log) {
+    let keys = gate().await;
+    let new = NewKey::for_owner("org_42").rate_limit(RateLimit::per_minute(1_000));
+    let issued = keys.manager().issue(new).await.unwrap();
+    let (text, id) = (issued.key.expose(), issued.info.key_id);
+    let says = || async {
+        tokio::task::yield_now().await;
+        tracing::info!("the handler is at work");
+    };
+    let within = get(says).layer(keys.authenticate());
+    let app = Router::new()
+        .route("/within", within)
+        .layer(keys.authenticate());
+    let app = app.merge(Router::new().route("/x", get(says).layer(keys.authenticate())));
+    let charged = get(says).layer(keys.authenticate().charge(keygate::Charge::of(2)));
+    let charged = Router::new().route("/charged", charged);
+    let app = app.merge(charged.layer(keys.authenticate()));
+    let optional = get(says).layer(keys.authenticate_optional());
+    let app = app.merge(Router::new().route("/optional", optional));
+    for _cold_then_cached in 0..2 {
+        for path in ["/x", "/within", "/charged"] {
+            log.take();
+            let request = Request::get(path).header("x-api-key", text);
+            let request = request.body(Body::empty()).unwrap();
+            app.clone().oneshot(request).await.unwrap();
+            let lines = log.take();
+            let span = format!("request{{key_id={id} owner=\"org_42\"}}: ");
+            let mut told = lines.lines().filter(|line| line.contains("at work"));
+            let line = told.next().unwrap();
+            assert_eq!(line.matches(&span).count(), 1, "{path}: {line}");
+            assert_eq!(line.matches("request{").count(), 1, "{path}: {line}");
+            assert!(!lines.contains(text));
+        }
+    }
+    log.take();
+    let nameless = Request::get("/optional").body(Body::empty()).unwrap();
+    app.oneshot(nameless).await.unwrap();
+    assert!(!log.take().contains("request{"));
+}
+
+async fn a_change_is_logged_with_who_made_it(log: &Log) {
+    let keys = gate().await;
+    log.take();
+    let ada = keys.manager().as_user("ada");
+    let ada = ada.from_address("192.0.2.7".parse().unwrap());
+    let new = NewKey::for_owner("org_42").scopes(["x", "keys:write"]);
+    let issued = ada.issue(new).await.unwrap();
+    let (text, id) = (issued.key.expose(), issued.info.key_id);
+    let attempt = keygate::Attempt::new(text);
+    let caller = keys.authenticator().authenticate(attempt).await.unwrap();
+    let own = keys.manager().on_behalf_of(&caller);
+    let rotated = own.rotate(&id).await.unwrap();
+    keys.manager().revoke(&id, "").await.unwrap();
+    let lines = log.take();
+    let changes: Vec<&str> = lines
+        .lines()
+        .filter(|line| line.contains("key changed"))
+        .collect();
+    let by_ada =
+        r#"action="issued" key_id=K owner="org_42" actor="user" by="ada" address=192.0.2.7"#;
+    let expected = [
+        by_ada,
+        r#"action="rotated" key_id=K owner="org_42" actor="key" by=K"#,
+        r#"action="revoked" key_id=K owner="org_42" actor="host""#,
+    ];
+    assert_eq!(changes.len(), expected.len(), "{lines}");
+    for (line, expected) in changes.iter().zip(expected) {
+        let expected = expected.replace("=K", &format!("=\"{id}\""));
+        assert!(line.contains("INFO keygate:"), "{line}");
+        assert!(line.contains(&expected), "{expected} in {line}");
+    }
+    for text in [text, rotated.key.expose()] {
+        assert!(!lines.contains(&text[text.len() - 49..text.len() - 6]));
+    }
+}
+
+async fn a_leak_is_logged_with_the_key_that_it_proved_to_be(log: &Log) {
+    let keys = gate().await;
+    let issued = keys.manager().issue(NewKey::for_owner("org_42")).await;
+    let issued = issued.unwrap();
+    let app = Router::new().route("/x", get(owner).layer(keys.authenticate()));
+    let (text, id) = (issued.key.expose(), issued.info.key_id);
+    let others = gate().await.manager().issue(NewKey::for_owner("b")).await;
+    let others = others.unwrap();
+    for (text, named) in [(text, true), (others.key.expose(), false)] {
+        log.take();
+        let request = Request::get(format!("/x?key={text}"));
+        let request = request.body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap();
+        let lines = log.take();
+        let line = lines.lines().find(|line| line.contains("WARN")).unwrap();
+        assert_eq!(line.contains(&format!("key_id=\"{id}\"")), named, "{line}");
+        assert_eq!(line.contains("key_id"), named, "{line}");
+        assert!(!lines.contains(&text[text.len() - 49..]));
+    }
 }
 
 /// Without a notifier, and headers, nobody else says that a key has to be rotated.

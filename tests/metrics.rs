@@ -12,10 +12,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use common::World;
+use common::{Fault, SECOND, World};
 use keygate::{IntoRule, NewKey};
 use metrics::{
-    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     with_local_recorder,
 };
 use tower::ServiceExt;
@@ -51,9 +51,110 @@ impl Recorder for Counters {
         Gauge::noop()
     }
 
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
+    /// How often something was recorded counts.
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::new(Records(self.register_counter(key, metadata))))
     }
+}
+
+struct Records(Counter);
+
+impl HistogramFn for Records {
+    fn record(&self, _: f64) {
+        self.0.increment(1);
+    }
+}
+
+fn within(counters: &Counters, test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    with_local_recorder(counters, || runtime.block_on(test));
+}
+
+/// What was counted more than zero times, of the names that begin so.
+fn counted(counters: &Counters, name: &str) -> Vec<(String, u64)> {
+    let mut counted = counters.read();
+    counted.retain(|(of, count)| of.starts_with(name) && *count > 0);
+    counted
+}
+
+#[test]
+fn every_decision_is_counted_by_its_outcome_and_those_that_wait_for_the_store_are_timed() {
+    let counters = Counters::default();
+    within(&counters, async {
+        let world = World::with(|builder| builder.realm("orders")).await;
+        let keys = &world.keys;
+        let app = Router::new().route("/x", get(|| async {}).layer(keys.require("a")));
+        let good = keys.manager().issue(NewKey::for_owner("b").scopes(["a"]));
+        let good = good.await.unwrap().key.expose().to_owned();
+        let weak = keys.manager().issue(NewKey::for_owner("b")).await.unwrap();
+        let call = async |path: &str, key: Option<&str>| {
+            let request = Request::get(path);
+            let request = match key {
+                Some(key) => request.header("x-api-key", key),
+                None => request,
+            };
+            let request = request.body(Body::empty()).unwrap();
+            app.clone().oneshot(request).await.unwrap().status()
+        };
+        for _cold_then_cached in 0..3 {
+            assert_eq!(call("/x", Some(&good)).await, StatusCode::OK);
+        }
+        let weak = Some(weak.key.expose());
+        assert_eq!(call("/x", weak).await, StatusCode::FORBIDDEN);
+        assert_eq!(call("/x", None).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(call("/x", Some("junk")).await, StatusCode::UNAUTHORIZED);
+        let leak = call(&format!("/x?{good}"), None).await;
+        assert_eq!(leak, StatusCode::BAD_REQUEST);
+        let unavailable = Fault::Fail(keygate::StoreErrorKind::Unavailable);
+        world.store.gets.always(unavailable);
+        world.clock.advance_monotonic(SECOND);
+        let away = call("/x", Some(&good)).await;
+        assert_eq!(away, StatusCode::SERVICE_UNAVAILABLE);
+    });
+    let outcomes = [
+        ("accepted", 3),
+        ("key_in_url", 1),
+        ("key_invalid", 1),
+        ("key_missing", 1),
+        ("scope_insufficient", 1),
+        ("store_unavailable", 1),
+    ];
+    let expected = outcomes.map(|(outcome, count)| {
+        let labels = format!(r#"[("realm", "orders"), ("outcome", "{outcome}")]"#);
+        (format!("keygate_requests_total {labels}"), count)
+    });
+    assert_eq!(counted(&counters, "keygate_requests_total"), expected);
+    let of_realm = |name: &str, count| vec![(format!(r#"{name} [("realm", "orders")]"#), count)];
+    let leaked = "keygate_leaked_in_url_total";
+    assert_eq!(counted(&counters, leaked), of_realm(leaked, 1));
+    let lookup = "keygate_lookup_seconds";
+    assert_eq!(counted(&counters, lookup), of_realm(lookup, 3));
+}
+
+#[test]
+fn what_is_missing_from_an_audit_log_and_from_the_channel_is_counted() {
+    let counters = Counters::default();
+    within(&counters, async {
+        let (sender, _receiver) = keygate::audit::channel(1);
+        let configure = |builder: keygate::Builder| {
+            let builder = builder.realm("orders").failed_attempts(None);
+            builder.audit_channel(sender)
+        };
+        let world = World::with(configure).await;
+        for number in 0..1_003_u32 {
+            let from = std::net::Ipv4Addr::from(number).into();
+            let attempt = keygate::Attempt::new("junk").from_address(Some(from));
+            let outcome = world.keys.authenticator().authenticate(attempt).await;
+            outcome.unwrap_err();
+        }
+        world.keys.shutdown().await;
+    });
+    let expected = r#"keygate_audit_dropped_total [("realm", "orders")]"#.to_owned();
+    let dropped = counted(&counters, "keygate_audit_dropped_total");
+    assert_eq!(dropped, [(expected, 3 + 1_002)]);
 }
 
 #[test]

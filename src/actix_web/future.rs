@@ -34,7 +34,7 @@ pin_project! {
         S: Service<ServiceRequest>,
     {
         /// The store is asked. What is to be called, and with what, waits.
-        Asking { decision: Decision, call: Option<(Rc<S>, ServiceRequest)> },
+        Asking { decision: Decision, is_within: bool, call: Option<(Rc<S>, ServiceRequest)> },
         Calling { #[pin] response: Instrumented<S::Future>, passed: Passed },
         Refused { refusal: Refusal, request: Option<ServiceRequest> },
     }
@@ -47,11 +47,14 @@ where
     pub(super) fn asking(
         guard: Rc<ActixGuard>,
         decision: Decision,
-        request: ServiceRequest,
-        service: Rc<S>,
+        is_within: bool,
+        call: (Rc<S>, ServiceRequest),
     ) -> Self {
-        let call = Some((service, request));
-        let state = State::Asking { decision, call };
+        let state = State::Asking {
+            decision,
+            is_within,
+            call: Some(call),
+        };
         Self { guard, state }
     }
 
@@ -88,14 +91,18 @@ where
         // A request is missing only from a future that is polled after it was done.
         loop {
             let next = match this.state.as_mut().project() {
-                StateProjection::Asking { decision, call } => {
+                StateProjection::Asking {
+                    decision,
+                    is_within,
+                    call,
+                } => {
                     let decided = ready!(decision.as_mut().poll(context));
                     let Some((service, mut request)) = call.take() else {
                         return Poll::Pending;
                     };
                     match decided {
                         Ok(principal) => {
-                            let span = telemetry::request_span(&principal);
+                            let span = telemetry::request_span(&principal, *is_within);
                             let passed = this.guard.admit(&mut request, principal);
                             let response = span.in_scope(|| service.call(request));
                             State::Calling {

@@ -63,7 +63,8 @@ impl ActixGuard {
         }
     }
 
-    fn decide(&self, request: &ServiceRequest) -> Verdict {
+    /// What becomes of a request, and whether it stands within an outer guard of the same gate.
+    fn decide(&self, request: &ServiceRequest) -> (Verdict, bool) {
         let lines = || {
             let headers = request.headers().iter();
             headers.map(|(name, value)| (name.as_str(), value.as_bytes()))
@@ -83,7 +84,7 @@ impl ActixGuard {
             // A principal of another gate means nothing here.
             request.extensions_mut().remove::<Principal>();
         }
-        verdict
+        (verdict, self.guard.is_within(outer.as_ref()))
     }
 
     /// Hands the request on in the name of `principal`, as one that passes so.
@@ -148,7 +149,8 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let guard = Rc::clone(&self.guard);
         let mut span = Span::none();
-        let passed = match guard.decide(&request) {
+        let (verdict, is_within) = guard.decide(&request);
+        let passed = match verdict {
             Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
             Verdict::PassOpen => Passed::Open,
@@ -158,12 +160,13 @@ where
                 Passed::Nameless
             }
             Verdict::Admit(principal) => {
-                span = telemetry::request_span(&principal);
+                span = telemetry::request_span(&principal, is_within);
                 guard.admit(&mut request, principal)
             }
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, refusal, request),
             Verdict::Ask(decision) => {
-                return GuardFuture::asking(guard, decision, request, Rc::clone(&self.inner));
+                let call = (Rc::clone(&self.inner), request);
+                return GuardFuture::asking(guard, decision, is_within, call);
             }
         };
         let response = span.in_scope(|| self.inner.call(request));

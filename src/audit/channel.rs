@@ -74,26 +74,26 @@ struct Channel {
 
 impl AuditSender {
     /// Sends an event, or drops it; which of them.
-    pub(super) fn send(&self, event: impl FnOnce() -> AuditEvent) -> Sent {
+    pub(super) fn send(&self, event: impl FnOnce() -> AuditEvent) -> Outcome {
         let channel = &*self.0.0;
         if channel.is_left.load(Ordering::SeqCst) {
-            return Sent::ToNobody;
+            return Outcome::ToNobody;
         }
         let mut events = lock(&channel.events);
         if events.len() >= channel.capacity {
             channel.dropped.fetch_add(1, Ordering::SeqCst);
-            return Sent::Dropped;
+            return Outcome::Dropped;
         }
         events.push_back(event());
         drop(events);
         channel.waiters.wake_all();
-        Sent::Sent
+        Outcome::Sent
     }
 }
 
 /// What became of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sent {
+pub(super) enum Outcome {
     Sent,
     /// The channel is full.
     Dropped,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::channel::{AuditSender, Sent};
+use super::channel::{AuditSender, Outcome};
 use super::journal::{Journal, Tag};
 use super::{AuditAction, AuditEvent};
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -119,7 +119,7 @@ impl Events {
 
     fn tell_host(&self, event: impl FnOnce() -> AuditEvent) {
         if let Some(host) = &self.host
-            && host.send(event) == Sent::Dropped
+            && host.send(event) == Outcome::Dropped
         {
             telemetry::host_was_not_told(&self.realm);
         }

@@ -7,7 +7,7 @@ use std::mem;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -49,10 +49,16 @@ pub(crate) struct Journal {
     shards: [Mutex<HashMap<Tag, Row, RandomState>>; SHARDS],
     /// Rows that wait or are under way.
     rows: AtomicUsize,
-    /// Batches that are under way.
+    /// How many are handing rows on.
     under_way: AtomicUsize,
     arrivals: Waiters,
     dropped: AtomicU64,
+    /// Whether somebody hands rows on as they come.
+    is_kept: AtomicBool,
+    /// How often somebody asked for all rows to be handed on, and up to which of these it was tried.
+    asked: AtomicU64,
+    tried: AtomicU64,
+    calls: Waiters,
 }
 
 /// What makes authentications alike.
@@ -135,6 +141,10 @@ impl Journal {
             under_way: AtomicUsize::new(0),
             arrivals: Waiters::default(),
             dropped: AtomicU64::new(0),
+            is_kept: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            tried: AtomicU64::new(0),
+            calls: Waiters::default(),
         }
     }
 
@@ -164,32 +174,55 @@ impl Journal {
     /// Hands all rows to the store. Those that it cannot take now wait on; those of which nobody knows
     /// whether it took them are gone, so that nothing is counted twice.
     ///
-    /// It may be called again at once. Where it is dropped, the rows that are under way are gone too.
+    /// It may be called again at once. Where it is dropped, the rows that the store was asked to take are gone.
     pub(crate) async fn hand_on(&self, log: &dyn AuditLog) -> Result<(), StoreError> {
+        let asked = self.asked.load(Ordering::SeqCst);
         self.tell_dropped();
-        let mut rows = self.take_rows().into_iter().peekable();
-        let mut outcome = Ok(());
-        while rows.peek().is_some() {
-            let batch = UnderWay::begin(self, rows.by_ref().take(BATCH).collect());
-            if outcome.is_err() {
-                // A store that is away is asked once.
-                batch.put_back();
-            } else if let Err(error) = batch.record(log).await {
-                outcome = Err(error);
-            }
-        }
+        let outcome = self.hand_on_batches(log).await;
+        self.tried.fetch_max(asked, Ordering::SeqCst);
+        self.arrivals.wake_all();
         outcome
     }
 
+    async fn hand_on_batches(&self, log: &dyn AuditLog) -> Result<(), StoreError> {
+        let mut taken = Taken::all_of(self);
+        while !taken.rows.is_empty() {
+            let rest = taken.rows.len().saturating_sub(BATCH);
+            let rows = taken.rows.split_off(rest);
+            let batch = Batch {
+                journal: self,
+                rows,
+            };
+            batch.record(log).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until what this process has seen so far is with the store, for a second at most.
+    ///
+    /// Where somebody hands rows on, that is done there: it is not given up after that second.
     pub(crate) async fn catch_up(&self, log: &dyn AuditLog) {
+        let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let caught_up = pin!(async {
-            // What failed waits on.
-            drop(self.hand_on(log).await);
+            if self.is_kept.load(Ordering::SeqCst) {
+                self.calls.wake_all();
+                let is_tried = || self.tried.load(Ordering::SeqCst) >= mine;
+                let is_over = || is_tried() || !self.is_kept.load(Ordering::SeqCst);
+                self.arrivals.until(is_over).await;
+            } else {
+                // What failed waits on.
+                drop(self.hand_on(log).await);
+            }
             let has_arrived = || self.under_way.load(Ordering::SeqCst) == 0;
             self.arrivals.until(has_arrived).await;
         });
         first(caught_up, Delay::new(CATCH_UP)).await;
+    }
+
+    /// Returns after `time`, or when somebody asks for all rows to be handed on.
+    pub(super) async fn wait(&self, time: Duration) {
+        let is_asked = || self.asked.load(Ordering::SeqCst) > self.tried.load(Ordering::SeqCst);
+        first(pin!(self.calls.until(is_asked)), Delay::new(time)).await;
     }
 
     fn shard(&self, tag: &Tag) -> &Mutex<HashMap<Tag, Row, RandomState>> {
@@ -231,18 +264,55 @@ impl Journal {
     }
 }
 
-/// Rows that are handed over. Those that neither arrived nor were put back are lost, which is told.
-struct UnderWay<'a> {
+/// Held by who hands rows on as they come.
+pub(super) struct Kept<'a>(&'a Journal);
+
+impl<'a> Kept<'a> {
+    pub(super) fn begin(journal: &'a Journal) -> Self {
+        journal.is_kept.store(true, Ordering::SeqCst);
+        Self(journal)
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.is_kept.store(false, Ordering::SeqCst);
+        self.0.arrivals.wake_all();
+    }
+}
+
+/// Rows that are to be handed over. Those that were not go back.
+struct Taken<'a> {
     journal: &'a Journal,
     rows: Vec<(Tag, Row)>,
 }
 
-impl<'a> UnderWay<'a> {
-    fn begin(journal: &'a Journal, rows: Vec<(Tag, Row)>) -> Self {
+impl<'a> Taken<'a> {
+    fn all_of(journal: &'a Journal) -> Self {
         journal.under_way.fetch_add(1, Ordering::SeqCst);
+        let rows = journal.take_rows();
         Self { journal, rows }
     }
+}
 
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for (tag, row) in mem::take(&mut self.rows) {
+            self.journal.put_back(tag, row);
+        }
+        self.journal.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.journal.arrivals.wake_all();
+    }
+}
+
+/// Rows that the store is asked to take. Those that neither arrived nor were put back are lost, which is
+/// told.
+struct Batch<'a> {
+    journal: &'a Journal,
+    rows: Vec<(Tag, Row)>,
+}
+
+impl Batch<'_> {
     async fn record(self, log: &dyn AuditLog) -> Result<(), StoreError> {
         let events: Vec<AuditEvent> = self.rows.iter().map(|(tag, row)| row.event(tag)).collect();
         let outcome = match within(PATIENCE, log.record(&events)).await {
@@ -281,14 +351,15 @@ impl<'a> UnderWay<'a> {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for Batch<'_> {
     fn drop(&mut self) {
         let lost = self.leave();
         if lost > 0 {
             let why = "the store did not say that it took them";
             telemetry::audit_is_dropped(&self.journal.realm, lost, why);
         }
-        self.journal.under_way.fetch_sub(1, Ordering::SeqCst);
-        self.journal.arrivals.wake_all();
     }
 }
+
+#[cfg(test)]
+mod tests;

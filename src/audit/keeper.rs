@@ -4,10 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_timer::Delay;
-
 use super::AuditKind;
-use super::journal::Journal;
+use super::journal::{Journal, Kept};
 use crate::authenticate::{Lost, within};
 use crate::changes::Stop;
 use crate::clock::{Clock, Timestamp};
@@ -39,10 +37,11 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Works until it is stopped. A batch that is under way then is not given up.
     pub(crate) async fn run(&self, stop: &Stop) {
+        let _kept = Kept::begin(&self.journal);
         let mut forgot: Option<Instant> = None;
         let mut is_held_up = false;
         while !stop.is_raised() {
-            first(pin!(stop.raised()), Delay::new(HAND_ON)).await;
+            first(pin!(stop.raised()), pin!(self.journal.wait(HAND_ON))).await;
             let outcome = self.hand_on().await;
             if let Err(error) = &outcome
                 && !is_held_up
@@ -103,4 +102,82 @@ fn before(now: Timestamp, span: Duration) -> Timestamp {
     let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let millis = now.as_unix_millis().saturating_sub(span);
     Timestamp::from_unix_millis(millis).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Actor, AuditAction, AuditEvent, Requests};
+    use crate::clock::SystemClock;
+    use crate::store::{AuditQuery, MemoryStore};
+
+    fn event(action: AuditAction, at: Timestamp) -> AuditEvent {
+        let requests = Requests {
+            count: 1,
+            last_at: at,
+            code: None,
+        };
+        AuditEvent {
+            at,
+            action,
+            key_id: None,
+            owner: None,
+            actor: Actor::Stranger,
+            address: None,
+            changes: Vec::new(),
+            requests: (action.kind() == AuditKind::Authentication).then_some(requests),
+        }
+    }
+
+    /// A keeper of a table with more old requests than one step forgets, one that is not old, and a
+    /// change from the beginning of time.
+    async fn keeper(retention: Duration) -> Keeper {
+        let (store, now) = (Arc::new(MemoryStore::new()), SystemClock.wall());
+        let old = before(now, 2 * retention);
+        let mut events = vec![event(AuditAction::Refused, old); 2 * STEP + 1];
+        events.push(event(AuditAction::Accepted, now));
+        events.push(event(AuditAction::Issued, Timestamp::MIN));
+        let log = store.abilities().audit_log.unwrap();
+        log.record(&events).await.unwrap();
+        Keeper {
+            journal: Arc::new(Journal::new("acme")),
+            store,
+            clock: Arc::new(SystemClock),
+            retention,
+        }
+    }
+
+    async fn kept(keeper: &Keeper) -> Vec<AuditAction> {
+        let query = AuditQuery {
+            limit: 10_000,
+            ..AuditQuery::new()
+        };
+        let page = keeper.log().unwrap().events(&query).await.unwrap();
+        page.events.iter().map(|event| event.action).collect()
+    }
+
+    #[tokio::test]
+    async fn requests_that_are_past_their_time_are_forgotten_and_changes_never() {
+        let keeper = keeper(Duration::from_secs(60)).await;
+        keeper.forget(&Stop::default()).await.unwrap();
+        let left = [AuditAction::Accepted, AuditAction::Issued];
+        assert_eq!(kept(&keeper).await, left);
+    }
+
+    #[tokio::test]
+    async fn nothing_more_is_forgotten_once_the_work_is_to_end() {
+        let keeper = keeper(Duration::from_secs(60)).await;
+        let stop = Stop::default();
+        stop.raise();
+        keeper.forget(&stop).await.unwrap();
+        assert_eq!(kept(&keeper).await.len(), 2 * STEP + 3);
+    }
+
+    #[test]
+    fn no_retention_is_too_long_for_the_calendar() {
+        assert_eq!(before(SystemClock.wall(), Duration::MAX), Timestamp::MIN);
+        let now = Timestamp::from_unix_millis(5_000).unwrap();
+        let second_before = Timestamp::from_unix_millis(4_000).unwrap();
+        assert_eq!(before(now, Duration::from_secs(1)), second_before);
+    }
 }

@@ -100,13 +100,20 @@ pub(super) fn behind_outer(
                 Err(rejection) => Verdict::refuse(rejection, key_id),
             };
         }
-        Err(error) => return Verdict::refuse(error, key_id),
+        Err(error) => {
+            let refusal = Refusal::from(error);
+            caller.tell_refused(&refusal);
+            return Verdict::refuse(refusal, key_id);
+        }
     };
     match caller.gate().limiter.take_here_now(bill) {
-        Some(taken) => match settle(caller, rule, taken) {
-            Ok(caller) => Verdict::Admit(caller),
-            Err(refusal) => Verdict::refuse(refusal, key_id),
-        },
+        Some(taken) => {
+            let taken = taken.inspect_err(|refusal| caller.tell_refused(refusal));
+            match settle(caller, rule, taken) {
+                Ok(caller) => Verdict::Admit(caller),
+                Err(refusal) => Verdict::refuse(refusal, key_id),
+            }
+        }
         None => Verdict::Ask(ask(caller.clone(), rule.cloned(), charge)),
     }
 }

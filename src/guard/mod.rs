@@ -183,6 +183,11 @@ impl Guard {
         &self.shared.answers
     }
 
+    /// Whether a request stands within an outer guard of the same gate, which has left `outer`.
+    pub(crate) fn is_within(&self, outer: Option<&Principal>) -> bool {
+        outer.is_some_and(|caller| self.shared.authenticator.vouches_for(caller))
+    }
+
     /// How a request of this caller passes.
     pub(crate) fn passed(&self, caller: &Principal) -> Passed {
         Passed::WithKey(self.answers().ending(caller), caller.told().cloned())

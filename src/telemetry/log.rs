@@ -32,8 +32,12 @@ pub(crate) fn refused(refusal: &Refusal, key_id: Option<&KeyId>) {
     }
 }
 
-/// What the handler logs of a request that was let in is of this span.
-pub(crate) fn request_span(principal: &Principal) -> tracing::Span {
+/// What the handler logs of a request that was let in is of this span. Within an outer guard of the same
+/// gate, it is of that one's.
+pub(crate) fn request_span(principal: &Principal, is_within: bool) -> tracing::Span {
+    if is_within {
+        return tracing::Span::none();
+    }
     tracing::info_span!(target: TARGET, "request", key_id = %principal.key_id(), owner = principal.owner())
 }
 

@@ -34,7 +34,7 @@ pin_project! {
         S: Service<Request<ReqBody>>,
     {
         /// The store is asked. What is to be called, and with what, waits.
-        Asking { decision: Decision, call: Option<(S, Request<ReqBody>)> },
+        Asking { decision: Decision, is_within: bool, call: Option<(S, Request<ReqBody>)> },
         Calling { #[pin] response: Instrumented<S::Future>, passed: Passed },
         Refused { refusal: Refusal },
     }
@@ -48,11 +48,14 @@ where
         guard: Arc<HttpGuard>,
         reply: Reply,
         decision: Decision,
-        request: Request<ReqBody>,
-        service: S,
+        is_within: bool,
+        call: (S, Request<ReqBody>),
     ) -> Self {
-        let call = Some((service, request));
-        let state = State::Asking { decision, call };
+        let state = State::Asking {
+            decision,
+            is_within,
+            call: Some(call),
+        };
         Self {
             guard,
             reply,
@@ -97,10 +100,14 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProjection::Asking { decision, call } => {
+                StateProjection::Asking {
+                    decision,
+                    is_within,
+                    call,
+                } => {
                     match (ready!(decision.as_mut().poll(context)), call.take()) {
                         (Ok(principal), Some((mut service, mut request))) => {
-                            let span = telemetry::request_span(&principal);
+                            let span = telemetry::request_span(&principal, *is_within);
                             let passed = this.guard.admit(&mut request, principal);
                             let response = span.in_scope(|| service.call(request));
                             State::Calling {

@@ -56,25 +56,28 @@ impl HttpGuard {
         }
     }
 
-    fn decide<B>(&self, request: &mut Request<B>) -> Verdict {
+    /// What becomes of a request, and whether it stands within an outer guard of the same gate.
+    fn decide<B>(&self, request: &mut Request<B>) -> (Verdict, bool) {
         let lines = || {
             let headers = request.headers().iter();
             headers.map(|(name, value)| (name.as_str(), value.as_bytes()))
         };
         let peer = |source: &ClientAddress| source.http_peer(request.extensions());
         let address = self.guard.origins().address(peer, lines());
+        let outer = request.extensions().get();
+        let is_within = self.guard.is_within(outer);
         let verdict = self.guard.decide(Incoming {
             headers: lines(),
             path: request.uri().path(),
             query: request.uri().query(),
-            outer: request.extensions().get(),
+            outer,
             address,
         });
         if !matches!(verdict, Verdict::Pass(_)) {
             // A principal of another gate means nothing here.
             request.extensions_mut().remove::<Principal>();
         }
-        verdict
+        (verdict, is_within)
     }
 
     /// Hands the request on in the name of `principal`, as one that passes so.
@@ -148,7 +151,8 @@ where
         let guard = Arc::clone(&self.guard);
         let reply = Reply::to(&request, ResBody::SPEAKS_GRPC || guard.speaks_grpc());
         let mut span = Span::none();
-        let passed = match guard.decide(&mut request) {
+        let (verdict, is_within) = guard.decide(&mut request);
+        let passed = match verdict {
             Verdict::Pass(passed) => passed,
             #[cfg(feature = "tonic")]
             Verdict::PassOpen => Passed::Open,
@@ -158,7 +162,7 @@ where
                 Passed::Nameless
             }
             Verdict::Admit(principal) => {
-                span = telemetry::request_span(&principal);
+                span = telemetry::request_span(&principal, is_within);
                 guard.admit(&mut request, principal)
             }
             Verdict::Refuse(refusal) => return GuardFuture::refused(guard, reply, refusal),
@@ -166,7 +170,8 @@ where
                 // The clone that was polled ready is the one to call.
                 let fresh = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, fresh);
-                return GuardFuture::asking(guard, reply, decision, request, ready);
+                let call = (ready, request);
+                return GuardFuture::asking(guard, reply, decision, is_within, call);
             }
         };
         let response = span.in_scope(|| self.inner.call(request));

@@ -21,7 +21,29 @@ struct Troubled {
     /// What happens to one call after another, and then to all others.
     plan: std::sync::Mutex<Vec<Trouble>>,
     records: AtomicUsize,
-    forgets: AtomicUsize,
+    slow: Gatekeeper,
+}
+
+/// Where a call waits until it is let through.
+#[derive(Default)]
+struct Gatekeeper {
+    came: tokio::sync::Notify,
+    may_pass: tokio::sync::Notify,
+}
+
+impl Gatekeeper {
+    async fn pass(&self) {
+        self.came.notify_one();
+        self.may_pass.notified().await;
+    }
+
+    async fn arrival(&self) {
+        self.came.notified().await;
+    }
+
+    fn open(&self) {
+        self.may_pass.notify_one();
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -30,6 +52,8 @@ enum Trouble {
     DoneUnknown,
     NotDoneUnknown,
     Panic,
+    /// The answer waits behind a door.
+    Slow,
 }
 
 impl Troubled {
@@ -39,7 +63,7 @@ impl Troubled {
             has_log: true,
             plan: std::sync::Mutex::new(plan.iter().rev().copied().collect()),
             records: AtomicUsize::new(0),
-            forgets: AtomicUsize::new(0),
+            slow: Gatekeeper::default(),
         })
     }
 
@@ -98,6 +122,10 @@ impl AuditLog for Troubled {
                 self.log().record(events).await?;
                 Err(StoreErrorKind::OutcomeUnknown.into())
             }
+            Some(Trouble::Slow) => {
+                self.slow.pass().await;
+                self.log().record(events).await
+            }
             Some(Trouble::Panic) => panic!("a bug in the store"),
         }
     }
@@ -108,7 +136,6 @@ impl AuditLog for Troubled {
         moment: Timestamp,
         limit: usize,
     ) -> Result<usize, StoreError> {
-        self.forgets.fetch_add(1, Ordering::SeqCst);
         self.log().forget_before(kind, moment, limit).await
     }
 }
@@ -236,4 +263,27 @@ async fn without_an_audit_log_changes_go_on_and_reading_says_what_is_missing() {
     let told: Vec<_> = std::iter::from_fn(|| receiver.try_recv()).collect();
     assert_eq!(told.len(), 3, "the host is told all the same");
     keys.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_waits_is_not_lost_with_a_reader_that_gives_up_where_the_work_is_running() {
+    let (store, clock) = (Troubled::new(&[Trouble::Slow]), ManualClock::new());
+    let keys = gate(&store, &clock).await;
+    // The work that was spawned begins.
+    tokio::task::yield_now().await;
+    refuse(&keys, 2).await;
+    let manager = keys.manager();
+    let query = AuditQuery::new();
+    {
+        let mut given_up = std::pin::pin!(manager.audit(&query));
+        let arrival = store.slow.arrival();
+        tokio::select! {
+            _ = given_up.as_mut() => panic!("the store has not answered yet"),
+            () = arrival => {}
+        }
+    }
+    store.slow.open();
+    let events = of_requests(&keys).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(store.kept().await, 2);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod answers;
+mod audit;
 #[path = "../common/watched.rs"]
 mod watched;
 
