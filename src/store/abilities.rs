@@ -25,8 +25,8 @@ use crate::key::KeyId;
 pub struct Abilities<'a> {
     /// Tells of changes as they happen, so that caches may keep entries longer than a second.
     pub change_feed: Option<&'a dyn ChangeFeed>,
-    /// Keeps the audit events that come with a write, in the same atomic step. Without it they are
-    /// lost.
+    /// Keeps the audit events that come with a write, in the same atomic step, and those of requests
+    /// that are recorded by themselves. A store without it keeps none.
     pub audit_log: Option<&'a dyn AuditLog>,
     /// Keeps a few values that all processes on the store must agree on.
     pub settings: Option<&'a dyn Settings>,
