@@ -220,7 +220,7 @@ impl Principal {
         }
     }
 
-    /// Where the request came from, if an address source is configured.
+    /// Where the request came from, if a [source](crate::ClientAddress) of addresses is configured.
     pub fn client_address(&self) -> Option<IpAddr> {
         self.address
     }

@@ -17,6 +17,7 @@
 //! The log says when changes by other instances are told as they happen, and when not for a while.
 //! Either way a revoked key is refused by all of them within a second. It also names keys that end soon.
 
+mod audit;
 mod first_key;
 mod live;
 mod reports;
@@ -108,6 +109,7 @@ async fn run() -> Result<(), Failure> {
   curl -H "X-API-Key: $KEY" "{url}/v1/reports/would-refuse?days=30"
   ID=...    # a key_id of the list
   curl -H "X-API-Key: $KEY" {url}/v1/keys/$ID
+  curl -H "X-API-Key: $KEY" "{url}/v1/audit?key_id=$ID"
   curl -H "X-API-Key: $KEY" -X POST {url}/v1/keys/$ID/rotate
   curl -H "X-API-Key: $KEY" -X DELETE {url}/v1/keys/$ID
 for whoever gets a key: {url}/docs/keys"#
@@ -131,6 +133,8 @@ pub(crate) async fn gate(
         .client_address(client_address()?)
         .tell_callers_of_end(MONTH)
         .tell_rate_limits()
+        // Each use of a key, not only what is refused.
+        .audit_accepted()
         // Every minute, to try it out. The default, which is an hour, is often enough.
         .expiry_notifier(ExpiryNotifier::new(tell).every(Duration::from_secs(60)))
         .pepper(pepper)

@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::requests::{Body, Id, PROBLEM, Problem};
-use super::{live, reports, usage};
+use super::{audit, live, reports, usage};
 
 keygate::scopes! {
     pub(crate) SCOPES {
@@ -74,6 +74,7 @@ pub(crate) fn app(keys: &Keygate, base: &str) -> (Router, utoipa::openapi::OpenA
         )
         .routes(routes!(reports::would_refuse).guarded_by(keys.require(KEYS_READ).charge(REPORTS)))
         .routes(routes!(reports::expiring).guarded_by(keys.require(KEYS_READ).charge(REPORTS)))
+        .routes(routes!(audit::audit).guarded_by(keys.require(KEYS_READ)))
         .routes(routes!(issue_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(usage::narrow_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(rotate_own_key).guarded_by(keys.authenticate()))

@@ -85,11 +85,9 @@ fn last_comma(line: &[u8]) -> Option<usize> {
         match c {
             b',' if !quoted => return Some(at),
             b'"' if !quoted => quoted = true,
-            b'"' => {
-                // RFC 9110, section 5.6.4: within, it is escaped.
-                let escapes = line[..at].iter().rev().take_while(|c| **c == b'\\');
-                quoted = escapes.count() % 2 == 1;
-            }
+            // RFC 9110, section 5.6.4: within, it is escaped. Where a string begins, an equals sign
+            // stands before it.
+            b'"' => quoted = line[..at].ends_with(b"\\"),
             _ => {}
         }
     }

@@ -53,8 +53,8 @@ use field::{Field, Walked};
 ///   forge addresses.
 /// - [`peer`](Self::peer) behind a proxy is the proxy, for all callers: a key that is bound to the
 ///   proxy's network opens for everybody.
-/// - Unix sockets have no peer. Say which proxy is at their other end by
-///   [`peer_from`](Self::peer_from), such as `127.0.0.1`, and trust that.
+/// - Unix sockets have no peer. Say which proxy is at their other end by `peer_from` or
+///   `actix_peer_from`, such as `127.0.0.1`, and trust that.
 #[derive(Clone)]
 #[must_use]
 pub struct ClientAddress {

@@ -23,4 +23,6 @@ pub use quota::{Charge, Quota};
 #[cfg(feature = "redis")]
 pub use redis::{RedisLimiter, RedisLimiterBuilder};
 pub use shared::{Level, SharedLimiter, Take};
-pub(crate) use told::{LEFT, POLICY, Told, fields, whole_seconds};
+#[cfg(any(feature = "tower", feature = "actix-web", feature = "utoipa"))]
+pub(crate) use told::{LEFT, POLICY};
+pub(crate) use told::{Told, fields, whole_seconds};

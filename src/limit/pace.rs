@@ -53,6 +53,14 @@ impl Pace {
         }
     }
 
+    /// How a limit stands after a request that it allowed, when it is paid for so far ahead.
+    pub(super) fn level_after(&self, debt: u128) -> Level {
+        Level {
+            retry_after: Duration::ZERO,
+            ..self.level(debt, 0)
+        }
+    }
+
     /// How far ahead of now a key may be paid for: its burst.
     pub(super) fn ahead(&self) -> u128 {
         self.each * u128::from(self.burst) + self.forgiven
@@ -84,7 +92,7 @@ impl Meter {
     /// Takes `cost`, which [`look`](Self::look) has allowed. How the limit stands after it.
     pub(super) fn pay(&mut self, pace: &Pace, cost: u32, now: u64) -> Level {
         self.0 = self.0.max(parts(now)).saturating_add(pace.price(cost));
-        self.look(pace, 0, now)
+        pace.level_after(self.0.saturating_sub(parts(now)))
     }
 
     /// Takes `cost` if that is allowed. How the limit stands after it.

@@ -30,8 +30,8 @@ use crate::store::{Counting, CountingServer, RedisOpenError, StoreError, StoreEr
 ///
 /// The user needs `~{keygate}:*`, `+@read`, `+@write`, `+@scripting`, `+@connection`, `+time` and `+role`.
 ///
-/// A key has one key in Redis, the HASH `{keygate}:limit:<id>`, with a field for each of its limits: the
-/// moment up to which it is paid for, in seconds, nanoseconds and parts of one. It ends two seconds after
+/// A key has one key in Redis, the STRING `{keygate}:limit:<id>`, which tells of each of its limits
+/// the moment up to which it is paid for, in seconds, nanoseconds and parts of one. It ends two seconds after
 /// it says nothing any more. What was made unreadable there by hand is answered as an outage for that
 /// key, until it is deleted.
 ///
@@ -136,7 +136,7 @@ impl SharedLimiter for RedisLimiter {
         }
         let levels = takes.iter().zip(&paces).zip(ahead);
         let level = |((take, pace), ahead): ((&Take<'_>, &Pace), _)| match taken {
-            Taken::All => pace.level(together(ahead), 0),
+            Taken::All => pace.level_after(together(ahead)),
             Taken::Nothing => pace.level(together(ahead), take.cost),
         };
         Ok(levels.map(level).collect())

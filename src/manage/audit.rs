@@ -9,7 +9,7 @@ use super::{Authority, KeyManager, ManageError, sees};
 use crate::audit::{Actor, AuditKind};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
-use crate::store::{AuditLog, AuditPage, AuditQuery};
+use crate::store::{AuditLog, AuditPage, AuditQuery, StoreErrorKind};
 
 /// The person for whom the host acts, as far as it says so.
 #[derive(Clone, Default)]
@@ -110,7 +110,8 @@ impl KeyManager {
     /// ```
     ///
     /// # Errors
-    /// [`ManageError::NoAuditLog`]; [`ManageError::CallerEnded`]; [`ManageError::NotFound`] and
+    /// [`ManageError::NoAuditLog`]; [`ManageError::Invalid`] for an `after` that is no cursor;
+    /// [`ManageError::CallerEnded`]; [`ManageError::NotFound`] and
     /// [`ManageError::OwnerNotFound`] for what is out of the caller's sight; [`ManageError::Store`].
     pub async fn audit(&self, query: &AuditQuery) -> Result<AuditPage, ManageError> {
         let log = self.audit_log()?;
@@ -122,7 +123,13 @@ impl KeyManager {
         if let Some(journal) = self.shared.events.journal() {
             journal.catch_up(log).await;
         }
-        let mut page = log.events(&query).await?;
+        let mut page = log.events(&query).await.map_err(|error| {
+            // Of a query, only the cursor can be damaged.
+            match query.after.is_some() && error.kind() == StoreErrorKind::Corrupt {
+                true => ManageError::Invalid("after is the next of an earlier page".into()),
+                false => error.into(),
+            }
+        })?;
         if let Some(ceiling) = &ceiling {
             self.keep_seen(&mut page, ceiling).await?;
         }

@@ -163,7 +163,8 @@ macro_rules! choices {
             }
 
             /// The only networks it works from, like `10.0.0.0/8`, or single addresses. None: it
-            /// works from everywhere.
+            /// works from everywhere. Where the [address](crate::ClientAddress) of its caller is
+            /// not known, it does not work.
             pub fn allowed_ips<I>(mut self, networks: I) -> Self
             where
                 I: IntoIterator,

@@ -1,11 +1,10 @@
 //! The headers that guards add to responses.
 
+use ::utoipa::openapi::KnownFormat;
 use ::utoipa::openapi::header::{Header, HeaderBuilder};
 use ::utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
-use ::utoipa::openapi::{KnownFormat, RefOr};
-
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-use ::utoipa::openapi::path::Operation;
+use ::utoipa::openapi::{RefOr, path::Operation};
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::answer::{EXPIRES, ROTATE_BY};

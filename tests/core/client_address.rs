@@ -152,7 +152,7 @@ fn x_forwarded_for_is_walked_from_the_right_up_to_whom_nobody_trusts() {
 #[test]
 fn forwarded_is_walked_as_rfc_7239_has_it() {
     let source = ClientAddress::behind(PROXIES).forwarded();
-    let cases: [(&[&str], Option<&str>); 50] = [
+    let cases: [(&[&str], Option<&str>); 51] = [
         (&[], Some("10.0.0.2")),
         (&["for=192.0.2.1"], Some("192.0.2.1")),
         (
@@ -241,6 +241,7 @@ fn forwarded_is_walked_as_rfc_7239_has_it() {
         (&["for=\"[fe80::1%25eth0]\""], None),
         (&["for=\"192.0.2.1"], None),
         (&["for=\"192.0.2.1\\"], None),
+        (&["for=\"192.0.2.1\\\\\""], None),
         (&["for=\"192.0.2.1\"x"], None),
         (&["for=\"192.0.2.1:_\""], None),
         (&["for=192.0.2.1;for=198.51.100.9"], None),

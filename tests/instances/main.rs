@@ -14,5 +14,6 @@ mod servers;
 
 mod frozen;
 mod herds;
+mod limits;
 mod outages;
 mod place;

@@ -2,6 +2,8 @@
 
 #![cfg(feature = "axum")]
 
+#[path = "../../examples/service/audit.rs"]
+mod audit;
 mod document;
 mod guards;
 #[path = "../../examples/service/live.rs"]

@@ -150,9 +150,16 @@ async fn a_damaged_event_is_named() {
         ("at", "'infinity'"),
         ("action", "'danced'"),
         ("key_id", "'nobody'"),
-        ("owner", "NULL"),
         ("actor_key_id", "'nobody'"),
+        ("actor_unknown", "true, actor_user = 'ada'"),
+        ("actor_unknown", "true, actor_key_id = key_id"),
+        (
+            "actor_unknown",
+            "false, actor_user = 'ada', actor_key_id = key_id",
+        ),
         ("changes", "'{}'"),
+        ("requests", "-1"),
+        ("last_at", "NULL, requests = 1"),
     ]
     .into_iter()
     .enumerate()

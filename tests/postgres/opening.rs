@@ -1,7 +1,9 @@
 //! What a store opens, makes, refuses and leaves alone.
 
 use futures_util::future::join_all;
-use keygate::{KeyStore, PostgresOpenError, PostgresStore, StoreErrorKind};
+use keygate::audit::{Actor, AuditAction, AuditKind};
+use keygate::store::AuditQuery;
+use keygate::{KeyStore, PostgresOpenError, PostgresStore, StoreErrorKind, Timestamp};
 use tokio::time::timeout;
 
 use crate::servers::proxy::{Proxy, Trap};
@@ -9,6 +11,7 @@ use crate::support::*;
 
 const KEYS: &str = include_str!("../../src/store/postgres/migrations/0001_keys.sql");
 const USAGE: &str = include_str!("../../src/store/postgres/migrations/0002_usage.sql");
+const AUDIT: &str = include_str!("../../src/store/postgres/migrations/0003_audit.sql");
 
 #[tokio::test]
 async fn a_url_that_cannot_be_read_is_not_repeated() {
@@ -58,7 +61,7 @@ async fn many_instances_make_the_tables_at_once() {
             assert_eq!(store.get(&record.id).await.unwrap().as_ref(), Some(&record));
         }
         let steps = place.run("SELECT number FROM keygate_migrations").await;
-        assert_eq!(steps.len(), 2);
+        assert_eq!(steps.len(), 3);
     }
 }
 
@@ -117,7 +120,7 @@ async fn tables_that_are_newer_are_refused_and_left_alone() {
     };
     drop(place.open().await);
     place
-        .run("INSERT INTO keygate_migrations VALUES (3); ALTER TABLE keygate_keys ADD region text")
+        .run("INSERT INTO keygate_migrations VALUES (4); ALTER TABLE keygate_keys ADD region text")
         .await;
     for migrate in [true, false] {
         let builder = PostgresStore::builder(place.pool().clone()).migrate(migrate);
@@ -125,15 +128,15 @@ async fn tables_that_are_newer_are_refused_and_left_alone() {
         let newer = matches!(
             error,
             PostgresOpenError::Newer {
-                schema: 3,
-                known: 2
+                schema: 4,
+                known: 3
             }
         );
         assert!(newer, "{error:?}");
         assert!(error.to_string().contains("upgrade"));
     }
     let steps = place.run("SELECT FROM keygate_migrations").await;
-    assert_eq!(steps.len(), 3);
+    assert_eq!(steps.len(), 4);
 }
 
 #[tokio::test]
@@ -143,7 +146,7 @@ async fn a_team_can_run_the_files_by_itself_and_give_the_service_few_rights() {
     };
     let builder = || PostgresStore::builder(place.pool().clone()).migrate(false);
     place.run("CREATE SCHEMA auth").await;
-    for (taken, step) in [(0, KEYS), (1, USAGE)] {
+    for (taken, step) in [(0, KEYS), (1, USAGE), (2, AUDIT)] {
         let error = builder().schema("auth").open().await.unwrap_err();
         let missing =
             matches!(error, PostgresOpenError::NotMigrated { schema, .. } if schema == taken);
@@ -161,7 +164,8 @@ async fn a_team_can_run_the_files_by_itself_and_give_the_service_few_rights() {
              GRANT SELECT, INSERT, UPDATE ON auth.keygate_keys, auth.keygate_settings,
                 auth.keygate_usage, auth.keygate_usage_days, auth.keygate_usage_scopes,
                 auth.keygate_usage_secrets, auth.keygate_usage_batches TO {role};
-             GRANT DELETE ON auth.keygate_usage_days, auth.keygate_usage_batches TO {role};"
+             GRANT DELETE ON auth.keygate_audit, auth.keygate_usage_days,
+                auth.keygate_usage_batches TO {role};"
         ))
         .await;
     let url = place.url.replace("postgres@", &format!("{role}@"));
@@ -186,11 +190,60 @@ async fn a_team_can_run_the_files_by_itself_and_give_the_service_few_rights() {
             .await
             .unwrap();
         crate::usage::can_be_kept(&store).await;
+        let log = store.abilities().audit_log.unwrap();
+        let accepted = event(&first, AuditAction::Accepted);
+        log.record(&[accepted]).await.unwrap();
+        let forgotten = log.forget_before(AuditKind::Authentication, Timestamp::MAX, 10);
+        assert_eq!(forgotten.await.unwrap(), 1);
         assert!(!events(&store).await.is_empty());
         drop(crate::feed::Following::live(&store).await);
     }
     let refused = PostgresStore::connect(&url).await.unwrap_err().to_string();
     assert!(refused.contains("permission denied"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_log_of_an_older_schema_keeps_its_events_and_takes_more_from_services_of_before() {
+    const EVENT: &str = "INSERT INTO keygate_audit
+        (at, action, key_id, owner, actor_key_id, address, changes) VALUES ";
+    for steps in [vec![KEYS], vec![KEYS, USAGE]] {
+        let Some(place) = Place::new().await else {
+            return;
+        };
+        place
+            .run(&format!(
+                "{};
+                 {EVENT} ('1970-01-01 00:00:07Z', 'issued', '4KX9vQ2mB7tZ', 'org_42', NULL, NULL, '[]'),
+                    ('1970-01-01 00:00:08Z', 'revoked', '4KX9vQ2mB7tZ', 'org_42', '7PqLm3XcV9aR',
+                        '10.0.0.1', '[{{\"field\":\"name\",\"before\":null,\"after\":\"a\"}}]')",
+                steps.join(";")
+            ))
+            .await;
+        let store = place.open().await;
+        place
+            .run(&format!(
+                "{EVENT} ('1970-01-01 00:00:09Z', 'changed', '7PqLm3XcV9aR', 'org_42', NULL, NULL, '[]')"
+            ))
+            .await;
+        let log = store.abilities().audit_log.unwrap();
+        let query = AuditQuery {
+            kind: Some(AuditKind::Lifecycle),
+            ..AuditQuery::new()
+        };
+        let read = log.events(&query).await.unwrap().events;
+        let actions: Vec<_> = read.iter().map(|event| event.action).collect();
+        use AuditAction::{Changed, Issued, Revoked};
+        assert_eq!(actions, [Issued, Revoked, Changed]);
+        assert_eq!(read[0].actor, Actor::Host);
+        assert_eq!(read[1].key_id, Some("4KX9vQ2mB7tZ".parse().unwrap()));
+        assert_eq!(read[1].owner.as_deref(), Some("org_42"));
+        assert_eq!(read[1].actor, Actor::Key("7PqLm3XcV9aR".parse().unwrap()));
+        assert_eq!(read[1].address, Some("10.0.0.1".parse().unwrap()));
+        assert_eq!(read[1].changes[0].after.as_deref(), Some("a"));
+        assert!(read.iter().all(|event| event.requests.is_none()));
+        let forgotten = log.forget_before(AuditKind::Lifecycle, at(9_000), 10).await;
+        assert_eq!(forgotten.unwrap(), 2);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What the contract does not say: transactions of the host, plans, and what errors show.
 
-use keygate::audit::AuditAction;
+use keygate::audit::{AuditAction, AuditKind};
 use keygate::store::{AuditQuery, Expect, Page, Write};
 use keygate::{KeyStore, PostgresStore, StoreErrorKind, Timestamp};
 use sqlx::Connection;
@@ -167,6 +167,9 @@ async fn no_statement_reads_a_whole_table() {
          INSERT INTO keygate_audit (at, action, key_id, owner, changes)
          SELECT to_timestamp(n), 'issued', lpad(n::text, 12, '0'), 'owner_' || n % 1000, '[]'
          FROM generate_series(1, 20000) AS n;
+         INSERT INTO keygate_audit (at, action, kind, changes, requests, last_at)
+         SELECT to_timestamp(n), 'refused', 'authentication', '[]', 1, to_timestamp(n)
+         FROM generate_series(1, 100) AS n;
          INSERT INTO keygate_settings SELECT n::text, '' FROM generate_series(1, 20000) AS n;
          ANALYZE",
     )
@@ -208,12 +211,23 @@ async fn no_statement_reads_a_whole_table() {
             ..AuditQuery::new()
         },
         AuditQuery {
+            kind: Some(AuditKind::Authentication),
+            ..AuditQuery::new()
+        },
+        AuditQuery {
             from: Some(at(19_000)),
             until: Some(at(19_010)),
             ..AuditQuery::new()
         },
     ] {
         log.events(&query).await.unwrap();
+    }
+    for (kind, moment) in [
+        (AuditKind::Authentication, 50),
+        (AuditKind::Lifecycle, 10_000),
+    ] {
+        let forgotten = log.forget_before(kind, at(moment), 10).await;
+        assert_eq!(forgotten.unwrap(), 10);
     }
     let whole = server.log();
     let plans = &whole[begin..];
@@ -224,6 +238,8 @@ async fn no_statement_reads_a_whole_table() {
         ("keygate_audit_of_key ", 1),
         ("keygate_audit_of_owner ", 1),
         ("keygate_audit_of_action ", 1),
+        ("keygate_audit_of_kind ", 1),
+        ("keygate_audit_oldest ", 2),
     ] {
         let used = plans.matches(index).count();
         assert!(used >= times, "{index}: {used}\n{plans}");

@@ -180,10 +180,9 @@ async fn a_clock_that_stepped_back_lets_nothing_more_through() {
         .query_async(&mut connection)
         .await
         .unwrap();
-    let ahead = format!("{} 0 0", seconds + 3_600);
-    let _: i64 = ::redis::cmd("HSET")
+    let ahead = format!("key={} 0 0;", seconds + 3_600);
+    let _: () = ::redis::cmd("SET")
         .arg(counts_of(&id))
-        .arg("key")
         .arg(ahead)
         .query_async(&mut connection)
         .await
@@ -199,13 +198,15 @@ async fn counts_that_were_damaged_are_told_and_let_nobody_through() {
     let limiter = limiter(&server).await;
     let limit = RateLimit::per_minute(5);
     for damage in [
-        "SET {key} 1",
-        "HSET {key} key much",
         "HSET {key} key 1",
-        "HSET {key} key -1_0_0",
-        "HSET {key} key 1_1000000000_0",
-        "HSET {key} key 1_0_4294967296",
-        "HSET {key} key 99999999999999999999_0_0",
+        "SET {key} 1",
+        "SET {key} key=much;",
+        "SET {key} key=-1_0_0;",
+        "SET {key} key=1_0_0",
+        "SET {key} key=1_0_0;x",
+        "SET {key} key=1_1000000000_0;",
+        "SET {key} key=1_0_4294967296;",
+        "SET {key} key=99999999999999999999_0_0;",
     ] {
         let id = id();
         let line = damage.replace("{key}", &counts_of(&id));

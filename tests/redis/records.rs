@@ -3,14 +3,22 @@
 use std::collections::BTreeMap;
 
 use ::redis::FromRedisValue;
+use keygate::audit::{AuditAction, AuditKind};
 use keygate::store::{AuditQuery, Expect, Page};
-use keygate::{KeyRecord, KeyStore, StoreErrorKind};
+use keygate::{KeyRecord, KeyStore, StoreErrorKind, Timestamp};
 
 use crate::support::*;
 
 #[tokio::test]
 async fn a_key_of_another_type_in_the_way_stops_a_change_before_it_begins() {
-    for name in ["ids", "owners", "audit", "audit:index"] {
+    for name in [
+        "ids",
+        "owners",
+        "audit",
+        "audit:index",
+        "audit:lifecycle",
+        "audit:authentication",
+    ] {
         let server = server!();
         let store = open(&server).await;
         let first = record();
@@ -26,6 +34,13 @@ async fn a_key_of_another_type_in_the_way_stops_a_change_before_it_begins() {
             update(&store, &moved).await,
         ] {
             assert_eq!(kind(refused), StoreErrorKind::Unavailable, "{name}");
+        }
+        if name.starts_with("audit") {
+            let log = store.abilities().audit_log.unwrap();
+            let recorded = log.record(&[event(&first, AuditAction::Accepted)]).await;
+            assert_eq!(kind(recorded), StoreErrorKind::Unavailable, "{name}");
+            let forgotten = log.forget_before(AuditKind::Lifecycle, Timestamp::MAX, 9);
+            assert_eq!(kind(forgotten.await), StoreErrorKind::Unavailable, "{name}");
         }
         assert_eq!(everything(&server).await, before, "{name}");
     }
@@ -67,6 +82,14 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
     settings.compare_and_set("a", None, b"1").await.unwrap();
     type_in(&server, "SCRIPT FLUSH").await;
     crate::usage::use_everything(&store).await;
+    let log = store.abilities().audit_log.unwrap();
+    type_in(&server, "SCRIPT FLUSH").await;
+    log.record(&[event(&record(), AuditAction::Accepted)])
+        .await
+        .unwrap();
+    type_in(&server, "SCRIPT FLUSH").await;
+    let forgotten = log.forget_before(AuditKind::Authentication, Timestamp::MAX, 9);
+    assert_eq!(forgotten.await.unwrap(), 1);
     type_in(&server, "SCRIPT FLUSH").await;
     ear.next_beat().await;
 }
@@ -156,6 +179,79 @@ async fn pages_are_longer_than_what_is_read_at_once() {
     let page = log.events(&query).await.unwrap();
     assert_eq!(page.events.len(), 1099);
     assert!(page.next.is_some());
+}
+
+/// As services of before wrote them: without the times of events.
+async fn write_as_before(server: &RedisServer, events: usize) {
+    let mut hand = server.by_hand().await;
+    for n in 0..events {
+        let json = format!(
+            r#"{{"at":"1970-01-01T00:00:{:02}.000Z","action":"changed","key_id":"4KX9vQ2mB7tZ","owner":"org_42","actor":"host","address":null,"changes":[]}}"#,
+            n % 60
+        );
+        let mut add = ::redis::cmd("XADD");
+        add.arg("{keygate}:audit").arg("*").arg("event").arg(json);
+        let sequence: String = add.query_async(&mut hand).await.unwrap();
+        let (millis, number) = sequence.split_once('-').unwrap();
+        let wide = format!("{millis:0>20}-{number:0>20}");
+        let mut index = ::redis::cmd("ZADD");
+        index.arg("{keygate}:audit:index");
+        for of in ["k4KX9vQ2mB7tZ", "oorg_42", "achanged"] {
+            index.arg(0).arg(format!("{of}\0{wide}"));
+        }
+        let _: ::redis::Value = index.query_async(&mut hand).await.unwrap();
+    }
+}
+
+/// More of them than one script reads at once.
+#[tokio::test]
+async fn events_from_before_there_were_times_and_kinds_are_read_and_forgotten_by_them() {
+    let server = server!();
+    let store = open(&server).await;
+    write_as_before(&server, 1200).await;
+    type_in(&server, "XADD {keygate}:audit * event damaged").await;
+    let log = store.abilities().audit_log.unwrap();
+    log.record(&[event(&record(), AuditAction::Accepted)])
+        .await
+        .unwrap();
+    write_as_before(&server, 3).await;
+    let query = AuditQuery {
+        kind: Some(AuditKind::Lifecycle),
+        limit: 2000,
+        ..AuditQuery::new()
+    };
+    let found = log.events(&query).await.unwrap();
+    assert_eq!(found.events.len(), 1203);
+    assert!(
+        found
+            .events
+            .iter()
+            .all(|e| e.action == AuditAction::Changed)
+    );
+    // Half of each minute.
+    let forgotten = log
+        .forget_before(AuditKind::Lifecycle, at(30_000), 10)
+        .await;
+    assert_eq!(forgotten.unwrap(), 10);
+    let forgotten = log
+        .forget_before(AuditKind::Lifecycle, at(30_000), usize::MAX)
+        .await;
+    assert_eq!(forgotten.unwrap(), 593);
+    assert_eq!(log.events(&query).await.unwrap().events.len(), 600);
+    let rest = log
+        .forget_before(AuditKind::Lifecycle, Timestamp::MAX, usize::MAX)
+        .await;
+    assert_eq!(rest.unwrap(), 601);
+    let rest = log
+        .forget_before(AuditKind::Authentication, Timestamp::MAX, 2)
+        .await;
+    assert_eq!(rest.unwrap(), 1);
+    // Nothing is left of them.
+    assert_eq!(
+        everything(&server).await.keys().collect::<Vec<_>>(),
+        ["{keygate}:audit"]
+    );
+    assert!(events(&store).await.is_empty());
 }
 
 #[tokio::test]

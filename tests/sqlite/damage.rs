@@ -187,8 +187,16 @@ async fn a_damaged_event_is_named() {
         ("action", "'danced'"),
         ("key_id", "'nobody'"),
         ("actor_key_id", "'nobody'"),
+        ("actor_unknown", "1, actor_user = 'ada'"),
+        ("actor_unknown", "1, actor_key_id = key_id"),
+        (
+            "actor_unknown",
+            "0, actor_user = 'ada', actor_key_id = key_id",
+        ),
         ("address", "'here'"),
         ("changes", "'{}'"),
+        ("requests", "-1"),
+        ("last_at", "NULL, requests = 1"),
     ] {
         let hand = unguarded_events(&place);
         let sql = format!("UPDATE keygate_audit SET {column} = {value}");

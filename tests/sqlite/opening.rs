@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use keygate::{KeyStore, SqliteOpenError, SqliteStore};
+use keygate::audit::{Actor, AuditKind};
+use keygate::store::AuditQuery;
+use keygate::{KeyStore, SqliteOpenError, SqliteStore, Timestamp};
 use rusqlite::config::DbConfig;
 
 use crate::support::*;
@@ -36,7 +38,7 @@ async fn the_file_is_marked_versioned_durable_and_reopened_without_a_change() {
     };
     assert_eq!(pragma("journal_mode"), "wal");
     assert_eq!(pragma("application_id"), 0x6b67_6174.to_string());
-    assert_eq!(pragma("user_version"), "3");
+    assert_eq!(pragma("user_version"), "4");
     let before = schema();
     let again = place.open().await;
     assert_eq!(schema(), before);
@@ -44,7 +46,7 @@ async fn the_file_is_marked_versioned_durable_and_reopened_without_a_change() {
 }
 
 /// As earlier code made it, beginning with the first release.
-const OLDER_SCHEMAS: [&str; 2] = [
+const OLDER_SCHEMAS: [&str; 3] = [
     concat!(
         include_str!("../../src/store/sqlite/migrations/0001_keys.sql"),
         "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 1; PRAGMA journal_mode = wal;"
@@ -53,6 +55,12 @@ const OLDER_SCHEMAS: [&str; 2] = [
         include_str!("../../src/store/sqlite/migrations/0001_keys.sql"),
         include_str!("../../src/store/sqlite/migrations/0002_changes.sql"),
         "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 2; PRAGMA journal_mode = wal;"
+    ),
+    concat!(
+        include_str!("../../src/store/sqlite/migrations/0001_keys.sql"),
+        include_str!("../../src/store/sqlite/migrations/0002_changes.sql"),
+        include_str!("../../src/store/sqlite/migrations/0003_usage.sql"),
+        "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 3; PRAGMA journal_mode = wal;"
     ),
 ];
 
@@ -76,7 +84,8 @@ async fn brought_up_to_date(older: &str) {
         .unwrap();
     hand.execute_batch(
         "INSERT INTO main.keygate_keys SELECT * FROM new.keygate_keys;
-         INSERT INTO main.keygate_audit SELECT * FROM new.keygate_audit;
+         INSERT INTO main.keygate_audit SELECT sequence, at, action, key_id, owner, actor_key_id,
+             address, changes FROM new.keygate_audit;
          INSERT INTO main.keygate_settings VALUES ('pepper/1', x'01');",
     )
     .unwrap();
@@ -94,7 +103,59 @@ async fn brought_up_to_date(older: &str) {
     assert_eq!(schema("main"), schema("new"));
     let version = "SELECT user_version FROM pragma_user_version";
     let version: i64 = hand.query_row(version, (), |row| row.get(0)).unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
+}
+
+/// Also where the last events of the log were deleted by hand before.
+#[tokio::test]
+async fn the_log_of_an_older_schema_keeps_its_events_and_its_cursors() {
+    const EVENT: &str = "INSERT INTO keygate_audit
+        (at, action, key_id, owner, actor_key_id, address, changes) VALUES ";
+    for schema in OLDER_SCHEMAS {
+        let place = Place::new();
+        let hand = place.by_hand();
+        hand.execute_batch(schema).unwrap();
+        hand.execute_batch(&format!(
+            "{EVENT} (7, 'issued', '4KX9vQ2mB7tZ', 'org_42', NULL, NULL, '[]'),
+                (8, 'revoked', '4KX9vQ2mB7tZ', 'org_42', '7PqLm3XcV9aR', '10.0.0.1',
+                    '[{{\"field\":\"name\",\"before\":null,\"after\":\"a\"}}]'),
+                (9, 'issued', '7PqLm3XcV9aR', 'org_42', NULL, NULL, '[]');
+             DELETE FROM keygate_audit WHERE sequence = 3"
+        ))
+        .unwrap();
+        let store = place.open().await;
+        // A service of before goes on while there is a newer one.
+        hand.execute_batch(&format!(
+            "{EVENT} (10, 'changed', '7PqLm3XcV9aR', 'org_42', NULL, NULL, '[]')"
+        ))
+        .unwrap();
+        let log = store.abilities().audit_log.unwrap();
+        let query = AuditQuery {
+            kind: Some(AuditKind::Lifecycle),
+            ..AuditQuery::new()
+        };
+        let read = log.events(&query).await.unwrap().events;
+        let actions: Vec<_> = read.iter().map(|event| event.action).collect();
+        use keygate::audit::AuditAction::{Changed, Issued, Revoked};
+        assert_eq!(actions, [Issued, Revoked, Changed]);
+        assert_eq!(read[0].actor, Actor::Host);
+        assert_eq!(read[1].key_id, Some("4KX9vQ2mB7tZ".parse().unwrap()));
+        assert_eq!(read[1].owner.as_deref(), Some("org_42"));
+        assert_eq!(read[1].actor, Actor::Key("7PqLm3XcV9aR".parse().unwrap()));
+        assert_eq!(read[1].address, Some("10.0.0.1".parse().unwrap()));
+        assert_eq!(read[1].changes[0].after.as_deref(), Some("a"));
+        assert!(read.iter().all(|event| event.requests.is_none()));
+        // A cursor from before stands at the event that was deleted.
+        let query = AuditQuery {
+            after: Some("3".into()),
+            ..query
+        };
+        let after = log.events(&query).await.unwrap().events;
+        assert_eq!(after.len(), 1);
+        let moment = Timestamp::from_unix_millis(9).unwrap();
+        let forgotten = log.forget_before(AuditKind::Lifecycle, moment, 10).await;
+        assert_eq!(forgotten.unwrap(), 2);
+    }
 }
 
 #[test]
@@ -176,7 +237,7 @@ async fn a_newer_schema_is_refused_and_stays_byte_identical() {
     place
         .by_hand()
         .execute_batch(
-            "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 4;
+            "PRAGMA application_id = 0x6b676174; PRAGMA user_version = 5;
              CREATE TABLE keygate_keys (id, geofence);",
         )
         .unwrap();
@@ -186,8 +247,8 @@ async fn a_newer_schema_is_refused_and_stays_byte_identical() {
         matches!(
             error,
             SqliteOpenError::Newer {
-                schema: 4,
-                known: 3,
+                schema: 5,
+                known: 4,
                 ..
             }
         ),

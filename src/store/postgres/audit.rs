@@ -150,13 +150,15 @@ fn decode(row: &PgRow) -> Result<AuditEvent, RecordError> {
 fn decode_actor(fields: &mut Fields<'_>) -> Result<Actor, RecordError> {
     let key_id = fields.next()?.optional_parsed()?;
     let user = fields.next()?.optional_parsed()?;
-    let is_unknown = fields.next()?.truth()?;
-    Ok(match (key_id, user) {
-        _ if is_unknown => Actor::Stranger,
-        (Some(id), _) => Actor::Key(id),
-        (None, Some(name)) => Actor::User(name),
-        (None, None) => Actor::Host,
-    })
+    let unknown = fields.next()?;
+    let is_unknown = unknown.truth()?;
+    match (key_id, user, is_unknown) {
+        (None, None, false) => Ok(Actor::Host),
+        (Some(id), None, false) => Ok(Actor::Key(id)),
+        (None, Some(name), false) => Ok(Actor::User(name)),
+        (None, None, true) => Ok(Actor::Stranger),
+        _ => Err(unknown.damage("is one of several actors")),
+    }
 }
 
 fn decode_requests(fields: &mut Fields<'_>) -> Result<Option<Requests>, RecordError> {

@@ -152,7 +152,8 @@ fn log(names: &Names, parameter: usize, condition: &str) -> String {
          SELECT (event->>'at')::timestamptz, event->>'action', event->>'kind', event->>'key_id',
             event->>'owner', event->'actor'->>'key', event->'actor'->>'user',
             event->>'actor' = 'stranger', (event->>'address')::inet, event->'changes',
-            LEAST((requests->>'count')::numeric, 9223372036854775807)::bigint,
+            CASE WHEN requests->'count' IS NOT NULL
+                THEN LEAST((requests->>'count')::numeric, 9223372036854775807)::bigint END,
             (requests->>'last_at')::timestamptz, requests->>'code'
          FROM jsonb_array_elements(${parameter}::text::jsonb)
             WITH ORDINALITY AS events (event, place),

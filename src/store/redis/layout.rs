@@ -57,7 +57,7 @@ impl Layout {
         self.key("settings")
     }
 
-    /// A HASH for each key that has rate limits, named by its id.
+    /// A STRING for each key that has rate limits, named by its id.
     pub(super) fn limits(&self, id: &str) -> String {
         self.key(&format!("limit:{id}"))
     }

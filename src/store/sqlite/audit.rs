@@ -177,13 +177,15 @@ fn decode(fields: &mut Fields<'_>) -> Result<AuditEvent, RecordError> {
 fn decode_actor(fields: &mut Fields<'_>) -> Result<Actor, RecordError> {
     let key_id = fields.next()?.optional(Field::parsed)?;
     let user = fields.next()?.optional(Field::text)?;
-    let is_unknown = fields.next()?.integer::<u8>()? != 0;
-    Ok(match (key_id, user) {
-        _ if is_unknown => Actor::Stranger,
-        (Some(id), _) => Actor::Key(id),
-        (None, Some(name)) => Actor::User(name.into()),
-        (None, None) => Actor::Host,
-    })
+    let unknown = fields.next()?;
+    let is_unknown = unknown.integer::<u8>()? != 0;
+    match (key_id, user, is_unknown) {
+        (None, None, false) => Ok(Actor::Host),
+        (Some(id), None, false) => Ok(Actor::Key(id)),
+        (None, Some(name), false) => Ok(Actor::User(name.into())),
+        (None, None, true) => Ok(Actor::Stranger),
+        _ => Err(unknown.damage("is one of several actors")),
+    }
 }
 
 fn decode_requests(fields: &mut Fields<'_>) -> Result<Option<Requests>, RecordError> {

@@ -10,6 +10,8 @@ local of_kind = times[tonumber(ARGV[1])]
 -- A script is not rolled back. A key of another type must fail here, before the first change.
 redis.call('XLEN', log)
 redis.call('ZCARD', index)
+redis.call('ZCARD', times[1])
+redis.call('ZCARD', times[2])
 
 local due = redis.call('ZRANGEBYSCORE', of_kind, '-inf', '(' .. ARGV[2], 'LIMIT', 0, ARGV[3])
 for _, sequence in ipairs(due) do

@@ -1,6 +1,6 @@
 -- Takes what a request costs from each of the limits of a key; or, where one does not allow it, from none.
 --
--- KEYS: the moments up to which the key is paid for, a field for each limit.
+-- KEYS: the moments up to which the key is paid for, as `name=seconds nanoseconds parts;` for each limit.
 -- ARGV: for each limit: its name; what has to be left for the request, what it costs, and what a key may
 --   be ahead of now; three numbers each.
 -- Times are seconds, nanoseconds and parts of one, of which there are 2^32: numbers of Lua are exact
@@ -54,20 +54,23 @@ local function given(from)
     return { tonumber(ARGV[from]), tonumber(ARGV[from + 1]), tonumber(ARGV[from + 2]) }
 end
 
--- A stored moment; nil: it is none.
+-- Reads what the key is paid for into `held`; false where it was damaged.
+local held = {}
 local function read(stored)
-    if not stored then
-        return NOTHING
+    local from = 1
+    while from <= #stored do
+        local _, last, name, seconds, nanos, parts =
+            string.find(stored, '^([^;=]+)=(%d+) (%d+) (%d+);', from)
+        if not last then
+            return false
+        end
+        local moment = { tonumber(seconds), tonumber(nanos), tonumber(parts) }
+        if moment[1] > 2 ^ 53 or moment[2] >= SECOND or moment[3] >= NANOSECOND then
+            return false
+        end
+        held[name], from = moment, last + 1
     end
-    local seconds, nanos, parts = string.match(stored, '^(%d+) (%d+) (%d+)$')
-    if not seconds or #seconds > 16 then
-        return nil
-    end
-    local moment = { tonumber(seconds), tonumber(nanos), tonumber(parts) }
-    if moment[1] > 2 ^ 53 or moment[2] >= SECOND or moment[3] >= NANOSECOND then
-        return nil
-    end
-    return moment
+    return true
 end
 
 local time = redis.call('TIME')
@@ -77,44 +80,44 @@ local names = {}
 for from = 1, #ARGV, WIDTH do
     names[#names + 1] = ARGV[from]
 end
-local stored = redis.pcall('HMGET', KEYS[1], unpack(names))
-if stored.err then
+local stored = redis.pcall('GET', KEYS[1])
+if type(stored) == 'table' and stored.err then
     return string.find(stored.err, 'WRONGTYPE', 1, true) and { 'damaged', {} } or stored
 end
-
-local paid, is_over = {}, false
-for n = 1, #names do
-    paid[n] = read(stored[n])
-    if not paid[n] then
-        return { 'damaged', {} }
-    end
-    local from = (n - 1) * WIDTH + 2
-    local free = subtract(given(from + 6), subtract(paid[n], now))
-    is_over = is_over or is_less(free, given(from))
+if not read(stored or '') then
+    return { 'damaged', {} }
 end
 
-local latest = NOTHING
+local is_over = false
+for n = 1, #names do
+    local from = (n - 1) * WIDTH + 2
+    local debt = subtract(held[names[n]] or NOTHING, now)
+    is_over = is_over or is_less(subtract(given(from + 6), debt), given(from))
+end
+
 if not is_over then
-    local fields = {}
     for n = 1, #names do
-        local start = is_less(paid[n], now) and now or paid[n]
-        paid[n] = add(start, given((n - 1) * WIDTH + 5))
-        latest = is_less(latest, paid[n]) and paid[n] or latest
-        fields[#fields + 1] = names[n]
-        fields[#fields + 1] = string.format('%.0f %.0f %.0f', paid[n][1], paid[n][2], paid[n][3])
+        local paid = held[names[n]] or NOTHING
+        paid = is_less(paid, now) and now or paid
+        held[names[n]] = add(paid, given((n - 1) * WIDTH + 5))
     end
-    -- Other limits of the key may be paid for further ahead. 3,000 years are enough.
-    local ends = math.min(latest[1] + 2, now[1] + 1e11)
-    local left = redis.call('PTTL', KEYS[1])
-    redis.call('HSET', KEYS[1], unpack(fields))
-    if left < (ends - now[1]) * 1000 then
-        redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', ends * 1000))
+    -- What says nothing any more is dropped.
+    local kept, last = {}, now[1]
+    for name, paid in pairs(held) do
+        if is_less(now, paid) then
+            last = math.max(last, paid[1])
+            kept[#kept + 1] = string.format('%s=%.0f %.0f %.0f;', name, paid[1], paid[2], paid[3])
+        end
     end
+    -- 3,000 years are long enough. It is one command: two would be wrapped into a transaction, of which
+    -- the append-only file is told.
+    local ends = string.format('%.0f', math.min(last + 2, now[1] + 1e11) * 1000)
+    redis.call('SET', KEYS[1], table.concat(kept), 'PXAT', ends)
 end
 
 local ahead = {}
 for n = 1, #names do
-    for _, number in ipairs(subtract(paid[n], now)) do
+    for _, number in ipairs(subtract(held[names[n]] or NOTHING, now)) do
         ahead[#ahead + 1] = number
     end
 end

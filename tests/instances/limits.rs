@@ -1,0 +1,263 @@
+//! Limits that are counted on Redis for all instances.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use keygate::{
+    Error, Issued, Keygate, MemoryStore, NewKey, OnOutage, RateLimit, RedisLimiter, Refusal,
+    Rejection,
+};
+
+use crate::common::*;
+use crate::servers::redis::RedisServer;
+
+const CHILD: &str = "KEYGATE_INSTANCES_TEST_LIMITS";
+
+/// For what must come by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An instance that keeps its records on the server and counts there.
+async fn instance(url: &str, on_outage: OnOutage) -> Keygate {
+    let limiter = RedisLimiter::connect(url).await.unwrap();
+    crate::place::instance(url, |builder| builder.shared_limiter(limiter, on_outage)).await
+}
+
+/// One whose records are not on the server, so that only the limiter goes with it.
+async fn counting_only(url: &str, on_outage: OnOutage) -> Keygate {
+    let limiter = RedisLimiter::connect(url).await.unwrap();
+    let builder = Keygate::builder(LIVE)
+        .pepper(pepper())
+        .store(MemoryStore::new())
+        .shared_limiter(limiter, on_outage);
+    builder.build().await.unwrap()
+}
+
+async fn issue(keys: &Keygate, limit: RateLimit) -> Issued {
+    let new = NewKey::for_owner("a").rate_limit(limit);
+    keys.manager().issue(new).await.unwrap()
+}
+
+async fn said(keys: &Keygate, text: &str) -> &'static str {
+    match present(keys, text).await {
+        Ok(_) => "passes",
+        Err(Refusal::Rejected(Rejection::RateLimited { .. })) => "limited",
+        Err(Refusal::Failed(Error::LimiterAway(_))) => "away",
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// How many of `count` requests pass that are made by 64 tasks.
+async fn passed(keys: &Keygate, text: &str, count: u32) -> u32 {
+    let tasks: Vec<_> = (0..64)
+        .map(|task| {
+            let (keys, text) = (keys.clone(), text.to_owned());
+            tokio::spawn(async move {
+                let mut passed = 0;
+                for _ in (task..count).step_by(64) {
+                    match said(&keys, &text).await {
+                        "passes" => passed += 1,
+                        other => assert_eq!(other, "limited"),
+                    }
+                }
+                passed
+            })
+        })
+        .collect();
+    let mut sum = 0;
+    for task in tasks {
+        sum += task.await.unwrap();
+    }
+    sum
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exactly_the_burst_passes_from_64_tasks() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    let keys = instance(&server.url(), OnOutage::Refuse).await;
+    let issued = issue(&keys, RateLimit::per_day(100)).await;
+    assert_eq!(passed(&keys, issued.key.expose(), 400).await, 100);
+}
+
+/// Reads key texts, and answers how many of 128 requests of each pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a process of the next test"]
+async fn child_that_spends() {
+    let url = std::env::var(CHILD).unwrap();
+    let keys = instance(&url, OnOutage::Refuse).await;
+    println!("\nready 0");
+    for line in std::io::stdin().lines() {
+        println!("\npassed {}", passed(&keys, &line.unwrap(), 128).await);
+    }
+}
+
+struct Spender {
+    process: Child,
+    asks: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Spender {
+    fn start(url: &str) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "limits::child_that_spends",
+                "--exact",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env(CHILD, url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            asks: process.stdin.take().unwrap(),
+            answers: BufReader::new(process.stdout.take().unwrap()),
+            process,
+        }
+    }
+
+    fn answer(&mut self, word: &str) -> u32 {
+        let mut line = String::new();
+        while self.answers.read_line(&mut line).unwrap() > 0 {
+            if let Some(rest) = line.trim().strip_prefix(word) {
+                return rest.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        panic!("the process ended");
+    }
+}
+
+impl Drop for Spender {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn exactly_the_burst_passes_from_three_processes() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    let keys = instance(&server.url(), OnOutage::Refuse).await;
+    let mut spenders = [(); 3].map(|()| Spender::start(&server.url()));
+    for spender in &mut spenders {
+        spender.answer("ready");
+    }
+    for _round in 0..3 {
+        let issued = issue(&keys, RateLimit::per_day(200)).await;
+        for spender in &mut spenders {
+            writeln!(spender.asks, "{}", issued.key.expose()).unwrap();
+        }
+        let passed = spenders.each_mut().map(|spender| spender.answer("passed"));
+        println!("{passed:?} passed");
+        assert_eq!(passed.iter().sum::<u32>(), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_server_each_instance_counts_for_itself_until_it_is_back() {
+    let Some(mut server) = RedisServer::start() else {
+        return;
+    };
+    let keys = counting_only(&server.url(), OnOutage::CountHere).await;
+    let issued = issue(&keys, RateLimit::per_day(10)).await;
+    let text = issued.key.expose();
+    assert_eq!(passed(&keys, text, 8).await, 8);
+    server.kill();
+    assert_eq!(passed(&keys, text, 200).await, 10, "a burst of its own");
+    tokio::time::sleep(millis(1_200)).await;
+    assert_eq!(passed(&keys, text, 64).await, 0, "and no other");
+    server.restart();
+    // What was counted was lost with the server.
+    let began = Instant::now();
+    while said(&keys, text).await != "passes" {
+        assert!(began.elapsed() < PATIENCE, "the server is not asked again");
+        tokio::time::sleep(millis(20)).await;
+    }
+    println!("asked again after {:?}", began.elapsed());
+    assert_eq!(passed(&keys, text, 64).await, 9);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_server_keys_with_a_limit_are_refused_where_that_is_the_policy() {
+    let Some(mut server) = RedisServer::start() else {
+        return;
+    };
+    let keys = counting_only(&server.url(), OnOutage::Refuse).await;
+    let issued = issue(&keys, RateLimit::per_day(1_000)).await;
+    let unlimited = keys.manager().issue(NewKey::for_owner("a")).await.unwrap();
+    let text = issued.key.expose();
+    assert_eq!(said(&keys, text).await, "passes");
+    server.kill();
+    for _ in 0..100 {
+        assert_eq!(said(&keys, text).await, "away");
+        assert_eq!(said(&keys, unlimited.key.expose()).await, "passes");
+    }
+    server.restart();
+    let began = Instant::now();
+    while said(&keys, text).await != "passes" {
+        assert!(began.elapsed() < PATIENCE, "the server is not asked again");
+        tokio::time::sleep(millis(20)).await;
+    }
+    println!("asked again after {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_long_for_a_server_that_is_frozen_and_it_is_found_again() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    let keys = counting_only(&server.url(), OnOutage::Refuse).await;
+    let issued = issue(&keys, RateLimit::per_day(1_000)).await;
+    let text = issued.key.expose();
+    assert_eq!(said(&keys, text).await, "passes");
+    server.freeze();
+    for round in 0..3 {
+        let began = Instant::now();
+        let crowd = futures_util::future::join_all((0..200).map(|_| said(&keys, text))).await;
+        assert!(crowd.iter().all(|said| *said == "away"));
+        let took = began.elapsed();
+        println!("round {round}: two hundred were answered after {took:?}");
+        // The rest is for a slow machine.
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        let began = Instant::now();
+        assert_eq!(said(&keys, text).await, "away");
+        assert!(began.elapsed() < millis(200), "nobody is asked for a while");
+        tokio::time::sleep(millis(1_100)).await;
+    }
+    server.thaw();
+    let began = Instant::now();
+    while said(&keys, text).await != "passes" {
+        assert!(began.elapsed() < PATIENCE, "the server is not found again");
+        tokio::time::sleep(millis(20)).await;
+    }
+    println!("found again after {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_count_is_an_outage_for_its_key_and_for_no_other() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    let keys = counting_only(&server.url(), OnOutage::Refuse).await;
+    let limit = RateLimit::per_day(3);
+    let (damaged, sound) = (issue(&keys, limit).await, issue(&keys, limit).await);
+    let mut connection = server.by_hand().await;
+    let _: () = ::redis::cmd("SET")
+        .arg(format!("{{keygate}}:limit:{}", damaged.info.key_id))
+        .arg("x")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        assert_eq!(said(&keys, damaged.key.expose()).await, "away");
+        assert_eq!(said(&keys, sound.key.expose()).await, "passes");
+    }
+    assert_eq!(said(&keys, sound.key.expose()).await, "limited");
+}
