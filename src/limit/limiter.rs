@@ -147,9 +147,8 @@ impl Limiter {
         if let Some(shared) = &self.shared
             && !shared.is_away(self.clock.monotonic())
         {
-            let takes: Vec<Take<'_>> = match bill.takes() {
-                (own, quota) => own.into_iter().chain(quota).collect(),
-            };
+            let (own, quota) = bill.takes();
+            let takes: Vec<Take<'_>> = own.into_iter().chain(quota).collect();
             match shared.ask(&takes).await {
                 Ok(levels) => {
                     shared.came_back();
