@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::entry::Entry;
+use super::uncached::Paid;
 use super::{Decision, Shared, StoreErrorKind};
 use crate::clock::Now;
 use crate::environment::Presented;
@@ -52,7 +53,7 @@ impl Shared {
         if !self.changes.has_grace() || !self.outage.lasts(Now::of(&*self.clock)) {
             return None;
         }
-        self.admit_by_grace(presented, attempt).await
+        self.admit_by_grace(presented, attempt, &mut None).await
     }
 
     /// The decision after `error`, if that is an outage, there is a grace, and the key was verified
@@ -62,6 +63,7 @@ impl Shared {
         error: &Error,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
+        paid: &mut Paid,
     ) -> Option<Decision> {
         match error {
             Error::Store { source, .. } if source.kind() == StoreErrorKind::Unavailable => {
@@ -72,13 +74,14 @@ impl Shared {
             Error::Overloaded => {}
             _ => return None,
         }
-        self.admit_by_grace(presented, attempt).await
+        self.admit_by_grace(presented, attempt, paid).await
     }
 
     async fn admit_by_grace(
         &self,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
+        paid: &mut Paid,
     ) -> Option<Decision> {
         let id = presented.key.id();
         let now = Now::of(&*self.clock);
@@ -87,6 +90,9 @@ impl Shared {
         let entry = self.known.read(id, graced).flatten()?;
         // Nobody is told by an old record that a key is bad.
         let caller = self.decide(presented, Some(&entry), attempt, now).ok()?;
-        Some(self.settle(Ok(caller), Some(&entry), attempt, now).await)
+        let settled = self.settle(Ok(caller), Some(&entry), attempt, paid, |now| {
+            self.changes.is_in_grace(id, &entry.stamp, now)
+        });
+        Some(settled.await.unwrap_or_else(Err))
     }
 }

@@ -184,3 +184,16 @@ async fn keys_that_open_and_are_refused_otherwise_are_no_failures() {
     let outcome = from(&world, GUESSER, &guess()).await;
     assert_eq!(rejection(outcome), Rejection::KeyInvalid);
 }
+
+/// Nothing is cached, so its key is looked up as that of a stranger would be.
+#[tokio::test]
+async fn a_connection_that_stays_open_does_not_end_because_a_neighbour_guesses() {
+    let limit = RateLimit::per_minute(3);
+    let world = World::with(|builder| builder.failed_attempts(limit).cache_capacity(0)).await;
+    let issued = issue(&world).await;
+    let caller = from(&world, GUESSER, issued.key.expose()).await.unwrap();
+    fail(&world, GUESSER).await;
+    wait(from(&world, GUESSER, issued.key.expose()).await);
+    let ended = tokio::time::timeout(millis(200), caller.ended()).await;
+    assert!(ended.is_err(), "{ended:?}");
+}
