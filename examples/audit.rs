@@ -5,15 +5,14 @@ use keygate::store::AuditQuery;
 use keygate::{Attempt, Change, Keygate, MemoryStore, NewKey, Pepper, Rule};
 
 fn print(event: &AuditEvent) {
-    let code = event.requests.as_ref().and_then(|r| r.code.as_deref());
-    let count = event.requests.as_ref().map_or(1, |requests| requests.count);
+    let requests = event.requests.as_ref();
+    let code = requests.and_then(|requests| requests.code.as_deref());
+    let what = [event.action.as_str(), code.unwrap_or_default()].join(" ");
+    let (count, from) = (requests.map_or(1, |requests| requests.count), event.address);
     println!(
-        "  {} {} ({} times) by {:?} from {:?}",
-        event.action.as_str(),
-        code.unwrap_or_default(),
-        count,
-        event.actor,
-        event.address
+        "  {} ({count}x) by {:?} from {from:?}",
+        what.trim_end(),
+        event.actor
     );
     for change in &event.changes {
         println!(
