@@ -174,7 +174,8 @@ macro_rules! choices {
                 self
             }
 
-            /// How often it may be used. Each key has the whole of its limit.
+            /// How often it may be used. Each key has the whole of its limit. What a key has used counts on
+            /// when its limit is changed, but for no more than the whole burst of the new one.
             pub fn rate_limit(mut self, limit: RateLimit) -> Self {
                 self.traits.pace = Some(Pace::Within(limit));
                 self
