@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -135,11 +136,17 @@ impl SharedLimiter for RedisLimiter {
             return Err(StoreError::new(StoreErrorKind::OutcomeUnknown, cause));
         }
         let levels = takes.iter().zip(&paces).zip(ahead);
-        let level = |((take, pace), ahead): ((&Take<'_>, &Pace), _)| match taken {
+        let level = |((take, pace), ahead): ((&Take<'_>, &Pace), _)| match &taken {
             Taken::All => pace.level_after(together(ahead)),
             Taken::Nothing => pace.level(together(ahead), take.cost),
         };
-        Ok(levels.map(level).collect())
+        let mut levels: Vec<Level> = levels.map(level).collect();
+        // The script counts no further than the longest time that it is given.
+        let is_over = levels.iter().any(Level::is_over);
+        if let (Taken::Nothing, false, Some(first)) = (taken, is_over, levels.first_mut()) {
+            first.retry_after = Duration::from_secs(1);
+        }
+        Ok(levels)
     }
 }
 

@@ -78,6 +78,25 @@ async fn all_of_a_billion_can_be_taken_at_once_and_no_more() {
     assert!(all.remaining < 2_000, "{all:?}");
 }
 
+/// The rest of this one would take longer than the script can count.
+#[tokio::test]
+async fn what_the_script_does_not_take_is_never_let_through() {
+    let server = server!();
+    let limiter = limiter(&server).await;
+    let limit = RateLimit::new(1, RateLimit::LONGEST_SECONDS).with_burst(RateLimit::MOST);
+    let id = id();
+    let large = Take {
+        cost: 100_000_000,
+        ..one(&id, limit)
+    };
+    let mut passed = 0;
+    for _ in 0..20 {
+        passed += u32::from(!level(&limiter, large).await.is_over());
+    }
+    assert!((1..=10).contains(&passed), "{passed}");
+    assert!(level(&limiter, one(&id, limit)).await.is_over());
+}
+
 #[tokio::test]
 async fn it_tells_as_counting_in_the_process_does() {
     let server = server!();
