@@ -8,6 +8,7 @@ use super::entry::Entry;
 use super::{Decision, Shared, StoreErrorKind};
 use crate::clock::Now;
 use crate::environment::Presented;
+use crate::limit::LimitState;
 use crate::refusal::Error;
 use crate::waiters::lock;
 
@@ -48,11 +49,12 @@ impl Shared {
         &self,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
+        paid: &mut Option<Vec<LimitState>>,
     ) -> Option<Decision> {
         if !self.changes.has_grace() || !self.outage.lasts(Now::of(&*self.clock)) {
             return None;
         }
-        self.admit_by_grace(presented, attempt).await
+        self.admit_by_grace(presented, attempt, paid).await
     }
 
     /// The decision after `error`, if that is an outage, there is a grace, and the key was verified
@@ -62,6 +64,7 @@ impl Shared {
         error: &Error,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
+        paid: &mut Option<Vec<LimitState>>,
     ) -> Option<Decision> {
         match error {
             Error::Store { source, .. } if source.kind() == StoreErrorKind::Unavailable => {
@@ -72,13 +75,14 @@ impl Shared {
             Error::Overloaded => {}
             _ => return None,
         }
-        self.admit_by_grace(presented, attempt).await
+        self.admit_by_grace(presented, attempt, paid).await
     }
 
     async fn admit_by_grace(
         &self,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
+        paid: &mut Option<Vec<LimitState>>,
     ) -> Option<Decision> {
         let id = presented.key.id();
         let now = Now::of(&*self.clock);
@@ -87,9 +91,8 @@ impl Shared {
         let entry = self.known.read(id, graced).flatten()?;
         // Nobody is told by an old record that a key is bad.
         let caller = self.decide(presented, Some(&entry), attempt, now).ok()?;
-        let settled = self.settle(Ok(caller), Some(&entry), attempt, |now| {
-            self.changes.is_in_grace(id, &entry.stamp, now)
-        });
+        let in_grace = |now| self.changes.is_in_grace(id, &entry.stamp, now);
+        let settled = self.settle(Ok(caller), Some(&entry), attempt, paid, in_grace);
         Some(settled.await.unwrap_or_else(Err))
     }
 }

@@ -10,6 +10,7 @@ use super::{Decision, Shared, bill, timeout};
 use crate::clock::Now;
 use crate::environment::Presented;
 use crate::key::KeyId;
+use crate::limit::LimitState;
 use crate::refusal::Rejection;
 
 /// A lookup that is too old for what it would decide is made once more, and no oftener.
@@ -18,14 +19,17 @@ const LOOKUPS: usize = 2;
 impl Shared {
     pub(super) async fn decide_uncached(self: &Arc<Self>, attempt: Attempt<'_>) -> Decision {
         let presented = self.admit(attempt.text)?;
-        if let Some(decision) = self.admit_during_outage(&presented, attempt).await {
+        let id = *presented.key.id();
+        // A request pays once, however often its record is looked at.
+        let mut paid = None;
+        let graced = self.admit_during_outage(&presented, attempt, &mut paid);
+        if let Some(decision) = graced.await {
             return decision;
         }
-        let id = *presented.key.id();
         // Where the limits of keys are counted elsewhere, the record may be here all the same.
         if self.gate.limiter.is_shared()
             && let Some(lookup) = self.cached(&id)
-            && let Ok(decision) = self.judge(&presented, &lookup, attempt).await
+            && let Ok(decision) = self.judge(&presented, &lookup, attempt, &mut paid).await
         {
             return decision;
         }
@@ -36,11 +40,11 @@ impl Shared {
             let lookup = match self.gate.events.outcomes().of_lookup(lookup).await {
                 Ok(lookup) => lookup,
                 Err(error) => {
-                    let admitted = self.admit_despite(&error, &presented, attempt).await;
-                    return admitted.unwrap_or(Err(error.into()));
+                    let admitted = self.admit_despite(&error, &presented, attempt, &mut paid);
+                    return admitted.await.unwrap_or(Err(error.into()));
                 }
             };
-            match self.judge(&presented, &lookup, attempt).await {
+            match self.judge(&presented, &lookup, attempt, &mut paid).await {
                 Ok(decision) => {
                     self.outage.end();
                     return decision;
@@ -57,6 +61,7 @@ impl Shared {
         presented: &Presented<'_>,
         lookup: &Lookup,
         attempt: Attempt<'_>,
+        paid: &mut Option<Vec<LimitState>>,
     ) -> Result<Decision, Refused> {
         let (id, entry) = (presented.key.id(), lookup.entry());
         let (stamp, now) = (lookup.stamp(), Now::of(&*self.clock));
@@ -67,7 +72,10 @@ impl Shared {
         let stands = |refused: &Refused| self.stands(&refused.refusal, &stamp, now);
         let decision = match self.decide(presented, entry, attempt, now) {
             Err(refused) if !stands(&refused) => return Err(refused),
-            decision => self.settle(decision, entry, attempt, is_fresh).await?,
+            decision => {
+                let settled = self.settle(decision, entry, attempt, paid, is_fresh);
+                settled.await?
+            }
         };
         match decision {
             Err(refused) if !stands(&refused) => Err(refused),
@@ -75,22 +83,24 @@ impl Shared {
         }
     }
 
-    /// Takes what a request costs, wherever limits are counted, and lets in who passed. As an error, that
-    /// the record may not be used any more by then.
+    /// Takes what a request costs, wherever limits are counted, unless it has paid, and lets in who
+    /// passed. As an error, that the record may not be used any more by then.
     pub(super) async fn settle(
         &self,
         decision: Result<Verified<'_>, Refused>,
         entry: Option<&Entry>,
         attempt: Attempt<'_>,
+        paid: &mut Option<Vec<LimitState>>,
         is_usable: impl Fn(Now) -> bool,
     ) -> Result<Decision, Refused> {
-        let limits = match bill(&decision, entry, attempt) {
-            Some((entry, bill)) => match self.gate.limiter.take(bill).await {
-                Ok(limits) => limits,
+        if paid.is_none()
+            && let Some((entry, bill)) = bill(&decision, entry, attempt)
+        {
+            match self.gate.limiter.take(bill).await {
+                Ok(limits) => *paid = Some(limits),
                 Err(refusal) => return Ok(Err(Refused::of(entry, refusal))),
-            },
-            None => Vec::new(),
-        };
+            }
+        }
         let caller = match decision {
             Ok(caller) => caller,
             Err(refused) => return Ok(Err(refused)),
@@ -100,6 +110,7 @@ impl Shared {
             return Err(timeout(*caller.key_id()).into());
         }
         self.accept(&caller, attempt, now);
+        let limits = paid.take().unwrap_or_default();
         Ok(Ok((caller.to_principal(), limits)))
     }
 

@@ -1,21 +1,23 @@
 //! Limits that are counted elsewhere.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use keygate::{
-    Issued, KeyManager, Level, NewKey, OnOutage, RateLimit, Refusal, Rejection, SharedLimiter,
-    StoreError, StoreErrorKind, Take,
+    Change, Issued, KeyManager, Level, NewKey, OnOutage, RateLimit, Refusal, Rejection,
+    SharedLimiter, StoreError, StoreErrorKind, Take,
 };
 
 use crate::common::*;
 
-/// Allows everything, unless it is away. Where a manager is given, the key is revoked by it meanwhile.
+/// Allows everything, unless it is away. Where a manager is given, it revokes or renames the key meanwhile.
 #[derive(Default)]
 struct Elsewhere {
     is_away: AtomicBool,
     revoking: OnceLock<KeyManager>,
+    renaming: OnceLock<KeyManager>,
+    taken: AtomicUsize,
 }
 
 struct Shared(Arc<Elsewhere>);
@@ -25,6 +27,11 @@ impl SharedLimiter for Shared {
     async fn take(&self, takes: &[Take<'_>]) -> Result<Vec<Level>, StoreError> {
         if self.0.is_away.load(Ordering::SeqCst) {
             return Err(StoreErrorKind::Unavailable.into());
+        }
+        let taken = self.0.taken.fetch_add(1, Ordering::SeqCst);
+        if let Some(manager) = self.0.renaming.get() {
+            let change = Change::new().name(taken.to_string());
+            manager.change(takes[0].key_id, change).await.unwrap();
         }
         if let Some(manager) = self.0.revoking.get() {
             manager.revoke(takes[0].key_id, "").await.unwrap();
@@ -55,6 +62,22 @@ async fn a_key_that_is_revoked_while_the_limiter_is_asked_is_refused() {
         matches!(refusal, Refusal::Rejected(Rejection::KeyRevoked)),
         "{refusal:?}"
     );
+}
+
+#[tokio::test]
+async fn a_request_pays_once_where_its_key_is_changed_while_the_limiter_is_asked() {
+    let (world, elsewhere, issued) = world(OnOutage::Refuse).await;
+    let text = issued.key.expose();
+    present(&world.keys, text).await.unwrap();
+    let manager = world.keys.manager().clone();
+    assert!(elsewhere.renaming.set(manager).is_ok());
+    let caller = present(&world.keys, text).await.unwrap();
+    assert_eq!(
+        caller.name(),
+        "1",
+        "it is judged by the record as it is now"
+    );
+    assert_eq!(elsewhere.taken.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
