@@ -40,7 +40,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// What it takes of the limits of its key, [one](Charge::ONE) unless set.
+    /// What it takes of the limits of its key, [one](Charge::ONE) unless set. With a quota that cannot be
+    /// used, or whose name has another limit elsewhere in the gate, it is refused as
+    /// [`Error::QuotaFlawed`](crate::Error::QuotaFlawed).
     pub const fn charging(self, charge: &'a Charge) -> Self {
         Self { charge, ..self }
     }

@@ -9,7 +9,7 @@ use super::{Lost, Shared, timeout, within};
 use crate::changes::{FRESH_FOR, RECENT, Stamp};
 use crate::clock::Now;
 use crate::key::KeyId;
-use crate::refusal::Error;
+use crate::refusal::{Error, Refusal};
 use crate::store::{StoreError, StoreErrorKind, get_checked};
 
 /// What the store says of an id, and as of when.
@@ -42,28 +42,41 @@ impl Shared {
         self: &Arc<Self>,
         id: KeyId,
         address: Option<IpAddr>,
-    ) -> Result<Lookup, Error> {
-        if let Some(read) = self.reads.join_any(&id) {
-            return read.await;
-        }
+    ) -> Result<Lookup, Refusal> {
         let lane = match self.known.read(&id, |_| ()) {
             Some(()) => Lane::Known,
             None => Lane::of_stranger(address),
         };
+        self.look_up_in(lane, id).await
+    }
+
+    /// As [`look_up`](Self::look_up), for a caller that was let in before.
+    pub(super) async fn look_up_again(self: &Arc<Self>, id: KeyId) -> Result<Lookup, Refusal> {
+        self.look_up_in(Lane::Known, id).await
+    }
+
+    async fn look_up_in(self: &Arc<Self>, lane: Lane, id: KeyId) -> Result<Lookup, Refusal> {
+        if let Some(read) = self.reads.join_any(&id) {
+            return Ok(read.await?);
+        }
         let start = || Arc::clone(self).wait_and_read(id, lane);
         self.lookups.join((id, lane), start).await
     }
 
-    async fn wait_and_read(self: Arc<Self>, id: KeyId, lane: Lane) -> Result<Lookup, Error> {
+    async fn wait_and_read(self: Arc<Self>, id: KeyId, lane: Lane) -> Result<Lookup, Refusal> {
         if let Some(landed) = self.landed(&id) {
             return Ok(landed);
         }
         let turn = Box::pin(self.turnstile.enter(lane));
         let Ok(Ok(_pass)) = within(FRESH_FOR, turn).await else {
-            return Err(Error::Overloaded);
+            return Err(Error::Overloaded.into());
         };
+        // Those who came together have all seen that their address may still fail.
+        if let Lane::Stranger(Some(network)) = lane {
+            self.admit_failing(network)?;
+        }
         let start = || Arc::clone(&self).read(id);
-        self.reads.join(id, start).await
+        Ok(self.reads.join(id, start).await?)
     }
 
     /// What another lookup brought since the cache was read.

@@ -99,7 +99,7 @@ struct Shared {
     known: Cache<Entry>,
     unknown: Cache<Stamp>,
     /// Lookups that wait for their turn, for each of those who take turns.
-    lookups: Arc<Flights<(KeyId, Lane), Result<Lookup, Error>>>,
+    lookups: Arc<Flights<(KeyId, Lane), Result<Lookup, Refusal>>>,
     /// Those whose turn has come.
     reads: Arc<Flights<KeyId, Result<Lookup, Error>>>,
     turnstile: Arc<Turnstile>,
@@ -157,6 +157,7 @@ impl Authenticator {
     /// # Errors
     /// [`Refusal::Rejected`] by the caller's fault; [`Refusal::Failed`] when it cannot be decided.
     pub async fn authenticate(&self, attempt: Attempt<'_>) -> Result<Principal, Refusal> {
+        self.check_quota(attempt)?;
         match self.decide_cached(attempt, |caller, limits| caller.to_told(limits)) {
             Some(decision) => decision,
             None => {
@@ -176,7 +177,23 @@ impl Authenticator {
         attempt: Attempt<'_>,
         accepted: impl FnOnce(Verified<'_>) -> R,
     ) -> Option<Result<R, Refusal>> {
-        self.decide_cached(attempt, |caller, _| accepted(caller))
+        match self.check_quota(attempt) {
+            Ok(()) => self.decide_cached(attempt, |caller, _| accepted(caller)),
+            Err(refusal) => Some(Err(refusal)),
+        }
+    }
+
+    /// Refuses what no guard has checked at the start: a quota that cannot be used.
+    fn check_quota(&self, attempt: Attempt<'_>) -> Result<(), Refusal> {
+        let shared = &*self.shared;
+        if let Some((quota, _)) = attempt.charge.quota
+            && let Some(problem) = shared.gate.flaw_of(quota)
+        {
+            let name = quota.name();
+            let flawed = Refusal::from(Error::QuotaFlawed { name, problem });
+            return Err(shared.refuse(flawed.into(), attempt));
+        }
+        Ok(())
     }
 
     /// As [`authenticate_cached`](Self::authenticate_cached); `accepted` also sees how the limits stand,

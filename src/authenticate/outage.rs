@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::entry::Entry;
+use super::uncached::Paid;
 use super::{Decision, Shared, StoreErrorKind};
 use crate::clock::Now;
 use crate::environment::Presented;
-use crate::limit::LimitState;
 use crate::refusal::Error;
 use crate::waiters::lock;
 
@@ -49,12 +49,11 @@ impl Shared {
         &self,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
-        paid: &mut Option<Vec<LimitState>>,
     ) -> Option<Decision> {
         if !self.changes.has_grace() || !self.outage.lasts(Now::of(&*self.clock)) {
             return None;
         }
-        self.admit_by_grace(presented, attempt, paid).await
+        self.admit_by_grace(presented, attempt, &mut None).await
     }
 
     /// The decision after `error`, if that is an outage, there is a grace, and the key was verified
@@ -64,7 +63,7 @@ impl Shared {
         error: &Error,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
-        paid: &mut Option<Vec<LimitState>>,
+        paid: &mut Paid,
     ) -> Option<Decision> {
         match error {
             Error::Store { source, .. } if source.kind() == StoreErrorKind::Unavailable => {
@@ -82,7 +81,7 @@ impl Shared {
         &self,
         presented: &Presented<'_>,
         attempt: Attempt<'_>,
-        paid: &mut Option<Vec<LimitState>>,
+        paid: &mut Paid,
     ) -> Option<Decision> {
         let id = presented.key.id();
         let now = Now::of(&*self.clock);
@@ -91,8 +90,9 @@ impl Shared {
         let entry = self.known.read(id, graced).flatten()?;
         // Nobody is told by an old record that a key is bad.
         let caller = self.decide(presented, Some(&entry), attempt, now).ok()?;
-        let in_grace = |now| self.changes.is_in_grace(id, &entry.stamp, now);
-        let settled = self.settle(Ok(caller), Some(&entry), attempt, paid, in_grace);
+        let settled = self.settle(Ok(caller), Some(&entry), attempt, paid, |now| {
+            self.changes.is_in_grace(id, &entry.stamp, now)
+        });
         Some(settled.await.unwrap_or_else(Err))
     }
 }

@@ -67,7 +67,7 @@ impl Shared {
         };
         let lookup = match self.known.read(id, cached).flatten() {
             Some(lookup) => lookup,
-            None => self.look_up(*id, address).await?,
+            None => self.look_up_again(*id).await?,
         };
         let (stamp, now) = (lookup.stamp(), Now::of(&*self.clock));
         // Before its generation is looked at: a later heartbeat may have come with a change.

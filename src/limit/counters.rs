@@ -22,9 +22,17 @@ pub(super) struct Counters {
 /// from none, in one step.
 #[derive(Default, Debug)]
 struct Meters {
-    of_limits: Vec<(&'static str, Meter)>,
+    of_limits: Vec<Held>,
     /// It was given up. What were taken here would be taken from nothing.
     is_gone: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    name: &'static str,
+    meter: Meter,
+    /// How far ahead of now the limit let it run that it was last used for.
+    room: u128,
 }
 
 /// Meters stay for so long after they say nothing any more, in nanoseconds, since requests have each read
@@ -92,30 +100,37 @@ impl Meters {
         let paces = takes.map(|take| Pace::of(take.limit));
         let mut levels = [Level::default(); N];
         for n in 0..N {
-            let meter = *self.meter(takes[n].name);
+            let meter = self.meter(takes[n].name, &paces[n], now);
             levels[n] = meter.look(&paces[n], takes[n].cost, now);
         }
         if !levels.iter().any(Level::is_over) {
             for n in 0..N {
-                let meter = self.meter(takes[n].name);
+                let meter = self.meter(takes[n].name, &paces[n], now);
                 levels[n] = meter.pay(&paces[n], takes[n].cost, now);
             }
         }
         Some(levels)
     }
 
-    fn meter(&mut self, name: &'static str) -> &mut Meter {
-        let known = self.of_limits.iter().position(|(known, _)| *known == name);
+    fn meter(&mut self, name: &'static str, pace: &Pace, now: u64) -> &mut Meter {
+        let room = pace.ahead();
+        let known = self.of_limits.iter().position(|held| held.name == name);
         let place = known.unwrap_or_else(|| {
-            self.of_limits.push((name, Meter::default()));
+            let meter = Meter::default();
+            self.of_limits.push(Held { name, meter, room });
             self.of_limits.len() - 1
         });
-        &mut self.of_limits[place].1
+        let held = &mut self.of_limits[place];
+        if held.room != room {
+            held.meter.fit(pace, now);
+            held.room = room;
+        }
+        &mut held.meter
     }
 
     /// Whether it says no more than a new one would, and is not to be used again.
     fn give_up(&mut self, now: u64) -> bool {
-        self.is_gone = self.of_limits.iter().all(|(_, meter)| meter.is_spent(now));
+        self.is_gone = self.of_limits.iter().all(|held| held.meter.is_spent(now));
         self.is_gone
     }
 }

@@ -112,6 +112,46 @@ fn keys_and_limits_are_counted_apart() {
 }
 
 #[test]
+fn who_used_up_a_limit_does_not_wait_for_its_window_when_it_is_raised() {
+    let (counters, id) = (Counters::new(), id());
+    let (before, after) = (RateLimit::per_day(100), RateLimit::per_minute(600));
+    let mut now = SECOND;
+    for _ in 0..100 {
+        assert!(passes(&counters, [take(&id, "key", before)], now));
+    }
+    let [level] = counters.take(&id, [take(&id, "key", before)], now);
+    assert_eq!(level.retry_after, Duration::from_secs(864));
+    // As if the new burst had just been used up, and not oftener.
+    for _ in 0..3 {
+        let [level] = counters.take(&id, [take(&id, "key", after)], now);
+        assert_eq!(level.retry_after, Duration::from_millis(100));
+        assert_eq!(level.full_after, Duration::from_secs(60));
+    }
+    now += SECOND / 2;
+    for _ in 0..5 {
+        assert!(passes(&counters, [take(&id, "key", after)], now));
+    }
+    assert!(!passes(&counters, [take(&id, "key", after)], now));
+    now += 60 * SECOND;
+    let all = (0..700).filter(|_| passes(&counters, [take(&id, "key", after)], now));
+    assert_eq!(all.count(), 600);
+}
+
+#[test]
+fn what_was_taken_beyond_the_burst_is_paid_back_in_full_while_the_limit_is_the_same() {
+    let (counters, id) = (Counters::new(), id());
+    let limit = RateLimit::per_minute(10);
+    let large = Take {
+        cost: 30,
+        ..take(&id, "key", limit)
+    };
+    let [level] = counters.take(&id, [large], SECOND);
+    assert!(!level.is_over());
+    let [level] = counters.take(&id, [take(&id, "key", limit)], SECOND);
+    assert_eq!(level.retry_after, Duration::from_secs(126));
+}
+
+#[test]
 fn a_sweep_keeps_all_that_still_says_something_and_little_else() {
     let counters = Counters::new();
     let long = id();

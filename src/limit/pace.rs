@@ -104,6 +104,11 @@ impl Meter {
         }
     }
 
+    /// The limit is another than before: nobody waits for longer than if its burst had just been used up.
+    pub(super) fn fit(&mut self, pace: &Pace, now: u64) {
+        self.0 = self.0.min(parts(now).saturating_add(pace.ahead()));
+    }
+
     /// Whether it says no more than a new one would, at `now`.
     pub(super) fn is_spent(self, now: u64) -> bool {
         self.0 <= parts(now)

@@ -31,8 +31,8 @@ use crate::store::{Counting, CountingServer, RedisOpenError, StoreError, StoreEr
 /// The user needs `~{keygate}:*`, `+@read`, `+@write`, `+@scripting`, `+@connection`, `+time` and `+role`.
 ///
 /// A key has one key in Redis, the STRING `{keygate}:limit:<id>`, which tells of each of its limits
-/// the moment up to which it is paid for, in seconds, nanoseconds and parts of one. It ends two seconds after
-/// it says nothing any more. What was made unreadable there by hand is answered as an outage for that
+/// the moment up to which it is paid for, in seconds, nanoseconds and parts of one, and of which limit. It
+/// ends two seconds after it says nothing any more. What was made unreadable there by hand is answered as an outage for that
 /// key, until it is deleted.
 ///
 /// # When it is away

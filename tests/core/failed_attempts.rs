@@ -108,6 +108,33 @@ async fn keys_that_were_seen_go_on_and_others_wait_even_if_they_are_right() {
     from(&world, GUESSER, unseen.key.expose()).await.unwrap();
 }
 
+/// All of a flood come before the first of them has failed.
+#[tokio::test]
+async fn guesses_that_wait_for_the_store_when_the_limit_is_reached_do_not_reach_it() {
+    let limit = RateLimit::per_minute(3);
+    let world = World::with(|builder| builder.failed_attempts(limit).max_store_reads(1)).await;
+    let (calls, door) = (world.store.gets.count(), Door::new());
+    world.store.gets.once(Fault::Hold(door.clone()));
+    let flood = (0..40).map(|_| {
+        let (keys, text) = (world.keys.clone(), guess());
+        tokio::spawn(async move {
+            let attempt = Attempt::new(&text).from_address(GUESSER.parse().ok());
+            keys.authenticator().authenticate(attempt).await
+        })
+    });
+    let flood: Vec<_> = flood.collect();
+    door.arrival().await;
+    door.open();
+    let mut failed = 0;
+    for request in flood {
+        match rejection(request.await.unwrap()) {
+            Rejection::KeyInvalid => failed += 1,
+            other => assert!(matches!(other, Rejection::TooManyFailures { .. })),
+        }
+    }
+    assert_eq!((failed, world.store.gets.count() - calls), (3, 3));
+}
+
 #[tokio::test]
 async fn a_network_of_64_bits_is_one_address_and_so_is_a_mapped_one() {
     let world = world().await;
@@ -156,4 +183,17 @@ async fn keys_that_open_and_are_refused_otherwise_are_no_failures() {
     }
     let outcome = from(&world, GUESSER, &guess()).await;
     assert_eq!(rejection(outcome), Rejection::KeyInvalid);
+}
+
+/// Nothing is cached, so its key is looked up as that of a stranger would be.
+#[tokio::test]
+async fn a_connection_that_stays_open_does_not_end_because_a_neighbour_guesses() {
+    let limit = RateLimit::per_minute(3);
+    let world = World::with(|builder| builder.failed_attempts(limit).cache_capacity(0)).await;
+    let issued = issue(&world).await;
+    let caller = from(&world, GUESSER, issued.key.expose()).await.unwrap();
+    fail(&world, GUESSER).await;
+    wait(from(&world, GUESSER, issued.key.expose()).await);
+    let ended = tokio::time::timeout(millis(200), caller.ended()).await;
+    assert!(ended.is_err(), "{ended:?}");
 }

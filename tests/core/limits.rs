@@ -14,6 +14,11 @@ async fn issue(world: &World, limit: RateLimit) -> Issued {
     world.keys.manager().issue(new).await.unwrap()
 }
 
+async fn issue_unlimited(world: &World) -> Issued {
+    let new = NewKey::for_owner("a");
+    world.keys.manager().issue(new).await.unwrap()
+}
+
 /// How long until the key may be used again; `None`: it was let in.
 #[track_caller]
 fn wait(outcome: Result<Principal, Refusal>) -> Option<Duration> {
@@ -208,6 +213,35 @@ async fn a_quota_is_each_keys_own_and_counts_beside_the_limit_on_the_record() {
     }
     world.clock.advance(9 * SECOND);
     assert_eq!(ask(&world, text).await, Some(SECOND));
+}
+
+#[tokio::test]
+async fn a_quota_that_cannot_be_used_lets_nobody_in_and_takes_nothing() {
+    let world = World::new().await;
+    let issued = issue(&world, RateLimit::per_day(1)).await;
+    let text = issued.key.expose();
+    let known = Quota::new("exports", RateLimit::per_day(1));
+    let unlimited = issue_unlimited(&world).await;
+    assert_eq!(charge(&world, unlimited.key.expose(), known).await, None);
+    for quota in [
+        Quota::new("key", RateLimit::per_day(9)),
+        Quota::new("a=1 0 0;", RateLimit::per_day(9)),
+        Quota::new("never", RateLimit::per_day(0)),
+        Quota::new("exports", RateLimit::per_day(9)),
+    ] {
+        let charge = Charge::from(quota);
+        let attempt = Attempt::new(text).charging(&charge);
+        let authenticator = world.keys.authenticator();
+        let cached = authenticator.authenticate_cached(attempt, |_| ()).unwrap();
+        let decided = authenticator.authenticate(attempt).await.map(drop);
+        for outcome in [cached, decided] {
+            let Err(Refusal::Failed(Error::QuotaFlawed { name, .. })) = outcome else {
+                panic!("{quota:?}: {outcome:?}")
+            };
+            assert_eq!(name, quota.name());
+        }
+    }
+    assert_eq!(ask(&world, text).await, None);
 }
 
 #[tokio::test]

@@ -171,6 +171,47 @@ async fn the_burst_is_back_after_the_window_and_the_key_ends_soon_after_it() {
 
 /// The server's time cannot be set, but what it wrote in the future can be.
 #[tokio::test]
+async fn who_used_up_a_limit_does_not_wait_for_its_window_when_it_is_raised() {
+    let server = server!();
+    let limiter = limiter(&server).await;
+    let (before, after) = (RateLimit::per_day(100), RateLimit::new(2, 4));
+    let id = id();
+    let all = Take {
+        cost: 100,
+        ..one(&id, before)
+    };
+    assert!(!level(&limiter, all).await.is_over());
+    let waits = level(&limiter, one(&id, before)).await.retry_after;
+    assert!(waits > Duration::from_secs(800), "{waits:?}");
+    // As if the new burst had just been used up, which those who ask do not put off.
+    let first = level(&limiter, one(&id, after)).await;
+    assert_eq!(first.retry_after, Duration::from_secs(2));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let second = level(&limiter, one(&id, after)).await.retry_after;
+    assert!(second <= Duration::from_millis(1_950), "{second:?}");
+    tokio::time::sleep(second).await;
+    assert!(!level(&limiter, one(&id, after)).await.is_over());
+    assert!(level(&limiter, one(&id, after)).await.is_over());
+}
+
+#[tokio::test]
+async fn what_was_taken_beyond_the_burst_is_paid_back_in_full_while_the_limit_is_the_same() {
+    let server = server!();
+    let limiter = limiter(&server).await;
+    let id = id();
+    let limit = RateLimit::per_minute(10);
+    let large = Take {
+        cost: 30,
+        ..one(&id, limit)
+    };
+    assert!(!level(&limiter, large).await.is_over());
+    for _ in 0..2 {
+        let waits = level(&limiter, one(&id, limit)).await.retry_after;
+        assert!(waits > Duration::from_secs(100), "{waits:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_stepped_back_lets_nothing_more_through() {
     let server = server!();
     let limiter = limiter(&server).await;
@@ -180,7 +221,14 @@ async fn a_clock_that_stepped_back_lets_nothing_more_through() {
         .query_async(&mut connection)
         .await
         .unwrap();
-    let ahead = format!("key={} 0 0;", seconds + 3_600);
+    assert!(!level(&limiter, one(&id, limit)).await.is_over());
+    let held: String = ::redis::cmd("GET")
+        .arg(counts_of(&id))
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let (_, of_limit) = held.split_once(" of ").unwrap();
+    let ahead = format!("key={} 0 0 of {of_limit}", seconds + 3_600);
     let _: () = ::redis::cmd("SET")
         .arg(counts_of(&id))
         .arg(ahead)
@@ -201,12 +249,14 @@ async fn counts_that_were_damaged_are_told_and_let_nobody_through() {
         "HSET {key} key 1",
         "SET {key} 1",
         "SET {key} key=much;",
-        "SET {key} key=-1_0_0;",
-        "SET {key} key=1_0_0",
-        "SET {key} key=1_0_0;x",
-        "SET {key} key=1_1000000000_0;",
-        "SET {key} key=1_0_4294967296;",
-        "SET {key} key=99999999999999999999_0_0;",
+        "SET {key} key=1_0_0;",
+        "SET {key} key=-1_0_0_of_1_0_0;",
+        "SET {key} key=1_0_0_of_1_0_0",
+        "SET {key} key=1_0_0_of_1_0;",
+        "SET {key} key=1_0_0_of_1_0_0;x",
+        "SET {key} key=1_1000000000_0_of_1_0_0;",
+        "SET {key} key=1_0_4294967296_of_1_0_0;",
+        "SET {key} key=99999999999999999999_0_0_of_1_0_0;",
     ] {
         let id = id();
         let line = damage.replace("{key}", &counts_of(&id));

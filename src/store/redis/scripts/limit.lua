@@ -1,6 +1,7 @@
 -- Takes what a request costs from each of the limits of a key; or, where one does not allow it, from none.
 --
--- KEYS: the moments up to which the key is paid for, as `name=seconds nanoseconds parts;` for each limit.
+-- KEYS: the moments up to which the key is paid for, as `name=seconds nanoseconds parts of room;` for each
+--   limit; its room is what the key could be ahead of now when it was last used, in three numbers.
 -- ARGV: for each limit: its name; what has to be left for the request, what it costs, and what a key may
 --   be ahead of now; three numbers each.
 -- Times are seconds, nanoseconds and parts of one, of which there are 2^32: numbers of Lua are exact
@@ -54,13 +55,13 @@ local function given(from)
     return { tonumber(ARGV[from]), tonumber(ARGV[from + 1]), tonumber(ARGV[from + 2]) }
 end
 
--- Reads what the key is paid for into `held`; false where it was damaged.
-local held = {}
+-- Reads what the key is paid for into `held` and `rooms`; false where it was damaged.
+local held, rooms = {}, {}
 local function read(stored)
     local from = 1
     while from <= #stored do
-        local _, last, name, seconds, nanos, parts =
-            string.find(stored, '^([^;=]+)=(%d+) (%d+) (%d+);', from)
+        local _, last, name, seconds, nanos, parts, room =
+            string.find(stored, '^([^;=]+)=(%d+) (%d+) (%d+) of (%d+ %d+ %d+);', from)
         if not last then
             return false
         end
@@ -68,7 +69,7 @@ local function read(stored)
         if moment[1] > 2 ^ 53 or moment[2] >= SECOND or moment[3] >= NANOSECOND then
             return false
         end
-        held[name], from = moment, last + 1
+        held[name], rooms[name], from = moment, room, last + 1
     end
     return true
 end
@@ -88,10 +89,17 @@ if not read(stored or '') then
     return { 'damaged', {} }
 end
 
-local is_over = false
+local is_over, is_cut = false, false
 for n = 1, #names do
     local from = (n - 1) * WIDTH + 2
     local debt = subtract(held[names[n]] or NOTHING, now)
+    local room = table.concat(ARGV, ' ', from + 6, from + 8)
+    -- The limit is another than before: nobody waits for longer than if its burst had just been used up.
+    if rooms[names[n]] ~= room and is_less(given(from + 6), debt) then
+        debt, is_cut = given(from + 6), true
+        held[names[n]] = add(now, debt)
+    end
+    rooms[names[n]] = room
     is_over = is_over or is_less(subtract(given(from + 6), debt), given(from))
 end
 
@@ -101,12 +109,14 @@ if not is_over then
         paid = is_less(paid, now) and now or paid
         held[names[n]] = add(paid, given((n - 1) * WIDTH + 5))
     end
+end
+if not is_over or is_cut then
     -- What says nothing any more is dropped.
     local kept, last = {}, now[1]
     for name, paid in pairs(held) do
         if is_less(now, paid) then
             last = math.max(last, paid[1])
-            kept[#kept + 1] = string.format('%s=%.0f %.0f %.0f;', name, paid[1], paid[2], paid[3])
+            kept[#kept + 1] = string.format('%s=%.0f %.0f %.0f of %s;', name, paid[1], paid[2], paid[3], rooms[name])
         end
     end
     -- 3,000 years are long enough. It is one command: two would be wrapped into a transaction, of which
