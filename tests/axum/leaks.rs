@@ -146,6 +146,27 @@ async fn a_leak_is_answered_alike_where_the_store_is_away_and_names_nobody_then(
 }
 
 #[tokio::test]
+async fn a_leak_is_noted_also_where_its_sender_does_not_wait_for_the_answer() {
+    let world = world(|builder| builder).await;
+    let issued = world.keys.manager().issue(NewKey::for_owner("a")).await;
+    let door = Door::new();
+    world.store.gets.once(Fault::Hold(door.clone()));
+    let url = format!("/x?{}", issued.unwrap().key.expose());
+    let app = app(&world);
+    let asking = tokio::spawn(async move {
+        let request = Request::get(url).body(Body::empty()).unwrap();
+        call(&app, request).await;
+    });
+    door.arrival().await;
+    asking.abort();
+    asking.await.unwrap_err();
+    door.open();
+    let events = of_requests(&world).await;
+    assert_eq!(events.len(), 1);
+    assert_leak(&events[0], None, 1);
+}
+
+#[tokio::test]
 async fn texts_in_urls_are_failed_attempts_and_beyond_their_limit_the_store_is_not_asked() {
     let limit = RateLimit::per_minute(2);
     let world = world(|builder| builder.failed_attempts(limit)).await;
