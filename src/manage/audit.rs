@@ -16,14 +16,32 @@ use crate::store::{AuditLog, AuditPage, AuditQuery, StoreErrorKind};
 pub(super) struct Person {
     name: Option<String>,
     address: Option<IpAddr>,
+    /// Of a caller whose change the host brings to its end.
+    key_id: Option<KeyId>,
 }
 
 impl Person {
     /// The longest name, in characters.
     const LONGEST: usize = 128;
 
+    /// Whoever asked for what the host goes on with by itself.
+    pub(super) fn behind(authority: &Authority) -> Self {
+        match authority {
+            Authority::Host(person) => person.clone(),
+            Authority::Caller(caller) => Self {
+                name: None,
+                address: caller.address,
+                key_id: Some(caller.key_id),
+            },
+        }
+    }
+
     pub(super) fn actor(&self) -> Actor {
-        self.name.clone().map_or(Actor::Host, Actor::User)
+        match (self.key_id, &self.name) {
+            (Some(key_id), _) => Actor::Key(key_id),
+            (None, Some(name)) => Actor::User(name.clone()),
+            (None, None) => Actor::Host,
+        }
     }
 
     pub(super) fn address(&self) -> Option<IpAddr> {
