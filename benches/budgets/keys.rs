@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use keygate::{Attempt, Clock, KeyStore, Keygate, MemoryStore, NewKey, Pepper, Timestamp};
+use keygate::{
+    Attempt, Clock, KeyStore, Keygate, MemoryStore, NewKey, Pepper, RateLimit, Timestamp,
+};
 
 /// Reads the operating system's clocks as the default one does, and then tells the moment at which
 /// it was made: so that no entry of the cache grows old while hits are measured.
@@ -78,6 +80,19 @@ pub(crate) fn store(count: usize) -> (Arc<MemoryStore>, Vec<String>) {
         texts
     });
     (store, texts)
+}
+
+/// A gate that knows one key, which may be used more often than any bench does.
+pub(crate) fn limited_gate() -> (Keygate, String) {
+    let keys = gate(MemoryStore::new(), 1);
+    let limit = RateLimit::per_second(RateLimit::MOST);
+    let issued = block_on(
+        keys.manager()
+            .issue(NewKey::for_owner("a").rate_limit(limit)),
+    );
+    let text = issued.unwrap().key.expose().to_owned();
+    warm(&keys, std::slice::from_ref(&text));
+    (keys, text)
 }
 
 /// Brings every key into the cache.

@@ -40,6 +40,7 @@ fn of_size(criterion: &mut Criterion, count: usize) -> Vec<String> {
     keys::warm(&counting_gate, &texts);
     let counting = counting_gate.authenticator();
     let floor = Floor::new(&texts);
+    let (limited, limited_text) = keys::limited_gate();
     let mistyped: Vec<String> = texts.iter().map(|text| mistype(text)).collect();
 
     let mut group = criterion.benchmark_group(format!("verify {count} keys"));
@@ -56,6 +57,9 @@ fn of_size(criterion: &mut Criterion, count: usize) -> Vec<String> {
     let mut shuffled = Shuffled::new(&texts);
     group.bench_function("hit, counted", |b| {
         b.iter(|| hit(counting, shuffled.next()));
+    });
+    group.bench_function("hit, limited", |b| {
+        b.iter(|| hit(limited.authenticator(), &limited_text));
     });
     let mut shuffled = Shuffled::new(&mistyped);
     group.bench_function("junk", |b| b.iter(|| junk(authenticator, shuffled.next())));

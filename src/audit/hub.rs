@@ -87,6 +87,7 @@ impl Events {
     }
 
     /// A key stands in a URL. `proved` is whose key it is, where its secret proved right.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) fn leaked(&self, proved: Option<&Identity>, address: Option<IpAddr>) {
         let rejection = Rejection::KeyInUrl;
         let code = Some(rejection.code());

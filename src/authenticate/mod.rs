@@ -11,6 +11,7 @@ mod outage;
 mod refused;
 mod standing;
 mod turnstile;
+mod uncached;
 mod within;
 
 pub use attempt::{Attempt, Verified};
@@ -42,9 +43,6 @@ use turnstile::{Lane, Turnstile};
 
 /// A caller that is let in, with how its limits stand where callers are told; or why it is not.
 type Decision = Result<(Principal, Vec<LimitState>), Refused>;
-
-/// A lookup that is too old for what it would decide is made once more, and no oftener.
-const LOOKUPS: usize = 2;
 
 /// How much an authenticator keeps and lets wait.
 #[derive(Clone, Copy, Debug)]
@@ -287,83 +285,6 @@ impl Shared {
         })
     }
 
-    async fn decide_uncached(self: &Arc<Self>, attempt: Attempt<'_>) -> Decision {
-        let presented = self.admit(attempt.text)?;
-        if let Some(decision) = self.admit_during_outage(&presented, attempt).await {
-            return decision;
-        }
-        let id = *presented.key.id();
-        // Where the limits of keys are counted elsewhere, the record may be here all the same.
-        if self.gate.limiter.is_shared()
-            && let Some(lookup) = self.cached(&id)
-            && let Ok(decision) = self.judge(&presented, &lookup, attempt).await
-        {
-            return decision;
-        }
-        let mut last = Refused::from(timeout(id));
-        for _ in 0..LOOKUPS {
-            self.admit_stranger(&id, attempt)?;
-            let lookup = self.look_up(id, attempt.address);
-            let lookup = match self.gate.events.outcomes().of_lookup(lookup).await {
-                Ok(lookup) => lookup,
-                Err(error) => {
-                    let admitted = self.admit_despite(&error, &presented, attempt).await;
-                    return admitted.unwrap_or(Err(error.into()));
-                }
-            };
-            match self.judge(&presented, &lookup, attempt).await {
-                Ok(decision) => {
-                    self.outage.end();
-                    return decision;
-                }
-                Err(refused) => last = refused,
-            }
-        }
-        Err(last)
-    }
-
-    /// The decision by what the store has said; or, as an error, a refusal that it is too old for.
-    async fn judge(
-        &self,
-        presented: &Presented<'_>,
-        lookup: &Lookup,
-        attempt: Attempt<'_>,
-    ) -> Result<Decision, Refused> {
-        let (id, entry) = (presented.key.id(), lookup.entry());
-        let (stamp, now) = (lookup.stamp(), Now::of(&*self.clock));
-        if !self.changes.is_fresh(id, &stamp, now) {
-            return Err(timeout(*id).into());
-        }
-        let stands = |refused: &Refused| self.stands(&refused.refusal, &stamp, now);
-        let decision = match self.decide(presented, entry, attempt, now) {
-            Err(refused) if !stands(&refused) => Err(refused),
-            decision => self.settle(decision, entry, attempt, now).await,
-        };
-        match decision {
-            Err(refused) if !stands(&refused) => Err(refused),
-            decision => Ok(decision),
-        }
-    }
-
-    /// What the cache has of `id`, if that may still be used.
-    fn cached(&self, id: &KeyId) -> Option<Lookup> {
-        let now = Now::of(&*self.clock);
-        let fresh = |entry: &Entry| self.changes.is_fresh(id, &entry.stamp, now);
-        let known = |entry: &Entry| fresh(entry).then(|| Lookup::Known(entry.clone()));
-        self.known.read(id, known).flatten()
-    }
-
-    /// Refuses a key that was not seen before, where too much that is no key came from.
-    fn admit_stranger(&self, id: &KeyId, attempt: Attempt<'_>) -> Result<(), Rejection> {
-        if let (Some(failures), Some(address)) = (&self.failures, attempt.address)
-            && self.known.read(id, |_| ()).is_none()
-            && let Some(retry_after) = failures.wait(address, Now::of(&*self.clock))
-        {
-            return Err(Rejection::TooManyFailures { retry_after });
-        }
-        Ok(())
-    }
-
     /// Everything that is asked of a record but the limits, in this order.
     fn decide<'e>(
         &self,
@@ -402,26 +323,6 @@ impl Shared {
             },
             address: attempt.address,
         })
-    }
-
-    /// Takes what a request costs, wherever limits are counted, and lets in who passed.
-    async fn settle(
-        &self,
-        decision: Result<Verified<'_>, Refused>,
-        entry: Option<&Entry>,
-        attempt: Attempt<'_>,
-        now: Now,
-    ) -> Decision {
-        let limits = match bill(&decision, entry, attempt) {
-            Some((entry, bill)) => {
-                let taken = self.gate.limiter.take(bill).await;
-                taken.map_err(|refusal| Refused::of(entry, refusal))?
-            }
-            None => Vec::new(),
-        };
-        let caller = decision?;
-        self.accept(&caller, attempt, now);
-        Ok((caller.to_principal(), limits))
     }
 
     /// Counts a request that was accepted, and tells of it.

@@ -87,6 +87,9 @@ impl Shared {
         let entry = self.known.read(id, graced).flatten()?;
         // Nobody is told by an old record that a key is bad.
         let caller = self.decide(presented, Some(&entry), attempt, now).ok()?;
-        Some(self.settle(Ok(caller), Some(&entry), attempt, now).await)
+        let settled = self.settle(Ok(caller), Some(&entry), attempt, |now| {
+            self.changes.is_in_grace(id, &entry.stamp, now)
+        });
+        Some(settled.await.unwrap_or_else(Err))
     }
 }

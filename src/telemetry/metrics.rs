@@ -6,6 +6,7 @@ use metrics::{Counter, Histogram, counter, gauge, histogram};
 const REQUESTS: &str = "keygate_requests_total";
 
 /// Keys that stood in a URL.
+#[cfg(any(feature = "tower", feature = "actix-web"))]
 const LEAKED: &str = "keygate_leaked_in_url_total";
 
 /// How long requests waited for the store.
@@ -38,6 +39,7 @@ pub(super) struct Decisions {
     realm: String,
     accepted: Counter,
     refused: Vec<(&'static str, Counter)>,
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
     leaked: Counter,
     lookup: Histogram,
 }
@@ -49,6 +51,7 @@ impl Decisions {
             realm: realm.to_owned(),
             accepted: decided(realm, "accepted"),
             refused: refused.into(),
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
             leaked: counter!(LEAKED, "realm" => realm.to_owned()),
             lookup: histogram!(LOOKUP, "realm" => realm.to_owned()),
         }
@@ -65,6 +68,7 @@ impl Decisions {
         }
     }
 
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(super) fn leaked(&self) {
         self.leaked.increment(1);
     }

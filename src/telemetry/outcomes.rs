@@ -33,6 +33,7 @@ impl Outcomes {
         let _ = refusal;
     }
 
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) fn leaked(&self) {
         #[cfg(feature = "metrics")]
         if let Some(decisions) = &self.decisions {

@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use keygate::audit::{Actor, AuditAction, AuditEvent, AuditKind};
 use keygate::store::AuditQuery;
-use keygate::{KeyId, NewKey, Quota, RateLimit, StoreErrorKind};
+use keygate::{ClientAddress, KeyId, NewKey, Quota, RateLimit, StoreErrorKind};
 
 use crate::call;
 use crate::common::*;
@@ -19,12 +19,7 @@ use crate::common::*;
 const FROM: &str = "192.0.2.7:4000";
 
 async fn world(change: impl FnOnce(keygate::Builder) -> keygate::Builder) -> World {
-    World::with(|builder| {
-        change(
-            builder.client_address(|request| Some(request.get::<ConnectInfo<SocketAddr>>()?.ip())),
-        )
-    })
-    .await
+    World::with(|builder| change(builder.client_address(ClientAddress::peer()))).await
 }
 
 fn app(world: &World) -> Router {

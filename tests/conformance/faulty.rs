@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keygate::audit::{Actor, AuditAction, AuditEvent, AuditKind};
 use keygate::conformance::{self, Report};
-use keygate::store::{Expect, Write};
+use keygate::store::{AuditQuery, Expect, Write};
 use keygate::testing::{Calls, Fault, FaultyStore};
-use keygate::{KeyRecord, KeyStore, MemoryStore, NewKey, StoreErrorKind};
+use keygate::{KeyRecord, KeyStore, MemoryStore, NewKey, StoreError, StoreErrorKind, Timestamp};
 
 use crate::flaws;
 use crate::mutant::{Flaw, Mutant};
@@ -51,6 +52,9 @@ impl Dice {
         self.plan(&store.lists, true);
         self.plan(&store.writes, false);
         self.plan(&store.usage_adds, false);
+        self.plan(&store.audit_records, false);
+        self.plan(&store.audit_forgets, false);
+        self.plan(&store.audit_reads, true);
         store
     }
 }
@@ -102,6 +106,52 @@ async fn a_store_whose_reads_fail_now_and_then_is_caught() {
         report.failures().count() > report.cases().len() / 3,
         "{report}"
     );
+}
+
+#[tokio::test]
+async fn each_method_of_the_audit_log_fails_when_it_is_asked_to() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let event = AuditEvent {
+        at: Timestamp::MIN,
+        action: AuditAction::Refused,
+        key_id: None,
+        owner: None,
+        actor: Actor::Stranger,
+        address: None,
+        changes: Vec::new(),
+        requests: None,
+    };
+    let log = store.abilities().audit_log.unwrap();
+    let forget = || log.forget_before(AuditKind::Authentication, Timestamp::MAX, 9);
+    let fault = || Fault::Fail(StoreErrorKind::Unavailable);
+    let unavailable = |error: StoreError| assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+
+    store.audit_records.once(fault());
+    unavailable(log.record(std::slice::from_ref(&event)).await.unwrap_err());
+    assert!(
+        log.events(&AuditQuery::new())
+            .await
+            .unwrap()
+            .events
+            .is_empty()
+    );
+    log.record(std::slice::from_ref(&event)).await.unwrap();
+
+    store.audit_reads.once(fault());
+    unavailable(log.events(&AuditQuery::new()).await.unwrap_err());
+    store.audit_forgets.once(fault());
+    unavailable(forget().await.unwrap_err());
+    assert_eq!(
+        log.events(&AuditQuery::new()).await.unwrap().events,
+        [event]
+    );
+    assert_eq!(forget().await.unwrap(), 1);
+    let calls = [
+        &store.audit_records,
+        &store.audit_reads,
+        &store.audit_forgets,
+    ];
+    assert_eq!(calls.map(Calls::count), [2, 3, 2]);
 }
 
 #[tokio::test]

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use keygate::{
-    Attempt, Change, Error, KeyRecord, NewKey, Principal, RateLimit, Refusal, Rejection,
-    Revocation, Rule,
+    Attempt, Change, KeyRecord, NewKey, Principal, RateLimit, Refusal, Rejection, Revocation, Rule,
 };
 
 use crate::common::*;

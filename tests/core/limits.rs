@@ -94,7 +94,7 @@ async fn the_count_outlives_reads_rotation_and_a_change_of_the_limit() {
     // A thousandth of what a request costs: the record is read again.
     world.clock.advance(2 * SECOND);
     assert_eq!(ask(&world, issued.key.expose()).await, None);
-    let rotated = manager.rotate(&id, HOUR).await.unwrap();
+    let rotated = manager.rotate(&id).await.unwrap();
     assert_eq!(ask(&world, rotated.key.expose()).await, None);
     for text in [issued.key.expose(), rotated.key.expose()] {
         assert!(ask(&world, text).await.is_some());

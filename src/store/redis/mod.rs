@@ -82,6 +82,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// | `{keygate}:owners` | ZSET | every owner and id, with a NUL between them |
 /// | `{keygate}:settings` | HASH | what all processes agree on |
 /// | `{keygate}:audit` | STREAM | an audit event as JSON in each entry |
+/// | `{keygate}:audit:lifecycle`, `:authentication` | ZSET | the entries of each kind, by their times |
 /// | `{keygate}:audit:index` | ZSET | `k`, `o` or `a` with key id, owner or action, a NUL, and the entry |
 /// | `{keygate}:usage:key:<id>` | HASH | `requests`, `last_used_at`, `last_used_from`; and count and moment, with a space between them, in each `scope:<scope>`, `lacked:<scope>` and `secret:<created>` |
 /// | `{keygate}:usage:day:<date>:keys` | HASH | the requests of each id on a day such as `2026-11-25` |
@@ -103,7 +104,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// ```
 /// ends a key at once and for good, with the moment in Unix milliseconds that is to be shown, and
 /// `XTRIM {keygate}:audit MINID 1795325668000` drops the events before a moment. What the index
-/// still says of those is passed over.
+/// and the times still say of those is passed over.
 ///
 /// # Deployment caveats
 /// - Replication is asynchronous: a failover can lose the last writes, revocations among them.
