@@ -219,7 +219,13 @@ impl KeyManager {
         let mut seen = BTreeMap::new();
         for id in page.events.iter().filter_map(|event| event.key_id) {
             if let Entry::Vacant(place) = seen.entry(id) {
-                place.insert(self.is_seen(&id, ceiling).await?);
+                place.insert(match self.is_seen(&id, ceiling).await {
+                    // Nobody can say whose a damaged record is, and it is not to hide all others.
+                    Err(ManageError::Store(error)) if error.kind() == StoreErrorKind::Corrupt => {
+                        false
+                    }
+                    outcome => outcome?,
+                });
             }
         }
         let is_seen = |id: KeyId| seen.get(&id).is_some_and(|seen| *seen);

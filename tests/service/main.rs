@@ -3,6 +3,7 @@
 #![cfg(all(unix, feature = "axum", feature = "sqlite"))]
 
 mod addresses;
+mod audit;
 mod counted;
 mod faults;
 #[cfg(all(feature = "postgres", feature = "redis"))]
