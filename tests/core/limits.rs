@@ -29,7 +29,8 @@ async fn ask(world: &World, text: &str) -> Option<Duration> {
 }
 
 async fn charge(world: &World, text: &str, charge: impl Into<Charge>) -> Option<Duration> {
-    let attempt = Attempt::new(text).charging(charge.into());
+    let charge = charge.into();
+    let attempt = Attempt::new(text).charging(&charge);
     wait(world.keys.authenticator().authenticate(attempt).await)
 }
 
