@@ -281,7 +281,7 @@ async fn refused() -> Refused {
         ("key_missing", plain()),
         ("request_malformed", bearer("a b")),
         ("key_duplicated", bearer(&good).header("x-api-key", &good)),
-        ("key_in_url", Request::get(format!("/?key={good}"))),
+        ("key_in_url", Request::get(format!("/?key={weak}"))),
         ("key_invalid", bearer("nonsense")),
         ("wrong_environment", bearer(&with_prefix(&good, DECLINED))),
         ("key_expired", bearer(&short)),

@@ -14,6 +14,8 @@
 //! | `KEYGATE_TRUSTED_PROXIES` | none: the caller is the peer | proxies in front that write `X-Forwarded-For`, like `10.0.0.0/8,::1` |
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
 //!
+//! On Redis all instances count rate limits together.
+//!
 //! The log says when changes by other instances are told as they happen, and when not for a while.
 //! Either way a revoked key is refused by all of them within a second. It also names keys that end soon.
 
@@ -126,7 +128,7 @@ pub(crate) async fn gate(
     store: Arc<dyn KeyStore>,
     pepper: Pepper,
 ) -> Result<Keygate, Failure> {
-    let keys = Keygate::builder("acme_live")
+    let gate = Keygate::builder("acme_live")
         .decline_prefix("acme_test")
         .scopes(routes::SCOPES)
         .callers_page_url(routes::PAGE)
@@ -138,9 +140,9 @@ pub(crate) async fn gate(
         // Every minute, to try it out. The default, which is an hour, is often enough.
         .expiry_notifier(ExpiryNotifier::new(tell).every(Duration::from_secs(60)))
         .pepper(pepper)
-        .store(store)
-        .build();
-    keys.await.map_err(|error| match error {
+        .store(store);
+    let gate = database.limiting(gate).await?;
+    gate.build().await.map_err(|error| match error {
         BuildError::WrongPepper(_) => database.wrong_pepper(),
         error => error.into(),
     })

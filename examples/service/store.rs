@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keygate::{KeyStore, Pepper, SqliteStore};
+use keygate::{Builder, KeyStore, Pepper, SqliteStore};
 
 use super::{Failure, sqlite_file};
 
@@ -79,6 +79,19 @@ impl Database {
             Self::Postgres(url) => Arc::new(keygate::PostgresStore::connect(url).await?),
             #[cfg(feature = "redis")]
             Self::Redis(url) => Arc::new(keygate::RedisStore::connect(url).await?),
+        })
+    }
+
+    /// Has rate limits counted for all instances together, where there is a Redis. Elsewhere each instance
+    /// counts for itself.
+    pub(crate) async fn limiting(&self, gate: Builder) -> Result<Builder, Failure> {
+        Ok(match self {
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => {
+                let limiter = keygate::RedisLimiter::connect(url).await?;
+                gate.shared_limiter(limiter, keygate::OnOutage::CountHere)
+            }
+            _ => gate,
         })
     }
 

@@ -43,6 +43,7 @@ mod revocation;
 mod rotation;
 mod secret_age;
 mod secrets;
+mod shared_limits;
 mod standing;
 mod unwatched;
 mod usage;

@@ -134,6 +134,23 @@ fn instances_that_start_at_once_print_one_key_and_honour_each_others_revocations
     assert_eq!(start(&server).bootstrap_keys(), Vec::<String>::new());
 }
 
+#[test]
+fn instances_on_redis_count_the_limit_of_a_key_together() {
+    let Some(server) = RedisServer::start() else {
+        return;
+    };
+    let first = start(&server);
+    let second = start(&server);
+    let admin = first.bootstrap_keys().remove(0);
+    let limit = json!({"requests": 5, "per_seconds": 3_600});
+    let (_, key) = first.issue(&admin, json!({"owner": "org_42", "rate_limit": limit}));
+    let statuses = (0..4).flat_map(|_| [&first, &second]);
+    let statuses: Vec<u16> = statuses
+        .map(|service| service.get("/v1/whoami", &key).status)
+        .collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429]);
+}
+
 /// It may open until a second has passed, and never again once it was refused.
 fn refused_in_time(service: &Service, key: &str, acknowledged: Instant) {
     loop {
