@@ -102,12 +102,12 @@ impl KeyManager {
     /// a key; also the accepted ones where [`audit_accepted`](crate::Builder::audit_accepted) says so. What
     /// this process has seen is handed to the store first.
     ///
-    /// Requests that are alike are one event: of one key, from one address, with one outcome, within a few
-    /// seconds. A process that is killed loses what it has seen of requests since it last handed that on,
+    /// Requests that are alike are one [event](crate::audit::Requests): of one key, from one address, with
+    /// one outcome, within a few seconds. A process that is killed loses what it has seen of requests since it last handed that on,
     /// about five seconds before.
     ///
     /// On behalf of a caller, it has the events of keys that the caller sees alone: none of requests whose
-    /// key was not proved, or is not in the store any more. A page may then be short, or empty, and have a
+    /// key was not proved, is damaged, or is not in the store any more. A page may then be short, or empty, and have a
     /// [next](AuditPage::next) one.
     ///
     /// ```

@@ -143,7 +143,7 @@ async fn whoever_failed_too_often_is_noted_as_a_stranger_whatever_key_is_present
         rejection(outcome);
     }
     let mut told: Vec<_> = of_requests(&world.keys).await;
-    told.sort_by_key(|event| count(event));
+    told.sort_by_key(count);
     let told: Vec<_> = told
         .iter()
         .map(|event| (code(event), count(event), event.key_id, &event.actor))
