@@ -297,8 +297,9 @@ impl Builder {
     /// case; accepted ones are not unless this says so, as each is work where none else is done.
     ///
     /// Those that are alike are one row within five seconds. At most 2,000 rows wait for the store, of
-    /// which requests without a proved key take half at most; what comes beyond is served and missing from
-    /// the log, which is logged, and counted by the metric `keygate_audit_dropped_total`.
+    /// which requests without a proved key take half at most, and accepted ones three quarters; what comes
+    /// beyond is served and missing from the log, which is logged, and counted by the metric
+    /// `keygate_audit_dropped_total`.
     pub fn audit_accepted(mut self) -> Self {
         self.audits_accepted = true;
         self

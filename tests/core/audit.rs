@@ -143,7 +143,7 @@ async fn whoever_failed_too_often_is_noted_as_a_stranger_whatever_key_is_present
         rejection(outcome);
     }
     let mut told: Vec<_> = of_requests(&world.keys).await;
-    told.sort_by_key(|event| count(event));
+    told.sort_by_key(count);
     let told: Vec<_> = told
         .iter()
         .map(|event| (code(event), count(event), event.key_id, &event.actor))
@@ -369,6 +369,21 @@ async fn a_caller_reads_what_was_done_with_the_keys_that_it_sees_and_no_others()
     host.revoke(&own_id, "").await.unwrap();
     let outcome = mine.audit(&query).await;
     assert!(matches!(outcome, Err(ManageError::CallerEnded)));
+}
+
+#[tokio::test]
+async fn a_damaged_key_hides_its_own_events_from_a_caller_and_no_others() {
+    let world = World::new().await;
+    let host = world.keys.manager();
+    let [own, damaged] = ["a", "b"].map(|owner| host.issue(NewKey::for_owner(owner)));
+    let (own, damaged) = (own.await.unwrap(), damaged.await.unwrap());
+    let caller = present(&world.keys, own.key.expose()).await.unwrap();
+    world.store.corrupt(damaged.info.key_id);
+    let across = host.on_behalf_of_across_owners(&caller);
+    let seen = across.audit(&AuditQuery::new()).await.unwrap().events;
+    let seen: Vec<_> = seen.iter().map(|event| event.key_id).collect();
+    assert_eq!(seen, [Some(own.info.key_id)]);
+    assert_eq!(audit(&world.keys).await.len(), 2, "the host sees both");
 }
 
 #[tokio::test]
