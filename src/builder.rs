@@ -263,7 +263,8 @@ impl Builder {
     ///
     /// Beyond that, what comes from there is answered 429 before the store is asked: other text that is no
     /// key, and keys that this process has not seen. Keys that it has seen go on, also from there. So
-    /// nobody who guesses locks out the neighbours behind one address but for their new keys.
+    /// nobody who guesses locks out the neighbours behind one address but for keys that are new to this
+    /// process: after a restart, all of them until they have been let in once.
     ///
     /// The addresses of the last 65,536 networks that failed are kept, in about 3 MB once the first has.
     pub fn failed_attempts(mut self, limit: impl Into<Option<RateLimit>>) -> Self {
@@ -271,8 +272,8 @@ impl Builder {
         self
     }
 
-    /// Counts the rate limits of keys for all instances together, as
-    /// [`RedisLimiter`](crate::RedisLimiter) does. Without it each instance counts for itself, so that a
+    /// Counts the rate limits of keys for all instances together, as `RedisLimiter`
+    /// (feature `redis`) does. Without it each instance counts for itself, so that a
     /// key may be used as often as its limit says on each of them.
     ///
     /// Requests of keys that have a limit then ask it, after their key was verified; all others do not. It
@@ -296,8 +297,9 @@ impl Builder {
     /// case; accepted ones are not unless this says so, as each is work where none else is done.
     ///
     /// Those that are alike are one row within five seconds. At most 2,000 rows wait for the store, of
-    /// which requests without a proved key take half at most; what comes beyond is served and missing from
-    /// the log, which is logged, and counted by the metric `keygate_audit_dropped_total`.
+    /// which requests without a proved key take half at most, and accepted ones three quarters; what comes
+    /// beyond is served and missing from the log, which is logged, and counted by the metric
+    /// `keygate_audit_dropped_total`.
     pub fn audit_accepted(mut self) -> Self {
         self.audits_accepted = true;
         self

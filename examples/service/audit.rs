@@ -39,9 +39,9 @@ pub(crate) struct Events {
     limit: Option<usize>,
 }
 
-/// What was done to keys, and with them, the oldest first.
+/// What was done to keys, and with them, in the order in which it was stored.
 ///
-/// Requests that are alike, within a few seconds, are one event. Owner `admin` also sees those whose key
+/// Requests that are alike, within a few seconds, are one event, stored after them. Owner `admin` also sees those whose key
 /// was not proved.
 #[utoipa::path(get, path = "/v1/audit", params(Events), responses(
     (status = 200, description = "The events, and where the next page begins", body = Value),

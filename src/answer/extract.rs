@@ -138,10 +138,11 @@ fn user_name(encoded: &[u8]) -> Result<Zeroizing<String>, Rejection> {
     token_text(user).map(|text| Zeroizing::new(text.to_owned()))
 }
 
-/// The first key that stands anywhere in the query, percent-encoded or not, perhaps behind other text.
-pub(super) fn key_in(query: &str, is_key: impl Fn(&str) -> bool) -> Option<Zeroizing<String>> {
+/// The first key that stands anywhere in a part of a URL, percent-encoded or not, perhaps behind other
+/// text.
+pub(super) fn key_in(part: &str, is_key: impl Fn(&str) -> bool) -> Option<Zeroizing<String>> {
     // Twice: a URL within a URL is encoded again.
-    let once = percent_decode_str(query).decode_utf8_lossy();
+    let once = percent_decode_str(part).decode_utf8_lossy();
     let decoded = percent_decode_str(&once).decode_utf8_lossy();
     let found = decoded
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')

@@ -91,13 +91,10 @@ impl Answers {
         self.0.credentials.extract(headers, query, is_key)
     }
 
-    /// The key that stands in a query which [`extract`](Self::extract) refuses.
+    /// The key that stands in a part of a URL: in a query, [`extract`](Self::extract) refuses it.
     #[cfg(any(feature = "tower", feature = "actix-web"))]
-    pub(crate) fn key_in_query(
-        query: &str,
-        is_key: impl Fn(&str) -> bool,
-    ) -> Option<Zeroizing<String>> {
-        extract::key_in(query, is_key)
+    pub(crate) fn key_in(part: &str, is_key: impl Fn(&str) -> bool) -> Option<Zeroizing<String>> {
+        extract::key_in(part, is_key)
     }
 
     /// The answer to a request that is not let through.

@@ -14,6 +14,10 @@ use crate::waiters::{Waiters, lock};
 /// that wait in it stay. An event is sent at most once, and a process that ends loses those that nobody
 /// has received.
 ///
+/// What anybody can send must not crowd out what happens to keys. So the channel is full for requests
+/// once three quarters of it are, and for those whose key was not proved once half of it is: the rest
+/// is for changes of keys.
+///
 /// - A change of a key is sent after it was committed, by the process that made it. One whose outcome
 ///   nobody knows is not sent.
 /// - Refused requests, and keys in URLs, are sent one by one: their [`count`](super::Requests::count)
@@ -73,14 +77,15 @@ struct Channel {
 }
 
 impl AuditSender {
-    /// Sends an event, or drops it; which of them.
-    pub(super) fn send(&self, event: impl FnOnce() -> AuditEvent) -> Outcome {
+    /// Sends an event of so much weight, or drops it; which of them.
+    pub(super) fn send(&self, weight: Weight, event: impl FnOnce() -> AuditEvent) -> Outcome {
         let channel = &*self.0.0;
+        let mut events = lock(&channel.events);
+        // Under the lock: whoever leaves clears what is there by then.
         if channel.is_left.load(Ordering::SeqCst) {
             return Outcome::ToNobody;
         }
-        let mut events = lock(&channel.events);
-        if events.len() >= channel.capacity {
+        if events.len() >= weight.room(channel.capacity) {
             channel.dropped.fetch_add(1, Ordering::SeqCst);
             return Outcome::Dropped;
         }
@@ -88,6 +93,28 @@ impl AuditSender {
         drop(events);
         channel.waiters.wake_all();
         Outcome::Sent
+    }
+}
+
+/// Which events have room where others have none any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Weight {
+    /// A request whose key was not proved.
+    Stranger,
+    /// A request with a key that was.
+    Request,
+    /// A change of a key.
+    Change,
+}
+
+impl Weight {
+    /// How many events may wait for one more to be let in: of any channel, one at least.
+    const fn room(self, capacity: usize) -> usize {
+        match self {
+            Self::Stranger => capacity - capacity / 2,
+            Self::Request => capacity - capacity / 4,
+            Self::Change => capacity,
+        }
     }
 }
 

@@ -29,7 +29,9 @@ pub struct AuditEvent {
     pub requests: Option<Requests>,
 }
 
-/// Requests that were alike, and are one event: of one key, from one address, with one outcome.
+/// Requests that were alike, and are one event: of one key, from one address, with one outcome. Of those
+/// whose key was not proved, from one network of 64 bits where the address is of IPv6: the event has the
+/// address of the first of them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Requests {
@@ -76,7 +78,7 @@ impl AuditKind {
 pub enum AuditAction {
     /// Requests with it were accepted.
     Accepted,
-    /// Name, scopes, metadata, expiry or addresses were changed.
+    /// Name, scopes, metadata, expiry, addresses or the rate limit were changed.
     Changed,
     /// It was paused.
     Disabled,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::channel::{AuditSender, Outcome};
+use super::channel::{AuditSender, Outcome, Weight};
 use super::journal::{Journal, Tag};
 use super::{AuditAction, AuditEvent};
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -57,7 +57,7 @@ impl Events {
     /// A key was changed, and that is committed.
     pub(crate) fn changed(&self, event: &AuditEvent) {
         telemetry::changed(event);
-        self.tell_host(|| event.clone());
+        self.tell_host(Weight::Change, || event.clone());
     }
 
     /// A request was let in.
@@ -115,12 +115,16 @@ impl Events {
             journal.note(tag, identity, at);
         }
         let owner = identity.map(|identity| &*identity.owner);
-        self.tell_host(|| tag.event(owner, 1, at, at));
+        let weight = match identity {
+            Some(_) => Weight::Request,
+            None => Weight::Stranger,
+        };
+        self.tell_host(weight, || tag.event(owner, 1, at, at));
     }
 
-    fn tell_host(&self, event: impl FnOnce() -> AuditEvent) {
+    fn tell_host(&self, weight: Weight, event: impl FnOnce() -> AuditEvent) {
         if let Some(host) = &self.host
-            && host.send(event) == Outcome::Dropped
+            && host.send(weight, event) == Outcome::Dropped
         {
             telemetry::host_was_not_told(&self.realm);
         }

@@ -17,6 +17,7 @@ use super::{Actor, AuditAction, AuditEvent, Requests};
 use crate::authenticate::{Lost, within};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
+use crate::limit::network;
 use crate::principal::Identity;
 use crate::store::{AuditLog, StoreError, StoreErrorKind};
 use crate::telemetry;
@@ -28,6 +29,9 @@ pub(crate) const MOST: usize = 2_000;
 /// So many of them may be of requests whose key was not proved: what strangers send must not hide what
 /// happens to keys.
 pub(crate) const MOST_OF_STRANGERS: usize = MOST / 2;
+
+/// So many of them may be of requests that were accepted, which must not hide those that were refused.
+const MOST_OF_ACCEPTED: usize = MOST / 4 * 3;
 
 /// So many rows are handed over at once, so that no transaction is long.
 const BATCH: usize = 500;
@@ -74,6 +78,8 @@ pub(crate) struct Tag {
 
 struct Row {
     owner: Option<Box<str>>,
+    /// Of the first of them.
+    address: Option<IpAddr>,
     count: u64,
     first_at: Timestamp,
     last_at: Timestamp,
@@ -104,16 +110,31 @@ impl Tag {
         }
     }
 
+    /// What others are to have in common with it. Of strangers the network is enough: whoever has one of
+    /// IPv6 has as many addresses as they like, and each would be a row.
+    fn alike(self) -> Self {
+        let address = match self.key_id {
+            Some(_) => self.address,
+            None => self.address.map(network),
+        };
+        Self { address, ..self }
+    }
+
     const fn most(&self) -> usize {
-        match self.key_id {
-            Some(_) => MOST,
-            None => MOST_OF_STRANGERS,
+        match (self.key_id, self.action) {
+            (None, _) => MOST_OF_STRANGERS,
+            (Some(_), AuditAction::Accepted) => MOST_OF_ACCEPTED,
+            (Some(_), _) => MOST,
         }
     }
 }
 
 impl Row {
     fn event(&self, tag: &Tag) -> AuditEvent {
+        let tag = Tag {
+            address: self.address,
+            ..*tag
+        };
         tag.event(
             self.owner.as_deref(),
             self.count,
@@ -154,6 +175,8 @@ impl Journal {
 
     /// Notes one, or drops and counts it where too much waits.
     pub(crate) fn note(&self, tag: Tag, identity: Option<&Identity>, at: Timestamp) {
+        let address = tag.address;
+        let tag = tag.alike();
         let mut shard = lock(self.shard(&tag));
         match shard.entry(tag) {
             Entry::Occupied(mut row) => row.get_mut().add(1, at, at),
@@ -163,6 +186,7 @@ impl Journal {
             Entry::Vacant(place) => {
                 place.insert(Row {
                     owner: identity.map(|identity| identity.owner.clone()),
+                    address,
                     count: 1,
                     first_at: at,
                     last_at: at,

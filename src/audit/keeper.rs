@@ -2,7 +2,9 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use futures_timer::Delay;
 
 use super::AuditKind;
 use super::journal::{Journal, Kept};
@@ -11,7 +13,7 @@ use crate::changes::Stop;
 use crate::clock::{Clock, Timestamp};
 use crate::store::{AuditLog, KeyStore, StoreError, StoreErrorKind};
 use crate::telemetry;
-use crate::waiters::first;
+use crate::waiters::{both, first};
 
 /// How often what was noted is handed to the store.
 const HAND_ON: Duration = Duration::from_secs(5);
@@ -21,6 +23,9 @@ const FORGET: Duration = Duration::from_secs(60 * 60);
 
 /// So many events are forgotten in one step, so that no transaction is long.
 const STEP: usize = 1_000;
+
+/// Between two steps, in which others get their turn.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long the store may take for a step.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,10 +40,18 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Works until it is stopped. A batch that is under way then is not given up.
+    /// Works until it is stopped. A batch that is under way then is not given up. What is noted is handed
+    /// on also while very much is forgotten.
     pub(crate) async fn run(&self, stop: &Stop) {
         let _kept = Kept::begin(&self.journal);
-        let mut forgot: Option<Instant> = None;
+        both(
+            self.hand_on_until_stopped(stop),
+            self.forget_until_stopped(stop),
+        )
+        .await;
+    }
+
+    async fn hand_on_until_stopped(&self, stop: &Stop) {
         let mut is_held_up = false;
         while !stop.is_raised() {
             first(pin!(stop.raised()), pin!(self.journal.wait(HAND_ON))).await;
@@ -49,13 +62,18 @@ impl Keeper {
                 telemetry::audit_is_held_up(self.journal.realm(), error);
             }
             is_held_up = outcome.is_err();
-            let is_due = forgot.is_none_or(|last| last.elapsed() >= FORGET);
-            if is_due && !stop.is_raised() {
-                forgot = Some(Instant::now());
+        }
+    }
+
+    async fn forget_until_stopped(&self, stop: &Stop) {
+        while !stop.is_raised() {
+            let forgetting = pin!(async {
                 if let Err(error) = self.forget(stop).await {
                     telemetry::audit_is_not_forgotten(self.journal.realm(), &error);
                 }
-            }
+                Delay::new(FORGET).await;
+            });
+            first(pin!(stop.raised()), forgetting).await;
         }
     }
 
@@ -87,6 +105,7 @@ impl Keeper {
             if forgotten < STEP {
                 break;
             }
+            first(pin!(stop.raised()), Delay::new(PAUSE)).await;
         }
         Ok(())
     }
@@ -106,10 +125,15 @@ fn before(now: Timestamp, span: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::audit::journal::Tag;
     use crate::audit::{Actor, AuditAction, AuditEvent, Requests};
     use crate::clock::SystemClock;
-    use crate::store::{AuditQuery, MemoryStore};
+    use crate::key::KeyId;
+    use crate::record::KeyRecord;
+    use crate::store::{Abilities, AuditPage, AuditQuery, Listed, MemoryStore, Page, Write};
 
     fn event(action: AuditAction, at: Timestamp) -> AuditEvent {
         let requests = Requests {
@@ -162,6 +186,73 @@ mod tests {
         keeper.forget(&Stop::default()).await.unwrap();
         let left = [AuditAction::Accepted, AuditAction::Issued];
         assert_eq!(kept(&keeper).await, left);
+    }
+
+    /// A store that keeps events, and does not come to an end with forgetting them.
+    struct SlowToForget(MemoryStore);
+
+    #[async_trait]
+    impl KeyStore for SlowToForget {
+        async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
+            self.0.get(id).await
+        }
+
+        async fn write(&self, change: Write<'_>) -> Result<(), StoreError> {
+            self.0.write(change).await
+        }
+
+        async fn list(&self, page: &Page<'_>) -> Result<Listed, StoreError> {
+            self.0.list(page).await
+        }
+
+        fn abilities(&self) -> Abilities<'_> {
+            Abilities::none().with_audit_log(self)
+        }
+    }
+
+    #[async_trait]
+    impl AuditLog for SlowToForget {
+        async fn events(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+            AuditLog::events(&self.0, query).await
+        }
+
+        async fn record(&self, events: &[AuditEvent]) -> Result<(), StoreError> {
+            self.0.record(events).await
+        }
+
+        async fn forget_before(
+            &self,
+            _: AuditKind,
+            _: Timestamp,
+            _: usize,
+        ) -> Result<usize, StoreError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_noted_reaches_the_store_also_while_very_much_is_forgotten() {
+        let keeper = Keeper {
+            journal: Arc::new(Journal::new("acme")),
+            store: Arc::new(SlowToForget(MemoryStore::new())),
+            clock: Arc::new(SystemClock),
+            retention: Duration::from_secs(60),
+        };
+        let stop = Stop::default();
+        let reads = pin!(async {
+            for number in 1..=3 {
+                let tag = Tag {
+                    action: AuditAction::Refused,
+                    code: Some("key_invalid"),
+                    key_id: None,
+                    address: None,
+                };
+                keeper.journal.note(tag, None, SystemClock.wall());
+                keeper.journal.catch_up(keeper.log().unwrap()).await;
+                assert_eq!(kept(&keeper).await.len(), number);
+            }
+        });
+        first(pin!(keeper.run(&stop)), reads).await;
     }
 
     #[tokio::test]

@@ -22,9 +22,27 @@ impl Authenticator {
         let shared = &self.shared;
         // Text that is no part of it may stand before it.
         let text = shared.environments.key_at_end(text).unwrap_or(text);
-        let proved = shared.prove(Attempt::new(text).from_address(address)).await;
-        shared.gate.events.leaked(proved.as_deref(), address);
-        proved.map(|identity| identity.key_id)
+        let mut leak = Leak {
+            shared,
+            address,
+            proved: None,
+        };
+        leak.proved = shared.prove(Attempt::new(text).from_address(address)).await;
+        leak.proved.as_ref().map(|identity| identity.key_id)
+    }
+}
+
+/// Told when it is dropped: also where the caller went away before it was known whose key it is.
+struct Leak<'a> {
+    shared: &'a Shared,
+    address: Option<IpAddr>,
+    proved: Option<Arc<Identity>>,
+}
+
+impl Drop for Leak<'_> {
+    fn drop(&mut self) {
+        let events = &self.shared.gate.events;
+        events.leaked(self.proved.as_deref(), self.address);
     }
 }
 

@@ -125,7 +125,7 @@ failures! { facts:
     );
     Rejected(Rejection::KeyInUrl), as Rejection::KeyInUrl => (
         Retry::Corrected,
-        "A key stands in the query of the URL. Logs and histories keep URLs, so it has leaked.",
+        "A key stands in the URL. Logs and histories keep URLs, so it has leaked.",
         [
             Text::from("Replace the key: ").and(Text::link("#leaks", "When a key leaks")).and("."),
             Text::from("Send the new one as in ")

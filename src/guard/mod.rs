@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::{Answers, Ending, Extracted};
 use crate::authenticate::{Attempt, Authenticator};
-use crate::key::{KeyId, PresentedKey};
+use crate::key::{KeyId, PresentedKey, TAIL_LEN};
 use crate::limit::{Charge, Told};
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
@@ -230,6 +230,12 @@ impl Guard {
             return Verdict::PassOpen;
         }
         let is_key = |text: &str| authenticator.recognises(text);
+        // No shorter path has room for one.
+        if request.path.len() > TAIL_LEN
+            && let Some(text) = Answers::key_in(request.path, is_key)
+        {
+            return Verdict::Ask(self.refuse_leak(Some(text), request.address));
+        }
         let extracted = answers.extract(request.headers, request.query, is_key);
         let extracted: Extracted<'a> = match extracted {
             Ok(extracted) => extracted,
@@ -237,7 +243,10 @@ impl Guard {
                 return Verdict::PassNameless;
             }
             Err(Rejection::KeyInUrl) => {
-                return Verdict::Ask(self.refuse_leak(request.query, request.address));
+                let text = request
+                    .query
+                    .and_then(|query| Answers::key_in(query, is_key));
+                return Verdict::Ask(self.refuse_leak(text, request.address));
             }
             Err(rejection) => {
                 return Verdict::refuse_told(authenticator, rejection, None, request.address);
@@ -288,10 +297,8 @@ impl Guard {
 
 impl Guard {
     /// Refuses a request whose URL carries a key, once it is known whose that is.
-    fn refuse_leak(&self, query: Option<&str>, address: Option<IpAddr>) -> Decision {
+    fn refuse_leak(&self, text: Option<Zeroizing<String>>, address: Option<IpAddr>) -> Decision {
         let authenticator = self.shared.authenticator.clone();
-        let is_key = |text: &str| authenticator.recognises(text);
-        let text = query.and_then(|query| Answers::key_in_query(query, is_key));
         Box::pin(async move {
             let key_id = match text {
                 Some(text) => authenticator.tell_leak(&text, address).await,

@@ -6,8 +6,8 @@ use crate::key::KeyId;
 use crate::record::RateLimit;
 use crate::store::StoreError;
 
-/// Counts for all instances of a service together how often keys are used, as
-/// [`RedisLimiter`](crate::RedisLimiter) does.
+/// Counts for all instances of a service together how often keys are used, as `RedisLimiter` (feature
+/// `redis`) does.
 #[async_trait]
 pub trait SharedLimiter: Send + Sync + 'static {
     /// Takes what one request costs, from each of these limits in one atomic step; or, where one of

@@ -16,14 +16,32 @@ use crate::store::{AuditLog, AuditPage, AuditQuery, StoreErrorKind};
 pub(super) struct Person {
     name: Option<String>,
     address: Option<IpAddr>,
+    /// Of a caller whose change the host brings to its end.
+    key_id: Option<KeyId>,
 }
 
 impl Person {
     /// The longest name, in characters.
     const LONGEST: usize = 128;
 
+    /// Whoever asked for what the host goes on with by itself.
+    pub(super) fn behind(authority: &Authority) -> Self {
+        match authority {
+            Authority::Host(person) => person.clone(),
+            Authority::Caller(caller) => Self {
+                name: None,
+                address: caller.address,
+                key_id: Some(caller.key_id),
+            },
+        }
+    }
+
     pub(super) fn actor(&self) -> Actor {
-        self.name.clone().map_or(Actor::Host, Actor::User)
+        match (self.key_id, &self.name) {
+            (Some(key_id), _) => Actor::Key(key_id),
+            (None, Some(name)) => Actor::User(name.clone()),
+            (None, None) => Actor::Host,
+        }
     }
 
     pub(super) fn address(&self) -> Option<IpAddr> {
@@ -84,12 +102,12 @@ impl KeyManager {
     /// a key; also the accepted ones where [`audit_accepted`](crate::Builder::audit_accepted) says so. What
     /// this process has seen is handed to the store first.
     ///
-    /// Requests that are alike are one event: of one key, from one address, with one outcome, within a few
-    /// seconds. A process that is killed loses what it has seen of requests since it last handed that on,
+    /// Requests that are alike are one [event](crate::audit::Requests): of one key, from one address, with
+    /// one outcome, within a few seconds. A process that is killed loses what it has seen of requests since it last handed that on,
     /// about five seconds before.
     ///
     /// On behalf of a caller, it has the events of keys that the caller sees alone: none of requests whose
-    /// key was not proved, or is not in the store any more. A page may then be short, or empty, and have a
+    /// key was not proved, is damaged, or is not in the store any more. A page may then be short, or empty, and have a
     /// [next](AuditPage::next) one.
     ///
     /// ```
@@ -201,7 +219,13 @@ impl KeyManager {
         let mut seen = BTreeMap::new();
         for id in page.events.iter().filter_map(|event| event.key_id) {
             if let Entry::Vacant(place) = seen.entry(id) {
-                place.insert(self.is_seen(&id, ceiling).await?);
+                place.insert(match self.is_seen(&id, ceiling).await {
+                    // Nobody can say whose a damaged record is, and it is not to hide all others.
+                    Err(ManageError::Store(error)) if error.kind() == StoreErrorKind::Corrupt => {
+                        false
+                    }
+                    outcome => outcome?,
+                });
             }
         }
         let is_seen = |id: KeyId| seen.get(&id).is_some_and(|seen| *seen);

@@ -170,10 +170,12 @@ impl KeyManager {
         }
     }
 
+    /// Not bounded by a caller, to bring to its end what was begun for one: the audit log names whoever
+    /// asked for it.
     fn as_host(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            authority: Authority::Host(Person::default()),
+            authority: Authority::Host(Person::behind(&self.authority)),
         }
     }
 

@@ -2,7 +2,8 @@ use serde::{Deserialize, Serialize};
 
 /// How often a key may be used: so many requests per window on the long run, and so many at once.
 ///
-/// The window is not one of the clock's. A key that has been idle may be used `burst` times at once, and
+/// It is counted in the memory of each process, and anew after a restart, unless there is a
+/// [shared limiter](crate::Builder::shared_limiter). The window is not one of the clock's. A key that has been idle may be used `burst` times at once, and
 /// then once each `per_seconds / requests`.
 ///
 /// ```

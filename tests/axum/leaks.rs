@@ -97,6 +97,42 @@ async fn a_key_in_a_url_is_named_if_its_secret_proves_right_whatever_has_become_
 }
 
 #[tokio::test]
+async fn a_key_in_the_path_has_leaked_as_one_in_the_query() {
+    let world = world(|builder| builder).await;
+    let issued = world.keys.manager().issue(NewKey::for_owner("a")).await;
+    let issued = issued.unwrap();
+    let text = issued.key.expose();
+    let guarded = || get(|| async {}).layer(world.keys.authenticate());
+    let app = Router::new()
+        .route("/keys/{key}", guarded())
+        .route("/keys/{key}/orders", guarded());
+    let ask = async |path: &str| {
+        let request = Request::get(path).header("x-api-key", text);
+        call(&app, request.body(Body::empty()).unwrap()).await
+    };
+    let encoded = text.replace('_', "%5F");
+    for path in [
+        format!("/keys/{text}"),
+        format!("/keys/{text}/orders"),
+        format!("/keys/{encoded}?page=2"),
+    ] {
+        let answer = ask(&path).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.code(), "key_in_url");
+    }
+    let events = of_requests(&world).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].action, AuditAction::LeakedInUrl);
+    assert_eq!(events[0].key_id, Some(issued.info.key_id));
+    assert_eq!(events[0].requests.as_ref().unwrap().count, 3);
+
+    for harmless in [issued.info.key_id.as_str(), &"x".repeat(200), &text[1..70]] {
+        let answer = ask(&format!("/keys/{harmless}")).await;
+        assert_eq!(answer.status, 200, "{harmless}");
+    }
+}
+
+#[tokio::test]
 async fn who_knows_the_id_of_a_key_alone_accuses_nobody_of_a_leak() {
     let world = world(|builder| builder).await;
     let issued = world.keys.manager().issue(NewKey::for_owner("a")).await;
@@ -137,6 +173,27 @@ async fn a_leak_is_answered_alike_where_the_store_is_away_and_names_nobody_then(
     leak(&world, issued.unwrap().key.expose()).await;
     world.store.gets.heal();
     let events = of_requests(&world).await;
+    assert_leak(&events[0], None, 1);
+}
+
+#[tokio::test]
+async fn a_leak_is_noted_also_where_its_sender_does_not_wait_for_the_answer() {
+    let world = world(|builder| builder).await;
+    let issued = world.keys.manager().issue(NewKey::for_owner("a")).await;
+    let door = Door::new();
+    world.store.gets.once(Fault::Hold(door.clone()));
+    let url = format!("/x?{}", issued.unwrap().key.expose());
+    let app = app(&world);
+    let asking = tokio::spawn(async move {
+        let request = Request::get(url).body(Body::empty()).unwrap();
+        call(&app, request).await;
+    });
+    door.arrival().await;
+    asking.abort();
+    asking.await.unwrap_err();
+    door.open();
+    let events = of_requests(&world).await;
+    assert_eq!(events.len(), 1);
     assert_leak(&events[0], None, 1);
 }
 

@@ -372,6 +372,21 @@ async fn a_caller_reads_what_was_done_with_the_keys_that_it_sees_and_no_others()
 }
 
 #[tokio::test]
+async fn a_damaged_key_hides_its_own_events_from_a_caller_and_no_others() {
+    let world = World::new().await;
+    let host = world.keys.manager();
+    let [own, damaged] = ["a", "b"].map(|owner| host.issue(NewKey::for_owner(owner)));
+    let (own, damaged) = (own.await.unwrap(), damaged.await.unwrap());
+    let caller = present(&world.keys, own.key.expose()).await.unwrap();
+    world.store.corrupt(damaged.info.key_id);
+    let across = host.on_behalf_of_across_owners(&caller);
+    let seen = across.audit(&AuditQuery::new()).await.unwrap().events;
+    let seen: Vec<_> = seen.iter().map(|event| event.key_id).collect();
+    assert_eq!(seen, [Some(own.info.key_id)]);
+    assert_eq!(audit(&world.keys).await.len(), 2, "the host sees both");
+}
+
+#[tokio::test]
 async fn only_the_host_forgets_and_of_one_kind_alone() {
     let world = World::new().await;
     let host = world.keys.manager();

@@ -99,6 +99,32 @@ async fn a_full_channel_keeps_what_it_has_and_counts_what_it_drops() {
 }
 
 #[tokio::test]
+async fn what_anybody_can_send_leaves_room_for_proved_keys_and_for_changes() {
+    for (capacity, strangers, requests) in [(8, 4, 6), (3, 2, 3), (1, 1, 1)] {
+        let (world, receiver) = world(capacity, Builder::audit_accepted).await;
+        let manager = world.keys.manager();
+        let issued = manager.issue(NewKey::for_owner("a")).await.unwrap();
+        receiver.try_recv().unwrap();
+        for _ in 0..20 {
+            rejection(present(&world.keys, "junk").await);
+        }
+        for _ in 0..20 {
+            present(&world.keys, issued.key.expose()).await.unwrap();
+        }
+        for _ in 0..20 {
+            drop(manager.issue(NewKey::for_owner("b")).await.unwrap());
+        }
+        let told: Vec<_> = std::iter::from_fn(|| receiver.try_recv()).collect();
+        let actions: Vec<_> = told.iter().map(|event| event.action).collect();
+        let mut expected = vec![AuditAction::Refused; strangers];
+        expected.resize(requests, AuditAction::Accepted);
+        expected.resize(capacity, AuditAction::Issued);
+        assert_eq!(actions, expected, "of {capacity}");
+        assert_eq!(receiver.take_dropped(), 60 - capacity as u64);
+    }
+}
+
+#[tokio::test]
 async fn who_waits_is_told_of_the_next_event_and_of_the_end_of_the_gate() {
     let (world, receiver) = world(2, |builder| builder).await;
     let manager = world.keys.manager().clone();
@@ -150,7 +176,7 @@ async fn nobody_is_held_up_where_the_host_has_dropped_its_end() {
 async fn of_64_tasks_at_once_each_event_is_received_once_or_counted_as_dropped() {
     const TASKS: usize = 64;
     const EACH: usize = 50;
-    for capacity in [100, TASKS * EACH] {
+    for capacity in [100, 2 * TASKS * EACH] {
         let (world, receiver) = world(capacity, |builder| builder).await;
         let world = Arc::new(world);
         let senders: Vec<_> = (0..TASKS)

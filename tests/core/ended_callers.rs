@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use keygate::audit::{Actor, AuditAction};
+use keygate::store::AuditQuery;
 use keygate::{Change, Filter, KeyId, KeyStatus, ManageError, NewKey, StoreErrorKind};
 
 use super::ceiling::{caller, issue};
@@ -298,4 +300,12 @@ async fn what_a_key_issues_while_it_ends_its_owners_keys_is_ended_too() {
     assert_eq!((outcome.revoked, outcome.failed.len()), (2, 0));
     let open = manager.list(Filter::new().status(KeyStatus::Active));
     assert!(open.await.unwrap().keys.is_empty());
+    let query = AuditQuery {
+        action: Some(AuditAction::Revoked),
+        ..AuditQuery::new()
+    };
+    let ends = manager.audit(&query).await.unwrap().events;
+    let by: Vec<_> = ends.iter().map(|end| (&end.actor, end.address)).collect();
+    let key = Actor::Key(issued.info.key_id);
+    assert_eq!(by, [(&key, caller.client_address()); 2]);
 }

@@ -141,6 +141,69 @@ async fn events_that_were_trimmed_off_are_passed_over() {
 
 /// More of everything than one script reads at once.
 #[tokio::test]
+async fn no_cursor_that_a_caller_makes_up_is_an_outage() {
+    let server = server!();
+    let store = open(&server).await;
+    let record = record();
+    insert(&store, &record).await.unwrap();
+    let log = store.abilities().audit_log.unwrap();
+    let most = u64::MAX;
+    for cursor in [
+        String::new(),
+        "-".into(),
+        "$".into(),
+        "1".into(),
+        "01-0".into(),
+        format!("{most}-{most}"),
+        format!("{most}-0"),
+        format!("0-{most}"),
+        format!("{}-{}", most - 1, most - 1),
+    ] {
+        for key_id in [None, Some(record.id)] {
+            let query = AuditQuery {
+                key_id,
+                after: Some(cursor.clone()),
+                ..AuditQuery::new()
+            };
+            match log.events(&query).await {
+                Ok(page) => assert_eq!(page.events, [], "{cursor}"),
+                Err(error) => assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{cursor}"),
+            }
+        }
+    }
+}
+
+/// A key with a million requests, and the question who revoked it.
+#[tokio::test]
+async fn few_events_among_many_others_are_found_in_few_round_trips() {
+    let server = server!();
+    let store = open(&server).await;
+    let record = record();
+    insert(&store, &record).await.unwrap();
+    let log = store.abilities().audit_log.unwrap();
+    let accepted = vec![event(&record, AuditAction::Accepted); 1_000];
+    log.record(&accepted).await.unwrap();
+    let query = AuditQuery {
+        key_id: Some(record.id),
+        action: Some(AuditAction::Revoked),
+        limit: 1,
+        ..AuditQuery::new()
+    };
+    type_in(&server, "CONFIG RESETSTAT").await;
+    let page = log.events(&query).await.unwrap();
+    assert_eq!((page.events.len(), page.next), (0, None));
+    let told = type_in(&server, "INFO commandstats").await;
+    let told: String = ::redis::from_redis_value(told).unwrap();
+    let calls = |command: &str| {
+        let line = told.split_once(&format!("cmdstat_{command}:calls="));
+        let calls = line.and_then(|(_, rest)| rest.split(',').next());
+        calls.map_or(0, |calls| calls.parse::<u32>().unwrap())
+    };
+    let calls = calls("eval") + calls("evalsha") + calls("evalsha_ro") + calls("eval_ro");
+    assert!((1..=20).contains(&calls), "{calls} scripts");
+}
+
+#[tokio::test]
 async fn pages_are_longer_than_what_is_read_at_once() {
     let server = server!();
     let store = open(&server).await;

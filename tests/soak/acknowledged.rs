@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use keygate::audit::AuditKind;
 use keygate::store::{AuditQuery, Page};
 use keygate::{Attempt, KeyId, KeyRecord, KeyStore, Keygate, Refusal};
 use tokio::time::sleep;
@@ -155,12 +156,13 @@ async fn records(world: &World) -> Option<HashMap<KeyId, KeyRecord>> {
     }
 }
 
-/// How many audit events there are of each key.
+/// How many changes of each key the audit log has.
 async fn events(world: &World) -> Option<HashMap<KeyId, u64>> {
     let store = fresh_store(world).await?;
     let log = store.abilities().audit_log?;
     let mut events: HashMap<KeyId, u64> = HashMap::new();
     let mut query = AuditQuery {
+        kind: Some(AuditKind::Lifecycle),
         limit: PAGE,
         ..AuditQuery::new()
     };

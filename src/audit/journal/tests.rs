@@ -65,3 +65,69 @@ fn what_waits_is_bounded_and_of_what_was_given_up_only_the_batch_is_gone() {
         assert_eq!(journal.under_way.load(Ordering::SeqCst), 0);
     }
 }
+
+#[test]
+fn what_is_accepted_leaves_room_for_what_is_refused() {
+    let journal = Journal::new("acme");
+    let key_id = Some("4KX9vQ2mB7tZ".parse().unwrap());
+    let accepted = |number| Tag {
+        action: AuditAction::Accepted,
+        code: None,
+        ..tag(number, key_id)
+    };
+    for number in 0..MOST as u32 {
+        journal.note(accepted(number), None, Timestamp::MIN);
+    }
+    assert_eq!(journal.rows.load(Ordering::SeqCst), MOST / 4 * 3);
+    journal.dropped.store(0, Ordering::SeqCst);
+    for number in 0..MOST as u32 / 4 {
+        journal.note(tag(number, key_id), None, Timestamp::MIN);
+    }
+    assert_eq!(journal.dropped.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn strangers_of_one_network_are_one_row_with_the_address_of_the_first_and_keys_are_not() {
+    let journal = Journal::new("acme");
+    let from = |address: &str| Some(address.parse().unwrap());
+    let note = |address, key_id| {
+        let tag = Tag {
+            address: from(address),
+            ..tag(0, key_id)
+        };
+        journal.note(tag, None, Timestamp::MIN);
+    };
+    let key_id = Some("4KX9vQ2mB7tZ".parse().unwrap());
+    for address in [
+        "2001:db8::7",
+        "2001:db8::8",
+        "2001:db8:0:1::7",
+        "192.0.2.1",
+        "192.0.2.2",
+    ] {
+        note(address, None);
+        note(address, key_id);
+    }
+    let mut rows: Vec<_> = journal
+        .take_rows()
+        .iter()
+        .map(|(tag, row)| row.event(tag))
+        .map(|event| {
+            let count = event.requests.unwrap().count;
+            (event.key_id, event.address, count)
+        })
+        .collect();
+    rows.sort();
+    let expected = [
+        (None, from("192.0.2.1"), 1),
+        (None, from("192.0.2.2"), 1),
+        (None, from("2001:db8::7"), 2),
+        (None, from("2001:db8:0:1::7"), 1),
+        (key_id, from("192.0.2.1"), 1),
+        (key_id, from("192.0.2.2"), 1),
+        (key_id, from("2001:db8::7"), 1),
+        (key_id, from("2001:db8::8"), 1),
+        (key_id, from("2001:db8:0:1::7"), 1),
+    ];
+    assert_eq!(rows, expected);
+}

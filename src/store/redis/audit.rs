@@ -136,8 +136,8 @@ pub(super) async fn events(link: &Link, query: &AuditQuery) -> Result<AuditPage,
     let asked = asked_of_index(query);
     let mut page = AuditPage::default();
     let mut last = after.clone();
+    let mut piece = query.limit.saturating_add(1).min(PIECE);
     loop {
-        let piece = query.limit.saturating_add(1).min(PIECE);
         let call = piece_of(link.server().layout(), &asked, &after, piece);
         let Piece {
             looked_at,
@@ -163,6 +163,8 @@ pub(super) async fn events(link: &Link, query: &AuditQuery) -> Result<AuditPage,
             return Ok(page);
         }
         after = end;
+        // Little of what was looked at is asked for.
+        piece = (2 * piece).min(PIECE);
     }
 }
 
@@ -218,11 +220,12 @@ fn of_action(action: AuditAction) -> String {
     format!("a{}", action.as_str())
 }
 
-/// A cursor, if it is the sequence of an entry: two numbers with a dash between them.
+/// A cursor, if it is the sequence of an entry: two numbers with a dash between them. Behind the greatest
+/// one Redis looks for nothing, and calls that an error.
 fn sequence(cursor: &str) -> Result<&str, StoreError> {
     let is_number = |text: &str| {
         let number = text.parse::<u64>();
-        number.is_ok_and(|number| number.to_string() == text)
+        number.is_ok_and(|number| number < u64::MAX && number.to_string() == text)
     };
     match cursor.split_once('-') {
         Some((millis, number)) if is_number(millis) && is_number(number) => Ok(cursor),
