@@ -88,7 +88,11 @@ fn requests_are_let_through_as_without_rounding_within_a_nanosecond() {
         let (pace, mut meter, mut exact) = (Pace::of(limit), Meter::default(), Exact::of(limit));
         let window = u64::from(limit.per_seconds) * 1_000_000_000;
         let largest = u64::from(limit.burst).saturating_mul(2);
-        let largest = if dice.roll() % 2 == 0 { 3 } else { largest };
+        let largest = if dice.roll().is_multiple_of(2) {
+            3
+        } else {
+            largest
+        };
         let mut now = START;
         for _ in 0..100 {
             let cost = u32::try_from(dice.up_to(largest)).unwrap();
