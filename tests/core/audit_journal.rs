@@ -269,7 +269,8 @@ async fn without_an_audit_log_changes_go_on_and_reading_says_what_is_missing() {
 async fn what_waits_is_not_lost_with_a_reader_that_gives_up_where_the_work_is_running() {
     let (store, clock) = (Troubled::new(&[Trouble::Slow]), ManualClock::new());
     let keys = gate(&store, &clock).await;
-    // The work that was spawned begins.
+    // Where it is spawned by the gate, this one waits.
+    tokio::spawn(keys.run());
     tokio::task::yield_now().await;
     refuse(&keys, 2).await;
     let manager = keys.manager();
