@@ -1,7 +1,5 @@
 //! Limits that are counted on Redis for all instances.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use keygate::{
@@ -9,6 +7,7 @@ use keygate::{
     Rejection,
 };
 
+use crate::child::Child;
 use crate::common::*;
 use crate::servers::redis::RedisServer;
 
@@ -45,6 +44,16 @@ async fn said(keys: &Keygate, text: &str) -> &'static str {
         Err(Refusal::Failed(Error::LimiterAway(_))) => "away",
         Err(other) => panic!("{other:?}"),
     }
+}
+
+/// Waits until the server is asked again.
+async fn until_it_passes(keys: &Keygate, text: &str) {
+    let began = Instant::now();
+    while said(keys, text).await != "passes" {
+        assert!(began.elapsed() < PATIENCE, "the server is not asked again");
+        tokio::time::sleep(millis(20)).await;
+    }
+    println!("asked again after {:?}", began.elapsed());
 }
 
 /// How many of `count` requests pass that are made by 64 tasks.
@@ -87,55 +96,9 @@ async fn exactly_the_burst_passes_from_64_tasks() {
 async fn child_that_spends() {
     let url = std::env::var(CHILD).unwrap();
     let keys = instance(&url, OnOutage::Refuse).await;
-    println!("\nready 0");
+    println!("\nready");
     for line in std::io::stdin().lines() {
         println!("\npassed {}", passed(&keys, &line.unwrap(), 128).await);
-    }
-}
-
-struct Spender {
-    process: Child,
-    asks: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Spender {
-    fn start(url: &str) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "limits::child_that_spends",
-                "--exact",
-                "--ignored",
-                "--nocapture",
-            ])
-            .env(CHILD, url)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self {
-            asks: process.stdin.take().unwrap(),
-            answers: BufReader::new(process.stdout.take().unwrap()),
-            process,
-        }
-    }
-
-    fn answer(&mut self, word: &str) -> u32 {
-        let mut line = String::new();
-        while self.answers.read_line(&mut line).unwrap() > 0 {
-            if let Some(rest) = line.trim().strip_prefix(word) {
-                return rest.trim().parse().unwrap();
-            }
-            line.clear();
-        }
-        panic!("the process ended");
-    }
-}
-
-impl Drop for Spender {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -145,16 +108,15 @@ async fn exactly_the_burst_passes_from_three_processes() {
         return;
     };
     let keys = instance(&server.url(), OnOutage::Refuse).await;
-    let mut spenders = [(); 3].map(|()| Spender::start(&server.url()));
-    for spender in &mut spenders {
-        spender.answer("ready");
-    }
+    let start = |()| Child::start("limits::child_that_spends", CHILD, &server.url());
+    let mut spenders = [(); 3].map(start);
     for _round in 0..3 {
         let issued = issue(&keys, RateLimit::per_day(200)).await;
         for spender in &mut spenders {
-            writeln!(spender.asks, "{}", issued.key.expose()).unwrap();
+            spender.ask(issued.key.expose());
         }
-        let passed = spenders.each_mut().map(|spender| spender.answer("passed"));
+        let answers = spenders.each_mut().map(|spender| spender.answer("passed"));
+        let passed = answers.map(|passed| passed.parse::<u32>().unwrap());
         println!("{passed:?} passed");
         assert_eq!(passed.iter().sum::<u32>(), 200);
     }
@@ -175,12 +137,7 @@ async fn without_the_server_each_instance_counts_for_itself_until_it_is_back() {
     assert_eq!(passed(&keys, text, 64).await, 0, "and no other");
     server.restart();
     // What was counted was lost with the server.
-    let began = Instant::now();
-    while said(&keys, text).await != "passes" {
-        assert!(began.elapsed() < PATIENCE, "the server is not asked again");
-        tokio::time::sleep(millis(20)).await;
-    }
-    println!("asked again after {:?}", began.elapsed());
+    until_it_passes(&keys, text).await;
     assert_eq!(passed(&keys, text, 64).await, 9);
 }
 
@@ -200,12 +157,7 @@ async fn without_the_server_keys_with_a_limit_are_refused_where_that_is_the_poli
         assert_eq!(said(&keys, unlimited.key.expose()).await, "passes");
     }
     server.restart();
-    let began = Instant::now();
-    while said(&keys, text).await != "passes" {
-        assert!(began.elapsed() < PATIENCE, "the server is not asked again");
-        tokio::time::sleep(millis(20)).await;
-    }
-    println!("asked again after {:?}", began.elapsed());
+    until_it_passes(&keys, text).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,12 +184,7 @@ async fn nobody_waits_long_for_a_server_that_is_frozen_and_it_is_found_again() {
         tokio::time::sleep(millis(1_100)).await;
     }
     server.thaw();
-    let began = Instant::now();
-    while said(&keys, text).await != "passes" {
-        assert!(began.elapsed() < PATIENCE, "the server is not found again");
-        tokio::time::sleep(millis(20)).await;
-    }
-    println!("found again after {:?}", began.elapsed());
+    until_it_passes(&keys, text).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

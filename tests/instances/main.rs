@@ -12,6 +12,7 @@ mod common;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 
+mod child;
 mod frozen;
 mod herds;
 mod limits;
