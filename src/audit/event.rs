@@ -78,16 +78,24 @@ impl AuditKind {
 pub enum AuditAction {
     /// Requests with it were accepted.
     Accepted,
+    /// Somebody presented it, and it is a canary: it was planted to be stolen, and opens nothing.
+    CanaryUsed,
     /// Name, scopes, metadata, expiry, addresses or the rate limit were changed.
     Changed,
     /// It was paused.
     Disabled,
     /// It was enabled again.
     Enabled,
+    /// It was taken over from another system, with its old text.
+    Imported,
     /// It was made.
     Issued,
+    /// Somebody reported that it has leaked, and where.
+    LeakReported,
     /// It came in the URL of requests, where logs and histories keep it.
     LeakedInUrl,
+    /// The MAC of a secret was made anew under the active pepper.
+    MacRenewed,
     /// Requests were refused, with it or with no key that was proved.
     Refused,
     /// It was ended for good.
@@ -99,6 +107,10 @@ pub enum AuditAction {
     RotationDemanded,
     /// The old secret of a rotation was ended early.
     RotationFinished,
+    /// A browser sent it, where whoever uses the browser can read it.
+    SentByBrowser,
+    /// It came over a connection that was not encrypted, where others can read it.
+    SentInPlaintext,
     /// The newer secret of a rotation was replaced, because its text was lost.
     Superseded,
     /// A change was taken back: the caller for whom it was made had ended meanwhile.
@@ -107,18 +119,24 @@ pub enum AuditAction {
 
 impl AuditAction {
     #[cfg(any(test, feature = "redis"))]
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 19] = [
         Self::Accepted,
+        Self::CanaryUsed,
         Self::Changed,
         Self::Disabled,
         Self::Enabled,
+        Self::Imported,
         Self::Issued,
+        Self::LeakReported,
         Self::LeakedInUrl,
+        Self::MacRenewed,
         Self::Refused,
         Self::Revoked,
         Self::Rotated,
         Self::RotationDemanded,
         Self::RotationFinished,
+        Self::SentByBrowser,
+        Self::SentInPlaintext,
         Self::Superseded,
         Self::Undone,
     ];
@@ -127,16 +145,22 @@ impl AuditAction {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::CanaryUsed => "canary_used",
             Self::Changed => "changed",
             Self::Disabled => "disabled",
             Self::Enabled => "enabled",
+            Self::Imported => "imported",
             Self::Issued => "issued",
+            Self::LeakReported => "leak_reported",
             Self::LeakedInUrl => "leaked_in_url",
+            Self::MacRenewed => "mac_renewed",
             Self::Refused => "refused",
             Self::Revoked => "revoked",
             Self::Rotated => "rotated",
             Self::RotationDemanded => "rotation_demanded",
             Self::RotationFinished => "rotation_finished",
+            Self::SentByBrowser => "sent_by_browser",
+            Self::SentInPlaintext => "sent_in_plaintext",
             Self::Superseded => "superseded",
             Self::Undone => "undone",
         }
@@ -145,11 +169,19 @@ impl AuditAction {
     /// What kind of event it makes.
     pub fn kind(self) -> AuditKind {
         match self {
-            Self::Accepted | Self::LeakedInUrl | Self::Refused => AuditKind::Authentication,
+            Self::Accepted
+            | Self::CanaryUsed
+            | Self::LeakReported
+            | Self::LeakedInUrl
+            | Self::Refused
+            | Self::SentByBrowser
+            | Self::SentInPlaintext => AuditKind::Authentication,
             Self::Changed
             | Self::Disabled
             | Self::Enabled
+            | Self::Imported
             | Self::Issued
+            | Self::MacRenewed
             | Self::Revoked
             | Self::Rotated
             | Self::RotationDemanded
