@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::credentials::Credentials;
 use crate::environment::Environments;
 use crate::expiry::{ExpiryNotifier, Sweeper};
+use crate::foreign::ForeignFormat;
 use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
 use crate::key::{KeyId, Prefix, RandomError, Secret};
 use crate::keygate::Keygate;
@@ -38,6 +39,7 @@ pub struct Builder {
     prefix: String,
     accepted: Vec<String>,
     declined: Vec<String>,
+    foreign: Vec<ForeignFormat>,
     peppers: Option<PepperRing>,
     store: Option<Arc<dyn KeyStore>>,
     clock: Arc<dyn Clock>,
@@ -68,6 +70,7 @@ impl Builder {
             prefix,
             accepted: Vec::new(),
             declined: Vec::new(),
+            foreign: Vec::new(),
             peppers: None,
             store: None,
             clock: Arc::new(SystemClock),
@@ -121,8 +124,9 @@ impl Builder {
         Ok(keys)
     }
 
-    async fn assemble(self) -> Result<Keygate, BuildError> {
-        let environments = self.environments()?;
+    async fn assemble(mut self) -> Result<Keygate, BuildError> {
+        let foreign = std::mem::take(&mut self.foreign);
+        let environments = self.environments()?.with_foreign(foreign)?;
         self.credentials.check()?;
         #[cfg(any(feature = "tower", feature = "actix-web"))]
         if let Some(source) = &self.client_address {
@@ -218,6 +222,7 @@ impl Builder {
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
+            foreign: environments.foreign().clone(),
             page: self.page,
             catalogue: self.catalogue,
             end_notice: self.end_notice.map(|within| EndNotice {

@@ -34,6 +34,7 @@ pub mod docs {
 }
 mod environment;
 mod expiry;
+mod foreign;
 mod gate;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod guard;
@@ -68,6 +69,9 @@ pub use changes::ChangeFeedStatus;
 pub use clock::{Clock, Day, SystemClock, Timestamp, TimestampError};
 pub use credentials::{Credentials, CredentialsError};
 pub use expiry::{Ends, ExpiryNotice, ExpiryNotifier, ExpirySweep};
+pub use foreign::{
+    Alphabet, ForeignFormat, ForeignFormatError, Hashing, StoredHash, StoredHashError,
+};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub use guard::{Authorized, Guard};
 pub use ipnet::IpNet;
@@ -80,9 +84,9 @@ pub use limit::{Charge, Level, LimitState, OnOutage, Quota, SharedLimiter, Take}
 pub use limit::{RedisLimiter, RedisLimiterBuilder};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
-    ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyActivity,
-    KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, Policy, Privileges, RevokeFailure,
-    Revoked, Rotation, Safety, Unproved,
+    ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Imported, Issued,
+    KeyActivity, KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, Policy, Privileges,
+    RevokeFailure, Revoked, Rotation, Safety, Unproved,
 };
 pub use principal::Principal;
 pub use record::{

@@ -10,6 +10,7 @@ use crate::audit::AuditSender;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::expiry::ExpiryNotifier;
+use crate::foreign::ForeignFormat;
 use crate::limit::{OnOutage, SharedLimiter};
 use crate::mac::{Pepper, PepperId, PepperRing};
 use crate::manage::Policy;
@@ -47,6 +48,22 @@ impl Builder {
     /// told that they belong elsewhere, and not that they are invalid.
     pub fn decline_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.declined.push(prefix.into());
+        self
+    }
+
+    /// Accepts keys that another system has made, once they are [imported](crate::KeyManager::import):
+    /// with the texts that their bearers have. A text must not be a key of two formats, nor of one and of
+    /// this service.
+    ///
+    /// ```
+    /// # use keygate::{Alphabet, Builder, ForeignFormat, Hashing};
+    /// # fn set(builder: Builder) -> Builder {
+    /// let old = ForeignFormat::new("acme-v1", Hashing::sha256(), Alphabet::HEX, 64..=64).prefix("acme1-");
+    /// builder.accept_foreign(old)
+    /// # }
+    /// ```
+    pub fn accept_foreign(mut self, format: ForeignFormat) -> Self {
+        self.foreign.push(format);
         self
     }
 

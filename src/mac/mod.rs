@@ -5,10 +5,12 @@
 //! pasting one key's MAC into another key's record. A secret has 256 random bits, so a slow
 //! password hash would add nothing but delay.
 
+mod claim;
 mod pepper;
 mod proof;
 mod ring;
 
+pub(crate) use claim::Claim;
 pub use pepper::{Pepper, PepperError, PepperId};
 pub(crate) use proof::{Proof, Proofs};
 pub(crate) use ring::Match;

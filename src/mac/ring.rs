@@ -4,9 +4,10 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{Mac, Pepper, PepperError, PepperId, Proof, Proofs};
+use super::{Claim, Mac, Pepper, PepperError, PepperId, Proof, Proofs};
 use crate::clock::Timestamp;
-use crate::key::{KeyId, PresentedKey, SECRET_LEN};
+use crate::foreign::ImportedKey;
+use crate::key::{KeyId, SECRET_LEN};
 
 /// One active pepper, which makes new MACs, and any number of others that only verify.
 ///
@@ -49,20 +50,32 @@ impl PepperRing {
         (active.id, active.mac(id, secret))
     }
 
+    /// The MAC of a key whose text was not seen yet, under the active pepper.
+    pub(crate) fn mac_of_imported(&self, key: &ImportedKey<'_>) -> (PepperId, Mac) {
+        let active = &self.peppers[0];
+        (active.id, active.mac_of(&key.mac_input()))
+    }
+
     /// Which of `proofs` the presented key fits.
     ///
-    /// One MAC per pepper and every proof compared, whatever fits: the time tells nothing.
+    /// One MAC per pepper, two for what was made elsewhere, and every proof compared, whatever fits: the time tells nothing.
     pub(crate) fn find<'a>(
         &self,
-        key: &PresentedKey<'_>,
+        claim: &Claim<'_>,
         proofs: &'a Proofs,
         now: Timestamp,
     ) -> Match<'a> {
         let mut current = Choice::from(0);
         let mut previous = Choice::from(0);
         for pepper in &self.peppers {
-            let mac = pepper.mac(key.id(), key.secret());
-            let fits = |proof: &Proof| proof.pepper.0.ct_eq(&pepper.id.0) & proof.mac.ct_eq(&mac);
+            let (mac, imported) = pepper.macs_of(claim);
+            let fits = |proof: &Proof| {
+                let mut equal = proof.mac.ct_eq(&mac);
+                if let Some(imported) = &imported {
+                    equal |= proof.mac.ct_eq(imported);
+                }
+                proof.pepper.0.ct_eq(&pepper.id.0) & equal
+            };
             current |= fits(&proofs.current);
             if let Some(proof) = &proofs.previous {
                 previous |= fits(proof);
@@ -144,6 +157,25 @@ impl Keyed {
         mac.update(secret);
         Mac::from_bytes(mac.finalize().into_bytes().into())
     }
+
+    /// What is kept of a text, and what of a key that was made elsewhere before its text was seen.
+    fn macs_of(&self, claim: &Claim<'_>) -> (Mac, Option<Mac>) {
+        match claim {
+            Claim::Own(key) => (self.mac(key.id(), key.secret()), None),
+            Claim::Foreign(text) => {
+                let imported = self.mac_of(&text.as_imported().mac_input());
+                (self.mac_of(&text.mac_input()), Some(imported))
+            }
+        }
+    }
+
+    fn mac_of(&self, input: &[&[u8]]) -> Mac {
+        let mut mac = self.state.clone();
+        for piece in input {
+            mac.update(piece);
+        }
+        Mac::from_bytes(mac.finalize().into_bytes().into())
+    }
 }
 
 /// HMAC takes a key of any length (RFC 2104, section 2), so the error cannot occur.
@@ -155,6 +187,7 @@ fn keyed_state(key: &[u8]) -> Hmac<Sha256> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::PresentedKey;
 
     fn vectors() -> Vec<(String, Vec<u8>, [u8; 32])> {
         let data: serde_json::Value =
@@ -206,7 +239,7 @@ mod tests {
         let now = Timestamp::from_unix_millis(1_000).unwrap();
         let find = |current: Proof, previous: Option<Proof>| {
             let previous = previous.map(Box::new);
-            match ring.find(&key, &Proofs { current, previous }, now) {
+            match ring.find(&Claim::Own(key), &Proofs { current, previous }, now) {
                 Match::Current(_) => "current",
                 Match::Previous(_) => "previous",
                 Match::None => "none",

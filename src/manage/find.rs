@@ -1,5 +1,4 @@
 use super::{KeyManager, ManageError, sees};
-use crate::key::PresentedKey;
 use crate::mac::Match;
 use crate::record::KeyInfo;
 
@@ -32,11 +31,12 @@ impl KeyManager {
     /// [`ManageError::Invalid`] for what is no key text, [`ManageError::UnknownPepper`],
     /// [`ManageError::Store`].
     pub async fn find(&self, text: &str) -> Result<Option<Found>, ManageError> {
-        let key = PresentedKey::parse(text)?;
+        let environments = &self.shared.environments;
+        let key = environments.read(text)?;
         let ceiling = self.ceiling().await?;
         let record = self.stored(key.id()).await?;
         let Some(record) = record.filter(|record| {
-            sees(ceiling.as_ref(), record) && record.prefix.as_str() == key.prefix()
+            sees(ceiling.as_ref(), record) && record.prefix.as_str() == environments.prefix_of(&key)
         }) else {
             return Ok(None);
         };

@@ -77,6 +77,20 @@ impl KeyManager {
             now,
             self.shared.policy.secret_end(now),
         )?;
+        let record = self.record(new, ceiling, id, prefix, current)?;
+        Ok((key, record))
+    }
+
+    /// The record of a key as `new` asks for it, that is made when its secret is.
+    pub(super) fn record(
+        &self,
+        new: &NewKey,
+        ceiling: Option<&Ceiling>,
+        id: KeyId,
+        prefix: Prefix,
+        current: SecretSlot,
+    ) -> Result<KeyRecord, ManageError> {
+        let now = current.created_at;
         let mut record = KeyRecord {
             id,
             prefix,
@@ -123,7 +137,7 @@ impl KeyManager {
                 return Err(ManageError::BeyondCeiling(excesses));
             }
         }
-        Ok((key, record))
+        Ok(record)
     }
 
     fn prefix_for(&self, new: &NewKey, ceiling: Option<&Ceiling>) -> Result<Prefix, ManageError> {
