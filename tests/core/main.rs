@@ -27,6 +27,7 @@ mod feed;
 mod finding;
 mod freshness;
 mod herds;
+mod import_recipes;
 mod limits;
 mod lookups;
 mod manage;
