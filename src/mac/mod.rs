@@ -6,11 +6,13 @@
 //! password hash would add nothing but delay.
 
 mod pepper;
+mod peppers;
 mod proof;
 mod ring;
 
 pub use pepper::{Pepper, PepperError, PepperId};
-pub(crate) use proof::{Proof, Proofs};
+pub(crate) use peppers::{Peppers, Ring};
+pub(crate) use proof::{PepperedMac, Proof, Proofs};
 pub(crate) use ring::Match;
 pub use ring::PepperRing;
 

@@ -4,13 +4,15 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{Mac, Pepper, PepperError, PepperId, Proof, Proofs};
+use super::{Mac, Pepper, PepperError, PepperId, PepperedMac, Proof, Proofs};
 use crate::clock::Timestamp;
 use crate::key::{KeyId, PresentedKey, SECRET_LEN};
 
 /// One active pepper, which makes new MACs, and any number of others that only verify.
 ///
-/// Bring a new pepper to every node as verify-only before any node makes it active.
+/// Bring a new pepper to every node as verify-only before any node makes it active, and give it a
+/// higher id than all before: the MACs of keys are made anew, as they are used, from a lower id to a
+/// higher one and never back.
 ///
 /// ```
 /// use keygate::{Pepper, PepperId, PepperRing};
@@ -44,9 +46,8 @@ impl PepperRing {
     }
 
     /// The MAC of a new secret under the active pepper.
-    pub(crate) fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> (PepperId, Mac) {
-        let active = &self.peppers[0];
-        (active.id, active.mac(id, secret))
+    pub(crate) fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> PepperedMac {
+        self.active().seal(id, secret)
     }
 
     /// Which of `proofs` the presented key fits.
@@ -58,25 +59,27 @@ impl PepperRing {
         proofs: &'a Proofs,
         now: Timestamp,
     ) -> Match<'a> {
+        let active = self.active().seal(key.id(), key.secret());
+        let others = self.peppers.iter().skip(1);
+        let others = others.map(|pepper| pepper.seal(key.id(), key.secret()));
         let mut current = Choice::from(0);
         let mut previous = Choice::from(0);
-        for pepper in &self.peppers {
-            let mac = pepper.mac(key.id(), key.secret());
-            let fits = |proof: &Proof| proof.pepper.0.ct_eq(&pepper.id.0) & proof.mac.ct_eq(&mac);
-            current |= fits(&proofs.current);
+        for sealed in std::iter::once(active).chain(others) {
+            current |= proofs.current.sealed.ct_eq(&sealed);
             if let Some(proof) = &proofs.previous {
-                previous |= fits(proof);
+                previous |= proof.sealed.ct_eq(&sealed);
             }
         }
         if current.into() {
-            return Match::Current(&proofs.current);
+            return Match::Current(Fit::new(&proofs.current, active));
         }
         if let Some(proof) = proofs.previous.as_deref().filter(|_| previous.into()) {
-            return Match::Previous(proof);
+            return Match::Previous(Fit::new(proof, active));
         }
-        let uncheckable = |proof: &&Proof| !proof.has_ended(now) && !self.knows(proof.pepper);
+        let uncheckable =
+            |proof: &&Proof| !proof.has_ended(now) && !self.knows(proof.sealed.pepper);
         match proofs.iter().find(uncheckable) {
-            Some(proof) => Match::UnknownPepper(proof.pepper),
+            Some(proof) => Match::UnknownPepper(proof.sealed.pepper),
             None => Match::None,
         }
     }
@@ -87,6 +90,10 @@ impl PepperRing {
             id: pepper.id,
             value: pepper.check,
         })
+    }
+
+    fn active(&self) -> &Keyed {
+        &self.peppers[0]
     }
 
     fn knows(&self, id: PepperId) -> bool {
@@ -105,12 +112,32 @@ impl fmt::Debug for PepperRing {
 /// The outcome of holding a presented key against what is kept of it.
 #[derive(Debug)]
 pub(crate) enum Match<'a> {
-    Current(&'a Proof),
-    Previous(&'a Proof),
+    Current(Fit<'a>),
+    Previous(Fit<'a>),
     /// Nothing fits, and all that is live could be checked.
     None,
     /// Nothing fits, and this ring cannot check something live: nothing is proved either way.
     UnknownPepper(PepperId),
+}
+
+/// The proof that a presented key fits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fit<'a> {
+    pub(crate) proof: &'a Proof,
+    /// What is to be kept in place of the proof's MAC, where that is of an older pepper.
+    ///
+    /// Only from a lower id to a higher one: while an active pepper is being rolled out, two instances
+    /// would else renew each other's MACs back and forth.
+    pub(crate) renewed: Option<PepperedMac>,
+}
+
+impl<'a> Fit<'a> {
+    fn new(proof: &'a Proof, active: PepperedMac) -> Self {
+        Self {
+            proof,
+            renewed: (proof.sealed.pepper < active.pepper).then_some(active),
+        }
+    }
 }
 
 pub(crate) struct PepperCheck {
@@ -138,11 +165,14 @@ impl Keyed {
         }
     }
 
-    fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> Mac {
+    fn seal(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> PepperedMac {
         let mut mac = self.state.clone();
         mac.update(id.as_bytes());
         mac.update(secret);
-        Mac::from_bytes(mac.finalize().into_bytes().into())
+        PepperedMac {
+            mac: Mac::from_bytes(mac.finalize().into_bytes().into()),
+            pepper: self.id,
+        }
     }
 }
 
@@ -178,8 +208,10 @@ mod tests {
 
     fn proof(pepper: u32, mac: [u8; 32]) -> Proof {
         Proof {
-            mac: Mac::from_bytes(mac),
-            pepper: PepperId(pepper),
+            sealed: PepperedMac {
+                mac: Mac::from_bytes(mac),
+                pepper: PepperId(pepper),
+            },
             created_at: Timestamp::MIN,
             ends_at: Timestamp::MAX,
         }
@@ -190,8 +222,8 @@ mod tests {
         for (text, pepper, expected) in vectors() {
             let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
             let key = PresentedKey::parse(&text).unwrap();
-            let (_, mac) = ring.mac(key.id(), key.secret());
-            assert_eq!(mac.as_bytes(), &expected, "{text}");
+            let sealed = ring.mac(key.id(), key.secret());
+            assert_eq!(sealed.mac.as_bytes(), &expected, "{text}");
         }
     }
 
@@ -260,6 +292,6 @@ mod tests {
         pepper[last] ^= 1;
         let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
         let key = PresentedKey::parse(&text).unwrap();
-        assert!(ring.mac(key.id(), key.secret()).1 != Mac::from_bytes(mac));
+        assert!(ring.mac(key.id(), key.secret()).mac != Mac::from_bytes(mac));
     }
 }
