@@ -1,5 +1,5 @@
 //! What a gate does beside the requests: it follows the store's change feed, hands on what was counted
-//! of usage and noted for the audit log, and looks for keys that end.
+//! of usage and noted for the audit log, makes MACs anew, and looks for keys that end.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +16,7 @@ use crate::authenticate::within;
 use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
 use crate::clock::Clock;
 use crate::expiry::Sweeper;
+use crate::renewal::Renewer;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
 use crate::telemetry;
 use crate::usage::{Ledger, since};
@@ -44,6 +45,7 @@ pub(crate) struct Background {
 pub(crate) struct Work {
     pub(crate) sweeper: Option<Sweeper>,
     pub(crate) keeper: Option<Keeper>,
+    pub(crate) renewer: Renewer,
     pub(crate) ledger: Option<Arc<Ledger>>,
     pub(crate) usage_interval: Duration,
 }
@@ -56,6 +58,7 @@ struct Shared {
     usage_interval: Duration,
     sweeper: Option<Sweeper>,
     keeper: Option<Keeper>,
+    renewer: Renewer,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
     is_running: AtomicBool,
@@ -73,6 +76,7 @@ impl Background {
         let Work {
             sweeper,
             keeper,
+            renewer,
             ledger,
             usage_interval,
         } = work;
@@ -86,6 +90,7 @@ impl Background {
                 usage_interval,
                 sweeper,
                 keeper,
+                renewer,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
                 ended: Waiters::default(),
@@ -93,17 +98,10 @@ impl Background {
         }
     }
 
-    /// Works on the runtime that this is called on, if there is one, and anything to do.
+    /// Works on the runtime that this is called on, if there is one.
     #[cfg(feature = "tokio")]
     pub(crate) fn spawn(&self, changes: &Arc<Changes>) {
-        let follows = self.shared.store.abilities().change_feed.is_some();
-        let has_usage = self.shared.store.abilities().usage.is_some();
-        let has_keys_to_watch = self.shared.sweeper.is_some();
-        let has_work = follows || has_usage || has_keys_to_watch || self.shared.keeper.is_some();
-        if let Some(runtime) = tokio::runtime::Handle::try_current()
-            .ok()
-            .filter(|_| has_work)
-        {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(self.run(changes));
         }
     }
@@ -137,7 +135,8 @@ impl Background {
                     let stopped = pin!(shared.stop.raised());
                     let work = pin!(shared.work(changes.clone()));
                     let regular = both(shared.sweep_until_stopped(), shared.keep_until_stopped());
-                    both(first(stopped, work), regular).await;
+                    let renewing = shared.renewer.run(&shared.stop, backoff);
+                    both(first(stopped, work), both(regular, renewing)).await;
                     return shared.hand_on_the_rest().await;
                 }
                 let is_free = || !shared.is_running.load(Ordering::SeqCst);
@@ -193,7 +192,12 @@ impl Shared {
     /// Hands on what was counted and noted until the end. What the store does not take is lost, which is
     /// logged.
     async fn hand_on_the_rest(&self) {
-        both(self.hand_on_usage(), self.hand_on_audit()).await;
+        let counted_and_noted = both(self.hand_on_usage(), self.hand_on_audit());
+        both(counted_and_noted, self.hand_on_renewals()).await;
+    }
+
+    async fn hand_on_renewals(&self) {
+        first(pin!(self.renewer.hand_on_the_rest()), Delay::new(PATIENCE)).await;
     }
 
     async fn hand_on_audit(&self) {

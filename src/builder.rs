@@ -13,19 +13,20 @@ use crate::authenticate::{Authenticator, Bounds};
 use crate::background::{Background, Work};
 use crate::bound::{BoundError, check_bound};
 use crate::changes::Changes;
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::environment::Environments;
 use crate::expiry::{ExpiryNotifier, Sweeper};
 use crate::foreign::ForeignFormat;
 use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
-use crate::key::{KeyId, Prefix, RandomError, Secret};
+use crate::key::Prefix;
 use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
-use crate::mac::{PepperRing, Proof, Proofs};
+use crate::mac::{PepperRing, Peppers};
 use crate::manage::{KeyManager, Policy};
 use crate::pepper_check::check_peppers;
 use crate::record::RateLimit;
+use crate::renewal::{Renewals, Renewer};
 use crate::scope::Catalogue;
 use crate::store::KeyStore;
 use crate::telemetry;
@@ -164,8 +165,9 @@ impl Builder {
             return Err(BuildError::NoAuditRetention);
         }
         let store = self.store.ok_or(BuildError::NoStore)?;
-        let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
+        let peppers = self.peppers.ok_or(BuildError::NoPepper)?;
         check_peppers(&*store, &peppers).await?;
+        let peppers = Arc::new(Peppers::new(peppers)?);
         let changes = Arc::new(Changes::new(Arc::clone(&self.clock), self.outage_grace));
         check_bound(&*store, changes.bound())
             .await
@@ -244,8 +246,17 @@ impl Builder {
             self.policy,
             self.catalogue,
             ledger.clone(),
-            events,
+            Arc::clone(&events),
         );
+        let renewals = Arc::new(Renewals::default());
+        let renewer = Renewer {
+            renewals: Arc::clone(&renewals),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&self.clock),
+            changes: Arc::downgrade(&changes),
+            events,
+            realm: gate.realm.clone(),
+        };
         let (its_store, clock) = (Arc::clone(&store), Arc::clone(&self.clock));
         let sweeper = Sweeper::new(its_store, clock, &manager, self.notifier);
         if sweeper.is_some() && store.abilities().settings.is_none() {
@@ -259,6 +270,7 @@ impl Builder {
             Work {
                 sweeper,
                 keeper,
+                renewer,
                 ledger,
                 usage_interval: self.usage.interval,
             },
@@ -269,8 +281,8 @@ impl Builder {
             authenticator: Authenticator::new(
                 Arc::clone(&gate),
                 environments,
-                Arc::clone(&peppers),
-                decoy(&peppers)?,
+                peppers,
+                renewals,
                 store,
                 self.clock,
                 Arc::clone(&changes),
@@ -318,21 +330,6 @@ impl Builder {
         }
         Ok(environments)
     }
-}
-
-/// The proofs of a key that nobody holds: its secret is gone when this returns.
-fn decoy(peppers: &PepperRing) -> Result<Proofs, RandomError> {
-    let (pepper, mac) = peppers.mac(&KeyId::generate()?, Secret::generate()?.as_bytes());
-    let current = Proof {
-        mac,
-        pepper,
-        created_at: Timestamp::MIN,
-        ends_at: Timestamp::MAX,
-    };
-    Ok(Proofs {
-        current,
-        previous: None,
-    })
 }
 
 impl fmt::Debug for Builder {

@@ -16,6 +16,7 @@ mod builder;
 mod callers_page;
 mod changes;
 mod clock;
+mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod credentials;
@@ -47,6 +48,7 @@ mod pepper_check;
 mod principal;
 mod record;
 mod refusal;
+mod renewal;
 mod scope;
 pub mod store;
 mod telemetry;

@@ -82,12 +82,10 @@ impl Shared {
     }
 
     fn identity_behind(&self, presented: &Presented<'_>, lookup: &Lookup) -> Option<Arc<Identity>> {
-        let of_environment = |entry: &&super::Entry| entry.environment == presented.environment;
-        let entry = lookup.entry().filter(of_environment);
-        let proofs = entry.map_or(&self.decoy, |entry| &entry.proofs);
         let now = Now::of(&*self.clock);
-        match self.peppers.find(&presented.key, proofs, now.wall) {
-            Match::Current(_) | Match::Previous(_) => Some(Arc::clone(&entry?.identity)),
+        let entry = self.entry_of(presented, lookup.entry(), now)?;
+        match entry.ring.find(&presented.key, &entry.proofs, now.wall) {
+            Match::Current(_) | Match::Previous(_) => Some(Arc::clone(&entry.identity)),
             Match::None | Match::UnknownPepper(_) => None,
         }
     }

@@ -7,12 +7,14 @@
 
 mod claim;
 mod pepper;
+mod peppers;
 mod proof;
 mod ring;
 
 pub(crate) use claim::Claim;
 pub use pepper::{Pepper, PepperError, PepperId};
-pub(crate) use proof::{Proof, Proofs};
+pub(crate) use peppers::{Peppers, Ring};
+pub(crate) use proof::{PepperedMac, Proof, Proofs};
 pub(crate) use ring::Match;
 pub use ring::PepperRing;
 

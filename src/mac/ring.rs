@@ -4,14 +4,16 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{Claim, Mac, Pepper, PepperError, PepperId, Proof, Proofs};
+use super::{Claim, Mac, Pepper, PepperError, PepperId, PepperedMac, Proof, Proofs};
 use crate::clock::Timestamp;
 use crate::foreign::ImportedKey;
 use crate::key::{KeyId, SECRET_LEN};
 
 /// One active pepper, which makes new MACs, and any number of others that only verify.
 ///
-/// Bring a new pepper to every node as verify-only before any node makes it active.
+/// Bring a new pepper to every node as verify-only before any node makes it active, and give it a
+/// higher id than all before: the MACs of keys are made anew, as they are used, from a lower id to a
+/// higher one and never back.
 ///
 /// ```
 /// use keygate::{Pepper, PepperId, PepperRing};
@@ -45,51 +47,45 @@ impl PepperRing {
     }
 
     /// The MAC of a new secret under the active pepper.
-    pub(crate) fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> (PepperId, Mac) {
-        let active = &self.peppers[0];
-        (active.id, active.mac(id, secret))
+    pub(crate) fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> PepperedMac {
+        self.active().seal(&[id.as_bytes(), secret])
     }
 
-    /// The MAC of a key whose text was not seen yet, under the active pepper.
-    pub(crate) fn mac_of_imported(&self, key: &ImportedKey<'_>) -> (PepperId, Mac) {
-        let active = &self.peppers[0];
-        (active.id, active.mac_of(&key.mac_input()))
+    /// The MAC of a key that was made elsewhere, under the active pepper, until its text is seen.
+    pub(crate) fn mac_of_imported(&self, key: &ImportedKey<'_>) -> PepperedMac {
+        self.active().seal(&key.mac_input())
     }
 
     /// Which of `proofs` the presented key fits.
     ///
-    /// One MAC per pepper, two for what was made elsewhere, and every proof compared, whatever fits: the time tells nothing.
+    /// The same MACs for each pepper, and every proof compared, whatever fits: the time tells nothing.
     pub(crate) fn find<'a>(
         &self,
-        claim: &Claim<'_>,
+        key: &Claim<'_>,
         proofs: &'a Proofs,
         now: Timestamp,
     ) -> Match<'a> {
+        let active = self.active().seals_of(key);
+        let others = self.peppers.iter().skip(1);
+        let others = others.map(|pepper| pepper.seals_of(key));
         let mut current = Choice::from(0);
         let mut previous = Choice::from(0);
-        for pepper in &self.peppers {
-            let (mac, imported) = pepper.macs_of(claim);
-            let fits = |proof: &Proof| {
-                let mut equal = proof.mac.ct_eq(&mac);
-                if let Some(imported) = &imported {
-                    equal |= proof.mac.ct_eq(imported);
-                }
-                proof.pepper.0.ct_eq(&pepper.id.0) & equal
-            };
-            current |= fits(&proofs.current);
+        for seals in std::iter::once(active).chain(others) {
+            current |= seals.fit(&proofs.current);
             if let Some(proof) = &proofs.previous {
-                previous |= fits(proof);
+                previous |= seals.fit(proof);
             }
         }
         if current.into() {
-            return Match::Current(&proofs.current);
+            return Match::Current(Fit::new(&proofs.current, active));
         }
         if let Some(proof) = proofs.previous.as_deref().filter(|_| previous.into()) {
-            return Match::Previous(proof);
+            return Match::Previous(Fit::new(proof, active));
         }
-        let uncheckable = |proof: &&Proof| !proof.has_ended(now) && !self.knows(proof.pepper);
+        let uncheckable =
+            |proof: &&Proof| !proof.has_ended(now) && !self.knows(proof.sealed.pepper);
         match proofs.iter().find(uncheckable) {
-            Some(proof) => Match::UnknownPepper(proof.pepper),
+            Some(proof) => Match::UnknownPepper(proof.sealed.pepper),
             None => Match::None,
         }
     }
@@ -100,6 +96,10 @@ impl PepperRing {
             id: pepper.id,
             value: pepper.check,
         })
+    }
+
+    fn active(&self) -> &Keyed {
+        &self.peppers[0]
     }
 
     fn knows(&self, id: PepperId) -> bool {
@@ -118,12 +118,53 @@ impl fmt::Debug for PepperRing {
 /// The outcome of holding a presented key against what is kept of it.
 #[derive(Debug)]
 pub(crate) enum Match<'a> {
-    Current(&'a Proof),
-    Previous(&'a Proof),
+    Current(Fit<'a>),
+    Previous(Fit<'a>),
     /// Nothing fits, and all that is live could be checked.
     None,
     /// Nothing fits, and this ring cannot check something live: nothing is proved either way.
     UnknownPepper(PepperId),
+}
+
+/// The proof that a presented key fits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fit<'a> {
+    pub(crate) proof: &'a Proof,
+    /// What is to be kept in place of the proof's MAC, where that is of an older pepper, or of a key that
+    /// was made elsewhere, from before its text was seen.
+    ///
+    /// Only from a lower id to a higher one: while an active pepper is being rolled out, two instances
+    /// would else renew each other's MACs back and forth.
+    pub(crate) renewed: Option<PepperedMac>,
+}
+
+impl<'a> Fit<'a> {
+    fn new(proof: &'a Proof, active: Seals) -> Self {
+        let is_older = proof.sealed.pepper < active.own.pepper;
+        let is_imported = active.imported.is_some_and(|mac| mac == proof.sealed);
+        Self {
+            proof,
+            renewed: (is_older || is_imported).then_some(active.own),
+        }
+    }
+}
+
+/// What may be kept of a presented key, under one pepper.
+#[derive(Clone, Copy)]
+struct Seals {
+    own: PepperedMac,
+    /// Of a key that was made elsewhere, from before its text was seen.
+    imported: Option<PepperedMac>,
+}
+
+impl Seals {
+    fn fit(&self, proof: &Proof) -> Choice {
+        let mut fits = proof.sealed.ct_eq(&self.own);
+        if let Some(imported) = &self.imported {
+            fits |= proof.sealed.ct_eq(imported);
+        }
+        fits
+    }
 }
 
 pub(crate) struct PepperCheck {
@@ -151,30 +192,28 @@ impl Keyed {
         }
     }
 
-    fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> Mac {
-        let mut mac = self.state.clone();
-        mac.update(id.as_bytes());
-        mac.update(secret);
-        Mac::from_bytes(mac.finalize().into_bytes().into())
-    }
-
-    /// What is kept of a text, and what of a key that was made elsewhere before its text was seen.
-    fn macs_of(&self, claim: &Claim<'_>) -> (Mac, Option<Mac>) {
-        match claim {
-            Claim::Own(key) => (self.mac(key.id(), key.secret()), None),
-            Claim::Foreign(text) => {
-                let imported = self.mac_of(&text.as_imported().mac_input());
-                (self.mac_of(&text.mac_input()), Some(imported))
-            }
+    fn seals_of(&self, key: &Claim<'_>) -> Seals {
+        match key {
+            Claim::Foreign(text) => Seals {
+                own: self.seal(&text.mac_input()),
+                imported: Some(self.seal(&text.as_imported().mac_input())),
+            },
+            Claim::Own(key) => Seals {
+                own: self.seal(&[key.id().as_bytes(), key.secret()]),
+                imported: None,
+            },
         }
     }
 
-    fn mac_of(&self, input: &[&[u8]]) -> Mac {
+    fn seal(&self, input: &[&[u8]]) -> PepperedMac {
         let mut mac = self.state.clone();
         for piece in input {
             mac.update(piece);
         }
-        Mac::from_bytes(mac.finalize().into_bytes().into())
+        PepperedMac {
+            mac: Mac::from_bytes(mac.finalize().into_bytes().into()),
+            pepper: self.id,
+        }
     }
 }
 
@@ -211,8 +250,10 @@ mod tests {
 
     fn proof(pepper: u32, mac: [u8; 32]) -> Proof {
         Proof {
-            mac: Mac::from_bytes(mac),
-            pepper: PepperId(pepper),
+            sealed: PepperedMac {
+                mac: Mac::from_bytes(mac),
+                pepper: PepperId(pepper),
+            },
             created_at: Timestamp::MIN,
             ends_at: Timestamp::MAX,
         }
@@ -223,8 +264,8 @@ mod tests {
         for (text, pepper, expected) in vectors() {
             let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
             let key = PresentedKey::parse(&text).unwrap();
-            let (_, mac) = ring.mac(key.id(), key.secret());
-            assert_eq!(mac.as_bytes(), &expected, "{text}");
+            let sealed = ring.mac(key.id(), key.secret());
+            assert_eq!(sealed.mac.as_bytes(), &expected, "{text}");
         }
     }
 
@@ -293,6 +334,6 @@ mod tests {
         pepper[last] ^= 1;
         let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
         let key = PresentedKey::parse(&text).unwrap();
-        assert!(ring.mac(key.id(), key.secret()).1 != Mac::from_bytes(mac));
+        assert!(ring.mac(key.id(), key.secret()).mac != Mac::from_bytes(mac));
     }
 }

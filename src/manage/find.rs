@@ -40,7 +40,8 @@ impl KeyManager {
         }) else {
             return Ok(None);
         };
-        let secret = match self.shared.peppers.find(&key, &record.proofs(), self.now()) {
+        let ring = self.shared.peppers.current();
+        let secret = match ring.find(&key, &record.proofs(), self.now()) {
             Match::Current(_) => FoundSecret::Current,
             Match::Previous(_) => FoundSecret::Previous,
             Match::None => return Ok(None),

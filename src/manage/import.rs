@@ -93,10 +93,10 @@ impl KeyManager {
             )));
         }
         let now = self.now();
-        let (pepper, mac) = shared.peppers.mac_of_imported(&key);
+        let sealed = shared.peppers.current().peppers().mac_of_imported(&key);
         let slot = SecretSlot {
-            mac,
-            pepper,
+            mac: sealed.mac,
+            pepper: sealed.pepper,
             created_at: now,
             not_after: shared.policy.secret_end(now),
         };

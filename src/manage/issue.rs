@@ -71,7 +71,7 @@ impl KeyManager {
         let now = self.now();
         let id = KeyId::generate()?;
         let (key, current) = SecretSlot::generate(
-            &self.shared.peppers,
+            self.shared.peppers.current().peppers(),
             &prefix,
             &id,
             now,

@@ -48,7 +48,7 @@ use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::environment::Environments;
 use crate::key::KeyId;
-use crate::mac::PepperRing;
+use crate::mac::Peppers;
 use crate::principal::Principal;
 use crate::record::{KeyInfo, KeyRecord};
 use crate::scope::Catalogue;
@@ -83,7 +83,7 @@ pub struct KeyManager {
 
 struct Shared {
     environments: Environments,
-    peppers: Arc<PepperRing>,
+    peppers: Arc<Peppers>,
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     changes: Arc<Changes>,
@@ -104,7 +104,7 @@ impl KeyManager {
     #[expect(clippy::too_many_arguments, reason = "only the builder calls it")]
     pub(crate) fn new(
         environments: Environments,
-        peppers: Arc<PepperRing>,
+        peppers: Arc<Peppers>,
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         changes: Arc<Changes>,

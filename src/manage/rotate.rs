@@ -183,7 +183,7 @@ impl KeyManager {
                 let created_at = record.secrets.next_created_at(now);
                 prepare(record, now)?;
                 let (text, slot) = SecretSlot::generate(
-                    &self.shared.peppers,
+                    self.shared.peppers.current().peppers(),
                     &record.prefix,
                     &record.id,
                     created_at,

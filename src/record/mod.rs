@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText, Prefix, RandomError, Secret};
-use crate::mac::{Mac, PepperId, PepperRing, Proof, Proofs};
+use crate::mac::{Mac, PepperId, PepperRing, PepperedMac, Proof, Proofs};
 use crate::scope::ScopeSet;
 
 /// Everything a store keeps for one key.
@@ -68,8 +68,7 @@ impl KeyRecord {
     /// What a presented secret of this key is held against.
     pub(crate) fn proofs(&self) -> Proofs {
         let proof = |slot: &SecretSlot| Proof {
-            mac: slot.mac,
-            pepper: slot.pepper,
+            sealed: slot.sealed(),
             created_at: slot.created_at,
             ends_at: [slot.not_after, self.expires_at]
                 .into_iter()
@@ -85,6 +84,14 @@ impl KeyRecord {
                 .as_ref()
                 .map(|slot| Box::new(proof(slot))),
         }
+    }
+}
+
+impl KeyRecord {
+    /// The version of the next change. The contract's largest version is that of most databases.
+    pub(crate) fn next_version(&self) -> Option<u64> {
+        let next = self.version.checked_add(1)?;
+        i64::try_from(next).is_ok().then_some(next)
     }
 }
 
@@ -148,7 +155,7 @@ impl SecretSlot {
         not_after: Option<Timestamp>,
     ) -> Result<(KeyText, Self), RandomError> {
         let secret = Secret::generate()?;
-        let (pepper, mac) = peppers.mac(id, secret.as_bytes());
+        let PepperedMac { mac, pepper } = peppers.mac(id, secret.as_bytes());
         let slot = Self {
             mac,
             pepper,
@@ -156,6 +163,13 @@ impl SecretSlot {
             not_after,
         };
         Ok((KeyText::new(prefix, id, &secret), slot))
+    }
+
+    pub(crate) fn sealed(&self) -> PepperedMac {
+        PepperedMac {
+            mac: self.mac,
+            pepper: self.pepper,
+        }
     }
 
     pub(crate) fn has_ended(&self, now: Timestamp) -> bool {

@@ -122,6 +122,18 @@ pub(super) fn feed_broke(realm: &str, error: &StoreError) {
     );
 }
 
+pub(super) fn renewals_are_held_up(realm: &str, error: &StoreError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "MACs of keys are not renewed under the active pepper: they wait in memory and are tried again"
+    );
+}
+
+pub(super) fn renewal_is_set_aside(key_id: &KeyId, error: &StoreError) {
+    tracing::warn!(target: TARGET, key_id = %key_id, error = chain(error),
+        "the MAC of a key cannot be renewed under the active pepper: it is tried again when the key is used in some minutes"
+    );
+}
+
 pub(super) fn usage_is_held_up(realm: &str, error: &StoreError) {
     tracing::warn!(target: TARGET, realm, error = chain(error),
         "usage is not stored: it waits in memory and is tried again"

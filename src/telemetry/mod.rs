@@ -140,3 +140,17 @@ pub(crate) fn audit_is_not_forgotten(realm: &str, error: &StoreError) {
     log::audit_is_not_forgotten(realm, error);
     let _ = (realm, error);
 }
+
+/// The store does not take the MACs that the gate named `realm` made anew.
+pub(crate) fn renewals_are_held_up(realm: &str, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::renewals_are_held_up(realm, error);
+    let _ = (realm, error);
+}
+
+/// The record of a key is such that its MAC cannot be renewed.
+pub(crate) fn renewal_is_set_aside(key_id: &KeyId, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::renewal_is_set_aside(key_id, error);
+    let _ = (key_id, error);
+}
