@@ -43,7 +43,7 @@ mod keygate;
 mod limit;
 mod mac;
 mod manage;
-mod pepper_check;
+mod peppers;
 mod principal;
 mod record;
 mod refusal;
@@ -83,9 +83,10 @@ pub use limit::{RedisLimiter, RedisLimiterBuilder};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
     ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyActivity,
-    KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, Policy, Privileges, RevokeFailure,
-    Revoked, Rotation, Safety, Unproved,
+    KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, PepperKeys, PepperUse, Policy,
+    Privileges, RevokeFailure, Revoked, Rotation, Safety, Unproved,
 };
+pub use peppers::{PepperFile, PepperProvider, PeppersError};
 pub use principal::Principal;
 pub use record::{
     KeyInfo, KeyRecord, KeyStatus, RateLimit, RateLimitError, RecordError, Revocation, SecretInfo,

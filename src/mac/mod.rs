@@ -9,12 +9,13 @@ mod pepper;
 mod peppers;
 mod proof;
 mod ring;
+mod ring_text;
 
 pub use pepper::{Pepper, PepperError, PepperId};
 pub(crate) use peppers::{Peppers, Ring};
 pub(crate) use proof::{PepperedMac, Proof, Proofs};
-pub(crate) use ring::Match;
 pub use ring::PepperRing;
+pub(crate) use ring::{Match, PepperCheck};
 
 use std::fmt;
 
