@@ -19,7 +19,10 @@ mod feed;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;
+mod peppers;
 mod pooler;
 mod records;
+#[path = "../common/peppers.rs"]
+mod rotated;
 mod support;
 mod usage;
