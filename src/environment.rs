@@ -1,6 +1,7 @@
 //! Which prefixes this process knows, and which of them it serves.
 
-use crate::key::{Prefix, PresentedKey, TAIL_LEN};
+use crate::key::{Prefix, PresentedKey};
+use crate::leak::Scanner;
 use crate::refusal::Rejection;
 
 /// The prefixes that were declared.
@@ -92,36 +93,14 @@ impl Environments {
         }
     }
 
-    /// Whether `text` ends with a well-formed key of a declared prefix, whether it opens or not.
-    pub(crate) fn recognises(&self, text: &str) -> bool {
-        self.key_at_end(text).is_some()
-    }
-
-    /// The well-formed key of a declared prefix with which `text` ends.
-    pub(crate) fn key_at_end<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let mut declared = self.accepted.iter().chain(&self.declined);
-        declared.find_map(|prefix| {
-            let start = text.len().checked_sub(prefix.as_str().len() + TAIL_LEN)?;
-            let tail = text.get(start..)?;
-            let key = PresentedKey::parse(tail).ok()?;
-            (key.prefix() == prefix.as_str()).then_some(tail)
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_recognised_also_behind_other_text_and_only_under_a_declared_prefix() {
-        const KEY: &str =
-            "acme_live_aWFeOgd23eOp_1ARVjVEeNJPXGyijpXUwIL8tuPmXyNcizRcEneZHbEy4czicd";
-        let declared = |prefix: &str| Environments::new(prefix.parse().unwrap());
-        let acme = declared("acme_live");
-        assert!(acme.recognises(KEY) && acme.recognises(&format!("key_{KEY}")));
-        assert!(!acme.recognises(&KEY[1..]) && !acme.recognises("") && !acme.recognises("é"));
-        assert!(!acme.recognises(&KEY.replace("4czicd", "4czice")));
-        assert!(!declared("live").recognises(KEY), "live is no prefix of it");
+    /// Finds the keys of all declared prefixes.
+    pub(crate) fn scanner(&self) -> Scanner {
+        Scanner::of(
+            self.accepted
+                .iter()
+                .chain(&self.declined)
+                .cloned()
+                .collect(),
+        )
     }
 }

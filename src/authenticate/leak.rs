@@ -20,8 +20,10 @@ impl Authenticator {
     /// its limits, and it does not count as used.
     pub(crate) async fn tell_leak(&self, text: &str, address: Option<IpAddr>) -> Option<KeyId> {
         let shared = &self.shared;
-        // Text that is no part of it may stand before it.
-        let text = shared.environments.key_at_end(text).unwrap_or(text);
+        // Text that is no part of it may stand around it.
+        let found = shared.scanner.scan(text).next();
+        let key = found.and_then(|found| text.get(found.range()));
+        let text = key.unwrap_or(text);
         let mut leak = Leak {
             shared,
             address,

@@ -27,6 +27,7 @@ use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
 use crate::gate::Gate;
 use crate::key::{KeyId, PresentedKey};
+use crate::leak::Scanner;
 use crate::limit::{Bill, Failures, LimitState};
 use crate::mac::{Match, PepperRing, Proof, Proofs};
 use crate::principal::{Principal, Secret};
@@ -90,6 +91,7 @@ pub struct Authenticator {
 struct Shared {
     gate: Arc<Gate>,
     environments: Environments,
+    scanner: Scanner,
     peppers: Arc<PepperRing>,
     /// Stands in for the proofs of keys that do not exist.
     decoy: Proofs,
@@ -123,6 +125,7 @@ impl Authenticator {
     ) -> Self {
         let shared = Arc::new(Shared {
             gate,
+            scanner: environments.scanner(),
             environments,
             peppers,
             decoy,
@@ -147,9 +150,13 @@ impl Authenticator {
         Arc::ptr_eq(principal.gate(), &self.shared.gate)
     }
 
-    /// Whether `text` ends with a well-formed key of a declared prefix, whether it opens or not.
+    /// Whether a well-formed key of a declared prefix stands in `text`, whether it opens or not.
     pub fn recognises(&self, text: &str) -> bool {
-        self.shared.environments.recognises(text)
+        self.shared.scanner.finds_in(text)
+    }
+
+    pub(crate) fn scanner(&self) -> &Scanner {
+        &self.shared.scanner
     }
 
     /// Who presents this key, if it opens.
