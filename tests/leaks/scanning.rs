@@ -132,6 +132,14 @@ fn a_key_is_one_of_the_prefix_that_it_was_made_with() {
 }
 
 #[test]
+fn a_key_is_found_behind_what_overlaps_with_its_beginning() {
+    let key = Corpus::new().key("a_a");
+    let text = format!("a_{key}");
+    assert_eq!(found(&scanner_of(&["a_a"]), &text), [&key]);
+    assert_eq!(found(&scanner_of(&["a", "a_a", "a_b"]), &text), [&key]);
+}
+
+#[test]
 fn neither_a_scanner_nor_a_finding_shows_a_secret() {
     let scanner = Scanner::new("acme_live").unwrap();
     let finding = scanner.scan(KEY).next().unwrap();
