@@ -158,10 +158,10 @@ fn neither_a_scanner_nor_a_finding_shows_a_secret() {
 
 #[tokio::test]
 async fn the_scanner_of_a_gate_knows_every_prefix_that_was_declared_and_no_other() {
-    let world = World::new().await;
+    let world = World::with(|builder| builder.decline_prefix("zeta_live")).await;
     let mut corpus = Corpus::new();
     let scanner = world.keys.scanner();
-    for prefix in [common::LIVE, common::SANDBOX, common::DECLINED] {
+    for prefix in [common::LIVE, common::SANDBOX, common::DECLINED, "zeta_live"] {
         let key = corpus.key(prefix);
         assert_eq!(found(&scanner, &key), [&key]);
         assert!(world.keys.authenticator().recognises(&format!("({key}x")));
