@@ -7,6 +7,7 @@ use crate::background::Background;
 use crate::builder::Builder;
 use crate::changes::{ChangeFeedStatus, Changes};
 use crate::expiry::ExpirySweep;
+use crate::leak::Scanner;
 use crate::manage::{KeyManager, ManageError};
 use crate::peppers::PeppersError;
 use crate::scope::Catalogue;
@@ -65,6 +66,13 @@ impl Keygate {
     /// Finds keys in requests and says no, as plain values: for handlers and middleware of your own.
     pub fn answers(&self) -> &Answers {
         &self.answers
+    }
+
+    /// Finds keys of all prefixes that were declared, also of those that are
+    /// [served elsewhere](crate::Builder::decline_prefix), in text and streams, masks them in logs, and
+    /// writes rules for the scanners of others: see [`leak`](crate::leak).
+    pub fn scanner(&self) -> Scanner {
+        self.authenticator.scanner().clone()
     }
 
     /// What a gate does beside the requests: it follows the store's change feed, connects it again, and

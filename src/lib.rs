@@ -41,6 +41,7 @@ mod gate;
 mod guard;
 mod key;
 mod keygate;
+pub mod leak;
 mod limit;
 mod mac;
 mod manage;

@@ -21,7 +21,10 @@ impl Authenticator {
     pub(crate) async fn tell_leak(&self, text: &str, address: Option<IpAddr>) -> Option<KeyId> {
         let shared = &self.shared;
         // Text that is no part of it may stand around it.
-        let text = shared.environments.key_in(text).unwrap_or(text);
+        let found = shared.scanner.scan(text).next();
+        let own = found.and_then(|found| text.get(found.range()));
+        let foreign = || shared.environments.foreign().find_in(text);
+        let text = own.or_else(foreign).unwrap_or(text);
         let mut leak = Leak {
             shared,
             address,

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::prefix::Prefix;
+use super::prefix::{MAX_PREFIX_LEN, Prefix};
 use super::{
     CHECKSUM_LEN, ID_LEN, KeyId, MAX_KEY_LEN, MIN_KEY_LEN, SECRET_LEN, TAIL_LEN, base62, checksum,
 };
@@ -45,6 +45,16 @@ impl<'a> PresentedKey<'a> {
             prefix: text.get(..prefix.len()).ok_or(ParseKeyError::Prefix)?,
             id,
             secret: secret.try_into().map_err(|_| ParseKeyError::Length)?,
+        })
+    }
+
+    /// Whether a key of whatever prefix stands anywhere in `text`.
+    pub(crate) fn stands_in(text: &str) -> bool {
+        let is_key = |key: Option<&str>| key.is_some_and(|key| PresentedKey::parse(key).is_ok());
+        text.match_indices('_').any(|(prefix_end, _)| {
+            let starts = prefix_end.saturating_sub(MAX_PREFIX_LEN)..prefix_end;
+            let end = prefix_end + TAIL_LEN;
+            starts.into_iter().any(|start| is_key(text.get(start..end)))
         })
     }
 

@@ -13,7 +13,7 @@ pub use info::{KeyInfo, KeyStatus, SecretInfo};
 pub(crate) use network::parse_network;
 pub use rate_limit::{RateLimit, RateLimitError};
 pub use text::TextError;
-pub(crate) use text::{check_metadata, check_name, check_owner, check_reason};
+pub(crate) use text::{check_metadata, check_name, check_owner, check_reason, check_user};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

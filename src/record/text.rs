@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::key::PresentedKey;
+
 const MAX_NAME_CHARS: usize = 128;
 const MAX_REASON_CHARS: usize = 512;
 const MAX_METADATA_ENTRIES: usize = 32;
@@ -9,14 +11,15 @@ const MAX_METADATA_KEY_CHARS: usize = 64;
 const MAX_METADATA_VALUE_CHARS: usize = 512;
 
 pub(crate) fn check_owner(owner: &str) -> Result<(), TextError> {
-    if owner.is_empty() {
-        return Err(TextError::Empty { field: "owner" });
-    }
-    check("owner", owner, MAX_NAME_CHARS)
+    check_given("owner", owner, MAX_NAME_CHARS)
 }
 
 pub(crate) fn check_name(name: &str) -> Result<(), TextError> {
     check("name", name, MAX_NAME_CHARS)
+}
+
+pub(crate) fn check_user(name: &str) -> Result<(), TextError> {
+    check_given("name that as_user was given", name, MAX_NAME_CHARS)
 }
 
 pub(crate) fn check_reason(reason: &str) -> Result<(), TextError> {
@@ -31,15 +34,17 @@ pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), 
         });
     }
     for (key, value) in metadata {
-        if key.is_empty() {
-            return Err(TextError::Empty {
-                field: "metadata key",
-            });
-        }
-        check("metadata key", key, MAX_METADATA_KEY_CHARS)?;
+        check_given("metadata key", key, MAX_METADATA_KEY_CHARS)?;
         check("metadata value", value, MAX_METADATA_VALUE_CHARS)?;
     }
     Ok(())
+}
+
+fn check_given(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
+    if text.is_empty() {
+        return Err(TextError::Empty { field });
+    }
+    check(field, text, max)
 }
 
 fn check(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
@@ -48,6 +53,9 @@ fn check(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
     }
     if text.chars().any(char::is_control) {
         return Err(TextError::Control { field });
+    }
+    if PresentedKey::stands_in(text) {
+        return Err(TextError::Key { field });
     }
     Ok(())
 }
@@ -65,6 +73,12 @@ pub enum TextError {
     /// It must not be empty.
     #[error("the {field} is empty: it must name something")]
     Empty {
+        /// Which text.
+        field: &'static str,
+    },
+    /// It holds an API key, which would be stored and shown with it.
+    #[error("the {field} holds an API key: leave it out, and consider the key leaked")]
+    Key {
         /// Which text.
         field: &'static str,
     },
