@@ -18,6 +18,8 @@ use crate::clock::Clock;
 use crate::expiry::Sweeper;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
 use crate::telemetry;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::url_leaks::LeakWork;
 use crate::usage::{Ledger, since};
 use crate::waiters::{Waiters, both, first};
 
@@ -46,6 +48,8 @@ pub(crate) struct Work {
     pub(crate) keeper: Option<Keeper>,
     pub(crate) ledger: Option<Arc<Ledger>>,
     pub(crate) usage_interval: Duration,
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) leaks: Option<LeakWork>,
 }
 
 struct Shared {
@@ -56,6 +60,8 @@ struct Shared {
     usage_interval: Duration,
     sweeper: Option<Sweeper>,
     keeper: Option<Keeper>,
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    leaks: Option<LeakWork>,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
     is_running: AtomicBool,
@@ -75,6 +81,8 @@ impl Background {
             keeper,
             ledger,
             usage_interval,
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            leaks,
         } = work;
         let health = FeedHealth::new(clock.wall(), realm);
         Self {
@@ -86,6 +94,8 @@ impl Background {
                 usage_interval,
                 sweeper,
                 keeper,
+                #[cfg(any(feature = "tower", feature = "actix-web"))]
+                leaks,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
                 ended: Waiters::default(),
@@ -100,6 +110,8 @@ impl Background {
         let has_usage = self.shared.store.abilities().usage.is_some();
         let has_keys_to_watch = self.shared.sweeper.is_some();
         let has_work = follows || has_usage || has_keys_to_watch || self.shared.keeper.is_some();
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let has_work = has_work || self.shared.leaks.is_some();
         if let Some(runtime) = tokio::runtime::Handle::try_current()
             .ok()
             .filter(|_| has_work)
@@ -137,6 +149,7 @@ impl Background {
                     let stopped = pin!(shared.stop.raised());
                     let work = pin!(shared.work(changes.clone()));
                     let regular = both(shared.sweep_until_stopped(), shared.keep_until_stopped());
+                    let regular = both(regular, shared.end_leaked_until_stopped());
                     both(first(stopped, work), regular).await;
                     return shared.hand_on_the_rest().await;
                 }
@@ -193,7 +206,23 @@ impl Shared {
     /// Hands on what was counted and noted until the end. What the store does not take is lost, which is
     /// logged.
     async fn hand_on_the_rest(&self) {
-        both(self.hand_on_usage(), self.hand_on_audit()).await;
+        let counted = both(self.hand_on_usage(), self.hand_on_audit());
+        both(counted, self.end_the_rest_of_leaked()).await;
+    }
+
+    /// Ends the keys that were seen in URLs.
+    async fn end_leaked_until_stopped(&self) {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(leaks) = &self.leaks {
+            leaks.run(&self.stop).await;
+        }
+    }
+
+    async fn end_the_rest_of_leaked(&self) {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(leaks) = &self.leaks {
+            leaks.finish().await;
+        }
     }
 
     async fn hand_on_audit(&self) {

@@ -22,7 +22,7 @@ use crate::key::{KeyId, Prefix, RandomError, Secret};
 use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
 use crate::mac::{PepperRing, Proof, Proofs};
-use crate::manage::{KeyManager, Policy};
+use crate::manage::{KeyManager, OnLeak, Policy};
 use crate::pepper_check::check_peppers;
 use crate::record::RateLimit;
 use crate::scope::Catalogue;
@@ -30,7 +30,7 @@ use crate::store::KeyStore;
 use crate::telemetry;
 use crate::usage::{Ledger, Limits, Meter, since};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::{address::ClientAddress, guard::Origins};
+use crate::{address::ClientAddress, guard::Origins, url_leaks::Leaks};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
 #[must_use]
@@ -58,6 +58,7 @@ pub struct Builder {
     audits_accepted: bool,
     audit_retention: Duration,
     audit_channel: Option<AuditSender>,
+    on_leak: OnLeak,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     client_address: Option<ClientAddress>,
 }
@@ -96,6 +97,7 @@ impl Builder {
             audits_accepted: false,
             audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
             audit_channel: None,
+            on_leak: OnLeak::Tell,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             client_address: None,
         }
@@ -215,6 +217,24 @@ impl Builder {
             self.audit_channel,
             self.audits_accepted,
         ));
+        let manager = KeyManager::new(
+            environments.clone(),
+            Arc::clone(&peppers),
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+            Arc::clone(&changes),
+            self.policy,
+            self.catalogue,
+            ledger.clone(),
+            Arc::clone(&events),
+            self.on_leak,
+        );
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let url_leaks = (self.on_leak != OnLeak::Tell).then(|| Leaks::new(&manager));
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let leak_work = url_leaks
+            .as_ref()
+            .map(|leaks| leaks.work(Arc::clone(&self.clock)));
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
@@ -228,19 +248,10 @@ impl Builder {
             limiter,
             quotas: Default::default(),
             meter,
-            events: Arc::clone(&events),
-        });
-        let manager = KeyManager::new(
-            environments.clone(),
-            Arc::clone(&peppers),
-            Arc::clone(&store),
-            Arc::clone(&self.clock),
-            Arc::clone(&changes),
-            self.policy,
-            self.catalogue,
-            ledger.clone(),
             events,
-        );
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            url_leaks,
+        });
         let (its_store, clock) = (Arc::clone(&store), Arc::clone(&self.clock));
         let sweeper = Sweeper::new(its_store, clock, &manager, self.notifier);
         if sweeper.is_some() && store.abilities().settings.is_none() {
@@ -256,6 +267,8 @@ impl Builder {
                 keeper,
                 ledger,
                 usage_interval: self.usage.interval,
+                #[cfg(any(feature = "tower", feature = "actix-web"))]
+                leaks: leak_work,
             },
         );
         #[cfg(feature = "tokio")]

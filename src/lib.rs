@@ -55,6 +55,8 @@ pub mod testing;
 pub mod tonic;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+mod url_leaks;
 mod usage;
 #[cfg(feature = "utoipa")]
 pub mod utoipa;
@@ -80,9 +82,9 @@ pub use limit::{Charge, Level, LimitState, OnOutage, Quota, SharedLimiter, Take}
 pub use limit::{RedisLimiter, RedisLimiterBuilder};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
-    ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyActivity,
-    KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, Policy, Privileges, RevokeFailure,
-    Revoked, Rotation, Safety, Unproved,
+    ActivityList, BearerRevocation, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret,
+    Issued, KeyActivity, KeyList, KeyManager, LeakOutcome, LeakReport, ManageError, NewKey, OnLeak,
+    OwnerRevocation, Policy, Privileges, RevokeFailure, Revoked, Rotation, Safety, Unproved,
 };
 pub use principal::Principal;
 pub use record::{

@@ -11,6 +11,7 @@ mod draft;
 mod error;
 mod find;
 mod issue;
+mod leak;
 mod lifecycle;
 mod list;
 mod mandatory;
@@ -28,6 +29,7 @@ pub use draft::Draft;
 pub use error::{Conflict, ManageError};
 pub use find::{Found, FoundSecret};
 pub use issue::Issued;
+pub use leak::{BearerRevocation, LeakOutcome, LeakReport, OnLeak};
 pub use lifecycle::{OwnerRevocation, RevokeFailure, Revoked};
 pub(crate) use list::listed_past;
 pub use list::{Filter, KeyList};
@@ -89,6 +91,7 @@ struct Shared {
     catalogue: Option<Catalogue>,
     ledger: Option<Arc<Ledger>>,
     events: Arc<Events>,
+    on_leak: OnLeak,
 }
 
 /// In whose name a manager acts.
@@ -110,6 +113,7 @@ impl KeyManager {
         catalogue: Option<Catalogue>,
         ledger: Option<Arc<Ledger>>,
         events: Arc<Events>,
+        on_leak: OnLeak,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -122,6 +126,7 @@ impl KeyManager {
                 catalogue,
                 ledger,
                 events,
+                on_leak,
             }),
             authority: Authority::Host(Person::default()),
         }
