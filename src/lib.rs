@@ -35,6 +35,8 @@ pub mod docs {
 mod environment;
 mod expiry;
 mod gate;
+#[cfg(feature = "github")]
+pub mod github;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod guard;
 mod key;

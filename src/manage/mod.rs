@@ -164,6 +164,11 @@ impl KeyManager {
         &self.shared.environments
     }
 
+    #[cfg(feature = "github")]
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
+    }
+
     pub(crate) fn policy(&self) -> &Policy {
         &self.shared.policy
     }

@@ -3,8 +3,8 @@
 use keygate::audit::{Actor, AuditAction, AuditEvent, AuditKind};
 use keygate::store::AuditQuery;
 use keygate::{
-    Answers, Attempt, Change, Conflict, Filter, Issued, KeyStatus, ManageError, NewKey, Refusal,
-    Rejection, TextError,
+    Attempt, Change, Conflict, Filter, Issued, KeyStatus, ManageError, NewKey, Refusal, Rejection,
+    TextError,
 };
 
 use crate::common::*;
@@ -37,7 +37,7 @@ async fn a_canary_is_refused_as_a_revoked_key_is_and_tells_of_whoever_presents_i
     let revoked = issue(&world).await;
     let id = revoked.info.key_id;
     world.keys.manager().revoke(&id, "").await.unwrap();
-    let answers: &Answers = world.keys.answers();
+    let answers = world.keys.answers();
     for _cold_then_cached in 0..2 {
         let of_canary = refused(&world, canary.key.expose()).await;
         let of_revoked = refused(&world, revoked.key.expose()).await;
