@@ -253,3 +253,9 @@ async fn a_caller_who_reports_a_key_that_is_not_its_own_has_proved_it_by_its_sec
     assert_eq!(last_change(&world).await.actor, by);
     assert_eq!(events(&world, AuditKind::Authentication).await[0].actor, by);
 }
+
+#[tokio::test]
+async fn what_has_leaked_is_ended_for_all_processes_and_told_to_all() {
+    let store = std::sync::Arc::new(keygate::MemoryStore::new());
+    crate::leaked::ends_what_has_leaked_and_keeps_what_it_was_told(async || store.clone()).await;
+}

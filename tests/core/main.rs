@@ -30,6 +30,8 @@ mod finding;
 mod freshness;
 mod herds;
 mod leak_reports;
+#[path = "../common/leaked.rs"]
+mod leaked;
 mod limits;
 mod lookups;
 mod manage;
