@@ -7,7 +7,7 @@ use crate::background::Background;
 use crate::builder::Builder;
 use crate::changes::{ChangeFeedStatus, Changes};
 use crate::expiry::ExpirySweep;
-use crate::manage::{BearerRevocation, KeyManager, ManageError};
+use crate::manage::{BearerRevocation, BearerRevocationError, KeyManager, ManageError};
 use crate::record::check_reason;
 use crate::scope::Catalogue;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -125,34 +125,34 @@ impl Keygate {
     /// [`Rejected`](crate::Refusal::Rejected) too: there, a token that is none is no error.
     ///
     /// ```
-    /// # use keygate::{Attempt, Keygate, ManageError};
+    /// # use keygate::{Attempt, BearerRevocationError, Keygate};
     /// # async fn run(keys: &Keygate, text: &str) {
     /// match keys.revoke_presented(Attempt::new(text), "asked for by its bearer").await {
     ///     Ok(ended) => println!("{} is refused within {:?}", ended.key_id, ended.effective_within),
-    ///     Err(ManageError::Refused(refusal)) => println!("{}", keys.answers().refuse(&refusal)),
+    ///     Err(BearerRevocationError::Refused(refusal)) => println!("{}", keys.answers().refuse(&refusal)),
     ///     Err(error) => println!("try again: {error}"),
     /// }
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`ManageError::Refused`] with what to answer; [`ManageError::Text`] for a reason that cannot be
-    /// kept; [`Conflict::Busy`](crate::Conflict::Busy) and [`ManageError::Store`] as in
+    /// [`BearerRevocationError::Refused`] with what to answer; as `Failed`, [`ManageError::Text`] for a
+    /// reason that cannot be kept, [`Conflict::RotatedMeanwhile`](crate::Conflict::RotatedMeanwhile), and
+    /// [`Conflict::Busy`](crate::Conflict::Busy) and [`ManageError::Store`] as in
     /// [`revoke`](KeyManager::revoke): then it is to be done again.
     pub async fn revoke_presented(
         &self,
         attempt: Attempt<'_>,
         reason: impl Into<String> + Send,
-    ) -> Result<BearerRevocation, ManageError> {
+    ) -> Result<BearerRevocation, BearerRevocationError> {
         let reason = reason.into();
-        check_reason(&reason)?;
-        let proved = self.authenticator.prove_bearer(attempt).await;
-        let proved = proved.map_err(ManageError::Refused)?;
+        check_reason(&reason).map_err(ManageError::from)?;
+        let proved = self.authenticator.prove_bearer(attempt).await?;
         let (id, secret) = (&proved.identity.key_id, proved.secret);
         let ended = self
             .manager
             .end_by_bearer(id, secret, proved.address, &reason);
-        ended.await
+        Ok(ended.await?)
     }
 
     /// Whether the store tells of changes as they happen.

@@ -84,9 +84,10 @@ pub use limit::{Charge, Level, LimitState, OnOutage, Quota, SharedLimiter, Take}
 pub use limit::{RedisLimiter, RedisLimiterBuilder};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
-    ActivityList, BearerRevocation, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret,
-    Issued, KeyActivity, KeyList, KeyManager, LeakOutcome, LeakReport, ManageError, NewKey, OnLeak,
-    OwnerRevocation, Policy, Privileges, RevokeFailure, Revoked, Rotation, Safety, Unproved,
+    ActivityList, BearerRevocation, BearerRevocationError, Change, Conflict, Draft, Excess, Filter,
+    Found, FoundSecret, Issued, KeyActivity, KeyList, KeyManager, LeakOutcome, LeakReport,
+    ManageError, NewKey, OnLeak, OwnerRevocation, Policy, Privileges, RevokeFailure, Revoked,
+    Rotation, Safety, Unproved,
 };
 pub use principal::Principal;
 pub use record::{

@@ -252,3 +252,42 @@ fn passes(error: &ManageError) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keygate::Keygate;
+    use crate::mac::Pepper;
+    use crate::store::MemoryStore;
+
+    async fn leaks() -> Leaks {
+        let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+        let keys = Keygate::builder("acme_live")
+            .pepper(pepper)
+            .store(MemoryStore::new());
+        Leaks::new(keys.build().await.unwrap().manager())
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_what_strangers_send_leaves_room_for_what_is_proved() {
+        let leaks = leaks().await;
+        let now = Instant::now();
+        for number in 0..=MOST_UNPROVED {
+            leaks.add(&format!("stranger {number}"), None, false, now);
+        }
+        assert_eq!(leaks.waiting.len(), MOST_UNPROVED);
+        for number in 0..=MOST {
+            leaks.add(&format!("key {number}"), None, true, now);
+        }
+        assert_eq!(leaks.waiting.len(), MOST);
+    }
+
+    #[tokio::test]
+    async fn a_text_waits_once() {
+        let leaks = leaks().await;
+        for is_proved in [false, true, true] {
+            leaks.add("key", None, is_proved, Instant::now());
+        }
+        assert_eq!(leaks.waiting.len(), 1);
+    }
+}

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{ConnectInfo, FromRef, Request, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use keygate::{Attempt, ClientAddress, KeyManager, Keygate, ManageError};
+use keygate::{Attempt, BearerRevocationError, ClientAddress, KeyManager, Keygate};
 use serde_json::{Value, json};
 use utoipa_axum::router::UtoipaMethodRouter;
 
@@ -69,7 +69,9 @@ pub(crate) async fn revoke_own_key(
             });
             ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
         }
-        Err(ManageError::Refused(refusal)) => keys.answers().refuse(&refusal).into_response(),
-        Err(error) => error.into_response(),
+        Err(BearerRevocationError::Failed(error)) => error.into_response(),
+        Err(BearerRevocationError::Refused(refusal)) => {
+            keys.answers().refuse(&refusal).into_response()
+        }
     }
 }

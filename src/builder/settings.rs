@@ -251,8 +251,8 @@ impl Builder {
     ///
     /// The request with the URL is refused as it is in any case, and waits for nothing: the
     /// [background work](crate::Keygate::run) ends the key, also where its sender has hung up, and tries
-    /// again for up to an hour while the store is away. Up to 1,000 keys wait for that; what is given up is
-    /// logged as an error.
+    /// again for up to an hour while the store is away. Up to 1,000 keys wait for that, in memory: a process
+    /// that is killed loses them. What is given up is logged as an error.
     ///
     /// Consider that a link which somebody was sent may hold a key, and that whoever follows it then ends
     /// that key. It has leaked by that all the same.

@@ -4,7 +4,6 @@ use crate::mac::PepperId;
 use crate::manage::activity::Unproved;
 use crate::manage::ceiling::Excess;
 use crate::record::TextError;
-use crate::refusal::Refusal;
 use crate::scope::{GrantError, ScopeError, UndeclaredScope};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -41,10 +40,6 @@ pub enum ManageError {
     /// The operating system gave no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// What was [presented](crate::Keygate::revoke_presented) to be ended proves to be no key, or it cannot
-    /// be said whether it is one.
-    #[error(transparent)]
-    Refused(Refusal),
     /// A text is not a scope, or not one that can be granted.
     #[error(transparent)]
     Scope(#[from] ScopeError),

@@ -4,13 +4,13 @@ use std::time::Duration;
 use super::audit::Person;
 use super::lifecycle::end_record;
 use super::write::{Demand, Updated};
-use super::{Authority, FoundSecret, KeyManager, ManageError};
+use super::{Authority, Conflict, FoundSecret, KeyManager, ManageError};
 use crate::audit::{AuditAction, AuditEvent, FieldChange, Requests};
 use crate::clock::Timestamp;
 use crate::key::{KeyId, PresentedKey};
 use crate::mac::Match;
 use crate::record::{KeyInfo, KeyRecord, SecretSlot, check_source};
-use crate::refusal::Rejection;
+use crate::refusal::Refusal;
 
 /// What is done about a key that has leaked: that stood in a URL, or was
 /// [reported](KeyManager::report_leak). In any case its secret must have proved right, and an event tells
@@ -68,6 +68,18 @@ pub struct BearerRevocation {
     pub effective_within: Duration,
 }
 
+/// Why a key was not ended by presenting it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BearerRevocationError {
+    /// It is no key, or its secret is not the right one, or it cannot be said now: answer as to every
+    /// request with it, by [`Answers::refuse`](crate::answer::Answers::refuse).
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It was not ended.
+    #[error(transparent)]
+    Failed(#[from] ManageError),
+}
+
 impl KeyManager {
     /// Reports that `text` was seen where others can read it, at `source`, such as a URL. `None`: it is no
     /// key, or its secret is not that of a key here; then nothing is told of anybody.
@@ -95,7 +107,7 @@ impl KeyManager {
     ///
     /// # Errors
     /// [`ManageError::Text`] for a source that is longer than 480 characters or holds a control character;
-    /// [`ManageError::UnknownPepper`]; [`Conflict::Busy`](super::Conflict::Busy); [`ManageError::Store`].
+    /// [`ManageError::UnknownPepper`]; [`Conflict::Busy`]; [`ManageError::Store`].
     pub async fn report_leak(
         &self,
         text: &str,
@@ -159,7 +171,7 @@ impl KeyManager {
             let previous = record.secrets.previous.as_ref().filter(opened);
             let is_replaced = !is_current && previous.is_none_or(|slot| slot.has_ended(now));
             match record.revocation.is_none() && is_replaced {
-                true => Err(ManageError::Refused(Rejection::KeyExpired.into())),
+                true => Err(Conflict::RotatedMeanwhile.into()),
                 false => Ok(end_record(record, now, reason)),
             }
         });

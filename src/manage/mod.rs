@@ -29,7 +29,7 @@ pub use draft::Draft;
 pub use error::{Conflict, ManageError};
 pub use find::{Found, FoundSecret};
 pub use issue::Issued;
-pub use leak::{BearerRevocation, LeakOutcome, LeakReport, OnLeak};
+pub use leak::{BearerRevocation, BearerRevocationError, LeakOutcome, LeakReport, OnLeak};
 pub use lifecycle::{OwnerRevocation, RevokeFailure, Revoked};
 pub(crate) use list::listed_past;
 pub use list::{Filter, KeyList};

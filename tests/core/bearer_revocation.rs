@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use keygate::audit::{Actor, AuditAction, AuditKind};
 use keygate::store::AuditQuery;
 use keygate::{
-    Attempt, BearerRevocation, Error, KeyStatus, Keygate, ManageError, NewKey, RateLimit, Refusal,
-    Rejection, StoreErrorKind, TextError,
+    Attempt, BearerRevocation, BearerRevocationError, Error, KeyStatus, Keygate, ManageError,
+    NewKey, RateLimit, Refusal, Rejection, StoreErrorKind, TextError,
 };
 
 use crate::common::*;
@@ -14,16 +14,16 @@ use crate::manage::issue;
 
 const FROM: &str = "192.0.2.7";
 
-async fn end(keys: &Keygate, text: &str) -> Result<BearerRevocation, ManageError> {
+async fn end(keys: &Keygate, text: &str) -> Result<BearerRevocation, BearerRevocationError> {
     let from: IpAddr = FROM.parse().unwrap();
     let attempt = Attempt::new(text).from_address(Some(from));
     keys.revoke_presented(attempt, "lost my laptop").await
 }
 
 #[track_caller]
-fn refused(outcome: Result<BearerRevocation, ManageError>) -> Refusal {
+fn refused(outcome: Result<BearerRevocation, BearerRevocationError>) -> Refusal {
     match outcome {
-        Err(ManageError::Refused(refusal)) => refusal,
+        Err(BearerRevocationError::Refused(refusal)) => refusal,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -163,7 +163,13 @@ async fn an_outage_is_our_error_and_never_a_success() {
     world.store.gets.heal();
     world.store.writes.once(unavailable);
     let failed = end(&world.keys, text).await;
-    assert!(matches!(failed, Err(ManageError::Store(_))), "{failed:?}");
+    assert!(
+        matches!(
+            failed,
+            Err(BearerRevocationError::Failed(ManageError::Store(_)))
+        ),
+        "{failed:?}"
+    );
     present(&world.keys, text).await.unwrap();
     assert!(end(&world.keys, text).await.unwrap().changed);
 }
@@ -195,12 +201,14 @@ async fn a_reason_that_cannot_be_kept_ends_nothing() {
     let attempt = Attempt::new(issued.key.expose());
     for reason in ["a\nb", "keygate:canary"] {
         let outcome = world.keys.revoke_presented(attempt, reason).await;
-        assert!(matches!(
-            outcome,
-            Err(ManageError::Text(
-                TextError::Control { .. } | TextError::Reserved { .. }
-            ))
-        ));
+        let Err(BearerRevocationError::Failed(ManageError::Text(error))) = outcome else {
+            panic!("{outcome:?}")
+        };
+        let expected = matches!(
+            error,
+            TextError::Control { .. } | TextError::Reserved { .. }
+        );
+        assert!(expected, "{error}");
     }
     present(&world.keys, issued.key.expose()).await.unwrap();
 }
