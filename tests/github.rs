@@ -308,6 +308,28 @@ async fn where_it_was_found_is_made_fit_for_the_audit_log_whatever_it_holds() {
         "{reason}"
     );
     assert!(!reason.contains(secret_of(text)) && reason.chars().count() <= 512);
+    // Where the cut goes through the secret, and where a line break does.
+    let other = issue(&world).await;
+    let text = other.key.expose();
+    let cut = format!("{}{text}", "x".repeat(400));
+    let broken = text.replace(
+        &secret_of(text)[20..],
+        &format!("\n{}", &secret_of(text)[20..]),
+    );
+    let body = json!([
+        { "token": text, "type": "acme_key", "url": cut },
+        { "token": text, "type": "acme_key", "url": broken },
+    ]);
+    let body = body.to_string();
+    assert_eq!(github.send(&scanning, body.as_bytes()).await.status, 200);
+    let events = world
+        .keys
+        .manager()
+        .audit(&AuditQuery::new())
+        .await
+        .unwrap()
+        .events;
+    assert!(!format!("{events:?}").contains(&secret_of(text)[..20]));
 }
 
 /// Publishes what it is given, or fails.

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::key::PresentedKey;
+
 /// One text that looks like a key. Fields that are not known are passed over.
 #[derive(Deserialize)]
 pub(super) struct Match<'a> {
@@ -29,8 +31,13 @@ impl Match<'_> {
         let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
         let words: Vec<&str> = std::iter::once("GitHub").chain(parts).collect();
         let words = words.join(" ");
-        let printable = words.chars().filter(|c| !c.is_control());
-        printable.take(MOST).collect()
+        let printable: String = words.chars().filter(|c| !c.is_control()).collect();
+        // Before it is cut, or a part of the secret would be left.
+        let without = match PresentedKey::parse(&self.token) {
+            Ok(key) => key.redact(&printable),
+            Err(_) => printable,
+        };
+        without.chars().take(MOST).collect()
     }
 
     /// SHA-256 of the text, in hexadecimal digits.

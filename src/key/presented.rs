@@ -1,5 +1,7 @@
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
+
 use super::prefix::Prefix;
 use super::{
     CHECKSUM_LEN, ID_LEN, KeyId, MAX_KEY_LEN, MIN_KEY_LEN, SECRET_LEN, TAIL_LEN, base62, checksum,
@@ -56,6 +58,21 @@ impl<'a> PresentedKey<'a> {
     /// The id it claims.
     pub fn id(&self) -> &KeyId {
         &self.id
+    }
+
+    /// `text` without the secret, also where that is percent-encoded in it, as in a URL within a URL.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        const INSTEAD: &str = "[redacted]";
+        let Ok(secret) = std::str::from_utf8(self.secret) else {
+            return INSTEAD.into();
+        };
+        let without = text.replace(secret, INSTEAD);
+        let once = percent_decode_str(&without).decode_utf8_lossy();
+        let twice = percent_decode_str(&once).decode_utf8_lossy();
+        match once.contains(secret) || twice.contains(secret) {
+            true => INSTEAD.into(),
+            false => without,
+        }
     }
 
     pub(crate) fn secret(&self) -> &'a [u8; SECRET_LEN] {

@@ -45,6 +45,7 @@ impl Person {
         }
     }
 
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(super) fn at(self, address: Option<IpAddr>) -> Self {
         Self { address, ..self }
     }

@@ -2,13 +2,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::audit::Person;
+use super::find::Holder;
 use super::lifecycle::end_record;
 use super::write::{Demand, Updated};
 use super::{Authority, Conflict, FoundSecret, KeyManager, ManageError};
 use crate::audit::{AuditAction, AuditEvent, FieldChange, Requests};
 use crate::clock::Timestamp;
 use crate::key::{KeyId, PresentedKey};
-use crate::mac::Match;
 use crate::record::{KeyInfo, KeyRecord, SecretSlot, check_source};
 use crate::refusal::Refusal;
 
@@ -120,10 +120,10 @@ impl KeyManager {
         let Ok(key) = PresentedKey::parse(text) else {
             return Ok(None);
         };
-        let Some(leaked) = self.leaked(&key).await? else {
+        let Some(leaked) = self.holder_of(&key, None).await? else {
             return Ok(None);
         };
-        let source = without_secret(source, &key);
+        let source = key.redact(source);
         let secret = leaked.which;
         let reason = format!("leaked: {source}");
         let (record, outcome) = self.apply_leak_policy(leaked, &reason).await?;
@@ -136,6 +136,7 @@ impl KeyManager {
     }
 
     /// Applies the policy to the key that stood in a URL, if `text` proves to be one.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) async fn end_leaked_in_url(
         &self,
         text: &str,
@@ -144,7 +145,7 @@ impl KeyManager {
         let Ok(key) = PresentedKey::parse(text) else {
             return Ok(());
         };
-        if let Some(leaked) = self.leaked(&key).await? {
+        if let Some(leaked) = self.holder_of(&key, None).await? {
             let asked_from = self.for_person(|person| person.at(address));
             let done = asked_from.apply_leak_policy(leaked, "leaked: in a URL");
             done.await?;
@@ -183,28 +184,9 @@ impl KeyManager {
         })
     }
 
-    /// The key that a text is of, whatever its status.
-    async fn leaked(&self, key: &PresentedKey<'_>) -> Result<Option<Leaked>, ManageError> {
-        let record = self.stored(key.id()).await?;
-        let Some(record) = record.filter(|record| record.prefix.as_str() == key.prefix()) else {
-            return Ok(None);
-        };
-        let (which, secret) = match self.shared.peppers.find(key, &record.proofs(), self.now()) {
-            Match::Current(proof) => (FoundSecret::Current, proof.created_at),
-            Match::Previous(proof) => (FoundSecret::Previous, proof.created_at),
-            Match::None => return Ok(None),
-            Match::UnknownPepper(pepper) => return Err(ManageError::UnknownPepper(pepper)),
-        };
-        Ok(Some(Leaked {
-            record,
-            which,
-            secret,
-        }))
-    }
-
     async fn apply_leak_policy(
         &self,
-        leaked: Leaked,
+        leaked: Holder,
         reason: &str,
     ) -> Result<(KeyRecord, LeakOutcome), ManageError> {
         let policy = self.shared.on_leak;
@@ -257,14 +239,6 @@ impl KeyManager {
     }
 }
 
-/// A key whose secret was seen where others can read it.
-struct Leaked {
-    record: KeyRecord,
-    which: FoundSecret,
-    /// When that secret was made.
-    secret: Timestamp,
-}
-
 /// Takes from a record what has leaked of it.
 fn weaken(
     record: &mut KeyRecord,
@@ -290,14 +264,5 @@ fn weaken(
             Some(AuditAction::Disabled)
         }
         OnLeak::Revoke => end_record(record, now, reason),
-    }
-}
-
-/// The source, which may be a URL that holds the very key that has leaked.
-fn without_secret(source: &str, key: &PresentedKey<'_>) -> String {
-    let secret = std::str::from_utf8(key.secret()).unwrap_or_default();
-    match secret.is_empty() {
-        true => source.to_owned(),
-        false => source.replace(secret, "[redacted]"),
     }
 }
