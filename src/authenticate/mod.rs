@@ -8,6 +8,7 @@ mod flight;
 mod leak;
 mod lookup;
 mod outage;
+mod prove;
 mod refused;
 mod standing;
 mod turnstile;

@@ -14,6 +14,8 @@ mod audit;
 mod audit_channel;
 mod audit_journal;
 mod authenticate;
+mod bearer_revocation;
+mod canaries;
 mod ceiling;
 mod ceiling_histories;
 mod client_address;
@@ -28,6 +30,9 @@ mod finding;
 mod freshness;
 mod herds;
 mod import_recipes;
+mod leak_reports;
+#[path = "../common/leaked.rs"]
+mod leaked;
 mod limits;
 mod lookups;
 mod manage;
