@@ -9,6 +9,7 @@ mod addresses;
 mod charges;
 mod declared;
 mod ending;
+mod imports;
 mod leaks;
 mod live;
 mod reported;
