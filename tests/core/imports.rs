@@ -501,3 +501,19 @@ async fn a_format_that_cannot_be_is_refused_at_the_start() {
         assert!(matches!(error, ForeignFormatError::OwnKeys { .. }));
     }
 }
+
+#[tokio::test]
+async fn a_text_that_happens_to_have_our_checksum_is_a_key_of_its_format_all_the_same() {
+    let characters = Alphabet::ALPHANUMERIC;
+    let format = ForeignFormat::new("old", Hashing::sha256(), characters, 49..=49)
+        .prefix("other_")
+        .label(characters, 12..=12, '_');
+    let world = World::with(|builder| builder.accept_foreign(format)).await;
+    let text = forge("other", "4KX9vQ2mB7tZ", &SECRET[..43]);
+    assert!(keygate::PresentedKey::parse(&text).is_ok());
+    let stored = StoredHash::from_bytes(Sha256::digest(&text).to_vec());
+    let new = NewKey::for_owner("a");
+    let imported = world.keys.manager().import("old", &stored, new).await;
+    let id = imported.unwrap().info.key_id;
+    assert_eq!(present(&world.keys, &text).await.unwrap().key_id(), &id);
+}
