@@ -146,6 +146,8 @@ mod proofs {
     assert_obj_safe!(KeyStore, Clock);
     assert_not_impl_any!(KeyText: Clone, Display, serde::Serialize, PartialEq, AsRef<str>);
     assert_not_impl_any!(Pepper: Clone, Display, serde::Serialize, PartialEq, AsRef<[u8]>);
+    assert_not_impl_any!(Hashing: Clone, Display, serde::Serialize, PartialEq);
+    assert_not_impl_any!(StoredHash: Clone, Display, serde::Serialize, PartialEq);
     assert_not_impl_any!(Mac: Display, serde::Serialize, AsRef<[u8]>);
     assert_not_impl_any!(KeyRecord: serde::Serialize);
 }

@@ -186,6 +186,7 @@ fn wipe(text: Cow<'_, str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::{Alphabet, ForeignFormat, Hashing};
 
     const KEY: &str = "acme_live_aWFeOgd23eOp_1ARVjVEeNJPXGyijpXUwIL8tuPmXyNcizRcEneZHbEy4czicd";
 
@@ -319,6 +320,25 @@ mod tests {
         for credentials in [without.clone(), without.accept_basic()] {
             let found = extract(&credentials, &[("Authorization", &bearer)], None);
             assert_eq!(found, Err(Rejection::KeyMissing), "{credentials:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_passes_only_where_it_is_a_key_of_another_system() {
+        let format = ForeignFormat::new("old", Hashing::sha256(), Alphabet::HEX, 28..=28);
+        let format = format.label(Alphabet::DIGITS, 1..=2, '|');
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let secret = "0123456789abcdef0123456789ab";
+        for (text, expected) in [
+            (format!("17|{secret}"), Ok(())),
+            (format!("17|{secret}c"), Err(Rejection::RequestMalformed)),
+            (format!("117|{secret}"), Err(Rejection::RequestMalformed)),
+            (format!("17;{secret}"), Err(Rejection::RequestMalformed)),
+        ] {
+            let found = token_text(text.as_bytes(), &formats).map(|_| ());
+            assert_eq!(found, expected, "{text}");
+            let without = token_text(text.as_bytes(), &Formats::default());
+            assert_eq!(without, Err(Rejection::RequestMalformed), "{text}");
         }
     }
 

@@ -80,3 +80,6 @@ impl fmt::Debug for Formats {
         f.debug_list().entries(names).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,6 @@ const ANY_PADDING: GeneralPurposeConfig =
 /// let of_row_17 = StoredHash::from_hex(column)?.labelled("17");       // as Laravel's: 17|<secret>
 /// # Ok::<(), StoredHashError>(())
 /// ```
-#[derive(Clone)]
 pub struct StoredHash {
     pub(super) bytes: Vec<u8>,
     pub(super) label: Option<String>,

@@ -18,6 +18,9 @@ mod damage;
 mod expiry;
 mod faults;
 mod feed;
+#[path = "../common/imported.rs"]
+mod imported;
+mod imports;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;

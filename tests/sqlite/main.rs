@@ -16,6 +16,9 @@ mod crash;
 mod damage;
 mod expiry;
 mod feed;
+#[path = "../common/imported.rs"]
+mod imported;
+mod imports;
 mod locks;
 #[path = "../common/notices.rs"]
 mod notices;

@@ -14,6 +14,7 @@ fn answers() -> Answers {
     Answers::new(Arc::new(Gate {
         realm: "R".into(),
         credentials: Credentials::new(),
+        foreign: Default::default(),
         page: None,
         catalogue: None,
         end_notice: None,
