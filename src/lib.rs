@@ -150,4 +150,7 @@ mod proofs {
     assert_not_impl_any!(StoredHash: Clone, Display, serde::Serialize, PartialEq);
     assert_not_impl_any!(Mac: Display, serde::Serialize, AsRef<[u8]>);
     assert_not_impl_any!(KeyRecord: serde::Serialize);
+    assert_impl_all!(leak::Scanner: Clone, Debug, Send, Sync);
+    assert_impl_all!(leak::RedactingWriter<Vec<u8>>: std::io::Write, Debug, Send, Sync);
+    assert_not_impl_any!(leak::ScanStream: Clone, Display, serde::Serialize, AsRef<[u8]>);
 }

@@ -48,15 +48,13 @@ pub struct GithubPattern {
 }
 
 impl Rules {
-    /// In bits a character. A key has more than five of them, and below this is not one in 10^12; words,
-    /// and what is written to fill a manual, stay below it.
+    /// In bits a character. A key has about five of them, and what is written to fill its place in a
+    /// manual fewer than this.
     const ENTROPY: u8 = 4;
 
     /// The regular expression of a key, without groups: for RE2, and for Hyperscan and most others too.
     pub fn pattern(&self) -> String {
-        let mut prefixes: Vec<&str> = self.prefixes.iter().map(Prefix::as_str).collect();
-        // Of two that begin at the same place, the longer one has to be tried first.
-        prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
+        let prefixes: Vec<&str> = self.prefixes.iter().map(Prefix::as_str).collect();
         let prefix = match prefixes[..] {
             [only] => only.to_owned(),
             _ => format!("(?:{})", prefixes.join("|")),
@@ -85,7 +83,8 @@ impl Rules {
         )
     }
 
-    /// A custom detector for trufflehog, in YAML: the file for its `--config`. It verifies nothing.
+    /// A custom detector for trufflehog, in YAML: the file for its `--config`. It verifies nothing, and
+    /// trufflehog takes at most a hundred keys from one piece of a file.
     pub fn trufflehog(&self) -> String {
         format!(
             "detectors:\n  \
