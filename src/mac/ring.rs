@@ -238,6 +238,7 @@ fn keyed_state(key: &[u8]) -> Hmac<Sha256> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::{Alphabet, ForeignFormat, Formats, Hashing};
     use crate::key::PresentedKey;
 
     fn vectors() -> Vec<(String, Vec<u8>, [u8; 32])> {
@@ -347,5 +348,79 @@ mod tests {
         let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
         let key = PresentedKey::parse(&text).unwrap();
         assert!(ring.mac(key.id(), key.secret()).mac != Mac::from_bytes(mac));
+    }
+
+    /// Held against an independent implementation (Python's hashlib and hmac).
+    #[test]
+    fn the_macs_of_a_key_of_another_system_never_change() {
+        let characters = Alphabet::ALPHANUMERIC;
+        let format = ForeignFormat::new("laravel", Hashing::sha256(), characters, 48..=48)
+            .label(Alphabet::DIGITS, 1..=3, '|')
+            .hashes_secret_alone();
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let text = "17|iZ4aWCYmNZ4zY5xin7pADjrCQPubjBohedBAG6KI482e1e0a";
+        let key = Claim::Foreign(formats.read(text).unwrap());
+        assert_eq!(key.id().as_str(), "L5jd8xScUMda");
+        let pepper: Vec<u8> = (0..32).collect();
+        let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
+        let hex = |sealed: PepperedMac| -> String {
+            let bytes = sealed.mac.as_bytes().iter();
+            bytes.map(|byte| format!("{byte:02x}")).collect()
+        };
+        let seals = ring.active().seals_of(&key);
+        assert_eq!(
+            hex(seals.imported.unwrap()),
+            "bd0f80f347ceb432dc86463066bc9f5b118c27ec0f5907217dafa1baeb44ee49"
+        );
+        assert_eq!(
+            hex(seals.own),
+            "8290ddea3aa68abd19591c45a85024e343e98d68e072e30044e0a272c9fac38b"
+        );
+    }
+
+    #[test]
+    fn a_mac_of_a_key_of_another_system_is_renewed_unless_by_an_older_pepper() {
+        let characters = Alphabet::HEX;
+        let format = ForeignFormat::new("old", Hashing::sha256(), characters, 28..=28);
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let key = Claim::Foreign(formats.read("0123456789abcdef0123456789ab").unwrap());
+        let fresh = || Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+        let ring = PepperRing::new(PepperId(2), fresh())
+            .verify_only(PepperId(1), fresh())
+            .unwrap()
+            .verify_only(PepperId(3), fresh())
+            .unwrap();
+        let own = ring.active().seals_of(&key).own;
+        for (pepper, renewed) in ring.peppers.iter().zip([true, true, false]) {
+            let seals = pepper.seals_of(&key);
+            let fit = |sealed| {
+                let current = Proof {
+                    sealed,
+                    ..proof(1, [0; 32])
+                };
+                let previous = None;
+                match ring.find(&key, &Proofs { current, previous }, Timestamp::MIN) {
+                    Match::Current(fit) => fit.renewed,
+                    other => panic!("{other:?}"),
+                }
+            };
+            let expected = renewed.then_some(own);
+            assert_eq!(fit(seals.imported.unwrap()), expected, "{}", pepper.id);
+            let older = pepper.id < PepperId(2);
+            assert_eq!(fit(seals.own), older.then_some(own), "{}", pepper.id);
+        }
+    }
+
+    #[test]
+    fn no_key_of_ours_has_the_mac_of_one_that_was_made_elsewhere() {
+        let format = ForeignFormat::new("old", Hashing::sha256(), Alphabet::HEX, 28..=28);
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let text = formats.read("0123456789abcdef0123456789ab").unwrap();
+        let begins = [text.mac_input()[0], text.as_imported().mac_input()[0]];
+        assert_ne!(begins[0][..12], begins[1][..12]);
+        for begin in begins {
+            let begin = std::str::from_utf8(&begin[..12]).unwrap();
+            assert!(begin.parse::<KeyId>().is_err(), "{begin}");
+        }
     }
 }

@@ -287,7 +287,7 @@ async fn what_is_of_no_format_never_reaches_the_store() {
             .authenticator()
             .authenticate_cached(attempt, |_| ());
         let refused = decided.expect("decided without the store").unwrap_err();
-        prop_assert_eq!(refused, Rejection::KeyInvalid.into());
+        prop_assert_eq!(rejection::<()>(Err(refused)), Rejection::KeyInvalid);
         Ok(())
     });
     tried.unwrap();
