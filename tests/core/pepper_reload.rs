@@ -1,6 +1,7 @@
 //! Peppers are read anew while requests run, and what is wrong with them never reaches a caller.
 
 use std::error::Error as StdError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use keygate::{
     BuildError, Builder, Error, Issued, Keygate, ManageError, NewKey, PepperFile, PepperId,
     PepperProvider, PepperRing, PeppersError, Rejection,
 };
+use tokio::sync::Notify;
 
 use crate::common::*;
 use crate::rotated::{Shelf, eventually, fresh};
@@ -241,6 +243,60 @@ async fn what_is_cached_stays_where_the_peppers_have_not_changed_and_goes_where_
     shelf.put(&with_old(&format!("old 2:{}", fresh())));
     assert!(world.keys.reload_peppers().await.unwrap());
     assert_eq!(asked(&world.keys).await, 1);
+}
+
+/// A provider of which one answer, when that is asked for, waits until it is let through.
+#[derive(Clone)]
+struct Slow {
+    shelf: Shelf,
+    is_slow: Arc<AtomicBool>,
+    came: Arc<Notify>,
+    may_pass: Arc<Notify>,
+}
+
+#[async_trait]
+impl PepperProvider for Slow {
+    async fn peppers(&self) -> Result<PepperRing, Box<dyn StdError + Send + Sync>> {
+        let peppers = self.shelf.peppers().await;
+        if self.is_slow.swap(false, Ordering::SeqCst) {
+            self.came.notify_one();
+            self.may_pass.notified().await;
+        }
+        peppers
+    }
+}
+
+#[tokio::test]
+async fn peppers_that_were_read_earlier_never_replace_those_that_were_read_later() {
+    let slow = Slow {
+        shelf: Shelf::new(PEPPER),
+        is_slow: Arc::default(),
+        came: Arc::default(),
+        may_pass: Arc::default(),
+    };
+    let provider = slow.clone();
+    let world = World::with(|builder| builder.pepper_provider(provider)).await;
+    let second = fresh();
+    slow.is_slow.store(true, Ordering::SeqCst);
+    slow.shelf.put(&with_old(&format!("old 2:{second}")));
+    let later = async {
+        slow.came.notified().await;
+        slow.shelf.put(&with_old(&format!("2:{second} old")));
+        let later = tokio::spawn({
+            let keys = world.keys.clone();
+            async move { keys.reload_peppers().await }
+        });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        slow.may_pass.notify_one();
+        assert!(later.await.unwrap().unwrap());
+    };
+    let (earlier, ()) = tokio::join!(world.keys.reload_peppers(), later);
+    assert!(earlier.unwrap());
+    let id = issue(&world.keys).await.info.key_id;
+    let record = world.record(&id).await;
+    assert_eq!(record.secrets.current.pepper, PepperId(2));
 }
 
 #[tokio::test]

@@ -145,6 +145,35 @@ async fn two_instances_with_different_active_peppers_do_not_renew_back_and_forth
 }
 
 #[tokio::test]
+async fn a_mac_that_another_instance_has_renewed_is_let_be() {
+    let t = Renewing::new().await;
+    let other = gate(&t.world, &t.peppers).await;
+    let door = Door::new();
+    t.world.store.writes.once(Fault::HoldBack(door.clone()));
+    present(&t.keys, &t.text).await.unwrap();
+    door.arrival().await;
+    // It has the record of before in its cache, and a renewal of its own.
+    present(&other, &t.text).await.unwrap();
+    t.is_renewed().await;
+    door.open();
+    t.settle().await;
+    let renewed = t.world.record(&t.id).await;
+    for keys in [&t.keys, &other] {
+        present(keys, &t.text).await.unwrap();
+    }
+    let gets = t.world.store.gets.count();
+    for _ in 0..20 {
+        for keys in [&t.keys, &other] {
+            present(keys, &t.text).await.unwrap();
+            t.settle().await;
+        }
+    }
+    assert_eq!(t.world.store.gets.count(), gets, "nobody asks any more");
+    assert_eq!(t.world.record(&t.id).await, renewed);
+    assert_eq!(t.renewals().await.len(), 1);
+}
+
+#[tokio::test]
 async fn only_who_is_let_in_by_its_secret_has_a_mac_renewed() {
     let t = Renewing::new().await;
     let writes = t.world.store.writes.count();
