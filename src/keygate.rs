@@ -71,8 +71,9 @@ impl Keygate {
     /// hands the counts of usage, and what was noted for the audit log, to the store. Without it nothing
     /// opens that should not, the store is asked more often, and what was counted and noted waits for a
     /// [`shutdown`](Self::shutdown). It also forgets what the audit log is to
-    /// [keep no longer](crate::Builder::audit_retention), and looks for
-    /// [keys that end](crate::ExpiryNotifier), where that is asked for.
+    /// [keep no longer](crate::Builder::audit_retention), looks for
+    /// [keys that end](crate::ExpiryNotifier), and ends those that [leaked](crate::Builder::on_leak) in
+    /// URLs, where that is asked for.
     ///
     /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
     /// called on. Elsewhere, give this future to the executor. It ends with
