@@ -81,8 +81,9 @@ impl Keygate {
     /// opens that should not, the store is asked more often, and what was counted and noted waits for a
     /// [`shutdown`](Self::shutdown), as do the MACs that are renewed under the active pepper. It also asks
     /// the [provider of the peppers](crate::Builder::pepper_provider), forgets what the audit log is to
-    /// [keep no longer](crate::Builder::audit_retention), and looks for
-    /// [keys that end](crate::ExpiryNotifier), where that is asked for.
+    /// [keep no longer](crate::Builder::audit_retention), looks for
+    /// [keys that end](crate::ExpiryNotifier), and ends those that [leaked](crate::Builder::on_leak) in
+    /// URLs, where that is asked for.
     ///
     /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
     /// called on. Elsewhere, give this future to the executor. It ends with

@@ -7,7 +7,7 @@ use axum::extract::{ConnectInfo, FromRef, Request, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use keygate::{Attempt, BearerRevocationError, ClientAddress, KeyManager, Keygate};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa_axum::router::UtoipaMethodRouter;
 
 /// What handlers may need.

@@ -11,8 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use keygate::axum::RoutesExt;
 use keygate::{
-    Filter, IntoRule, Issued, KeyId, KeyManager, Keygate, ManageError, NewKey, Principal, Quota,
-    RateLimit,
+    Filter, IntoRule, Issued, KeyId, KeyManager, ManageError, NewKey, Principal, Quota, RateLimit,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
