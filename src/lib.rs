@@ -34,6 +34,7 @@ pub mod docs {
 }
 mod environment;
 mod expiry;
+mod exposure;
 mod gate;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod guard;
@@ -68,6 +69,7 @@ pub use changes::ChangeFeedStatus;
 pub use clock::{Clock, Day, SystemClock, Timestamp, TimestampError};
 pub use credentials::{Credentials, CredentialsError};
 pub use expiry::{Ends, ExpiryNotice, ExpiryNotifier, ExpirySweep};
+pub use exposure::{Exposure, OnExposure};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub use guard::{Authorized, Guard};
 pub use ipnet::IpNet;

@@ -11,7 +11,10 @@ use crate::key::MAX_KEY_LEN;
 use crate::refusal::Rejection;
 
 /// The credential that was found in a request. Nothing about it is proved.
-pub struct Extracted<'a>(Text<'a>);
+pub struct Extracted<'a> {
+    text: Text<'a>,
+    sent_by_browser: bool,
+}
 
 enum Text<'a> {
     Borrowed(&'a str),
@@ -21,10 +24,16 @@ enum Text<'a> {
 impl Extracted<'_> {
     /// The text of the credential.
     pub fn text(&self) -> &str {
-        match &self.0 {
+        match &self.text {
             Text::Borrowed(text) => text,
             Text::Decoded(text) => text,
         }
+    }
+
+    /// Whether the request has an `Origin`, which browsers add
+    /// ([RFC 6454](https://www.rfc-editor.org/rfc/rfc6454#section-7.3)).
+    pub fn sent_by_browser(&self) -> bool {
+        self.sent_by_browser
     }
 }
 
@@ -46,7 +55,9 @@ impl Credentials {
         }
         let mut authorized_by = None;
         let mut found = None;
+        let mut sent_by_browser = false;
         for (name, value) in headers {
+            sent_by_browser |= name.eq_ignore_ascii_case("Origin");
             let value = value.trim_ascii();
             let credential =
                 if self.uses_authorization() && name.eq_ignore_ascii_case(AUTHORIZATION) {
@@ -63,10 +74,14 @@ impl Credentials {
                 return Err(Rejection::KeyDuplicated);
             }
         }
-        Ok(Extracted(match found.ok_or(Rejection::KeyMissing)? {
+        let text = match found.ok_or(Rejection::KeyMissing)? {
             Credential::Token(token) => Text::Borrowed(token_text(token)?),
             Credential::Basic(encoded) => Text::Decoded(user_name(encoded)?),
-        }))
+        };
+        Ok(Extracted {
+            text,
+            sent_by_browser,
+        })
     }
 
     /// What of ours an `Authorization` field holds. Another scheme is none of our business.

@@ -2,12 +2,17 @@ use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 
+use crate::exposure::Exposure;
+
 /// How requests were decided.
 const REQUESTS: &str = "keygate_requests_total";
 
 /// Keys that stood in a URL.
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 const LEAKED: &str = "keygate_leaked_in_url_total";
+
+/// Keys that came by a way on which others may have read them.
+const EXPOSED: &str = "keygate_exposed_total";
 
 /// How long requests waited for the store.
 const LOOKUP: &str = "keygate_lookup_seconds";
@@ -16,12 +21,13 @@ const LOOKUP: &str = "keygate_lookup_seconds";
 const AUDIT_DROPPED: &str = "keygate_audit_dropped_total";
 
 /// All codes of refusals.
-const CODES: [&str; 15] = [
+const CODES: [&str; 16] = [
     "internal",
     "ip_denied",
     "key_disabled",
     "key_duplicated",
     "key_expired",
+    "key_exposed",
     "key_in_url",
     "key_invalid",
     "key_missing",
@@ -41,6 +47,8 @@ pub(super) struct Decisions {
     refused: Vec<(&'static str, Counter)>,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     leaked: Counter,
+    by_browser: Counter,
+    in_plaintext: Counter,
     lookup: Histogram,
 }
 
@@ -53,6 +61,8 @@ impl Decisions {
             refused: refused.into(),
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             leaked: counter!(LEAKED, "realm" => realm.to_owned()),
+            by_browser: exposed(realm, "browser"),
+            in_plaintext: exposed(realm, "plaintext"),
             lookup: histogram!(LOOKUP, "realm" => realm.to_owned()),
         }
     }
@@ -73,6 +83,13 @@ impl Decisions {
         self.leaked.increment(1);
     }
 
+    pub(super) fn exposed(&self, exposure: Exposure) {
+        match exposure {
+            Exposure::ByBrowser => self.by_browser.increment(1),
+            Exposure::InPlaintext => self.in_plaintext.increment(1),
+        }
+    }
+
     pub(super) fn looked_up(&self, took: Duration) {
         self.lookup.record(took);
     }
@@ -80,6 +97,10 @@ impl Decisions {
 
 fn decided(realm: &str, outcome: &'static str) -> Counter {
     counter!(REQUESTS, "realm" => realm.to_owned(), "outcome" => outcome)
+}
+
+fn exposed(realm: &str, by: &'static str) -> Counter {
+    counter!(EXPOSED, "realm" => realm.to_owned(), "by" => by)
 }
 
 pub(super) fn audit_is_dropped(realm: &str, requests: u64) {
