@@ -256,6 +256,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_an_origin_is_a_browser_wherever_it_stands() {
+        let key = ("X-API-Key", KEY);
+        for (headers, expected) in [
+            (vec![key], false),
+            (vec![("Origin", "https://app.example"), key], true),
+            (vec![key, ("origin", "null")], true),
+            (vec![key, ("ORIGIN", "")], true),
+            (vec![key, ("X-Origin", "https://app.example")], false),
+            (vec![key, ("Origin-Agent", "x"), ("Referer", "x")], false),
+        ] {
+            let lines = headers.iter().map(|(name, line)| (*name, line.as_bytes()));
+            let found = Credentials::new().extract(lines, None, |_| false);
+            assert_eq!(found.unwrap().sent_by_browser(), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
     fn another_scheme_leaves_the_header_of_our_own_in_force() {
         let headers = [("Authorization", "Basic YTpi"), ("X-API-Key", KEY)];
         assert_eq!(
