@@ -238,8 +238,8 @@ impl Builder {
     }
 
     /// Also notes each accepted request for the [audit log](crate::KeyManager::audit) of the store, and sends it
-    /// to the [channel](Self::audit_channel). Refused requests, and keys in URLs, are noted and sent in any
-    /// case; accepted ones are not unless this says so, as each is work where none else is done.
+    /// to the [channel](Self::audit_channel). Refused requests, keys in URLs and exposed keys are noted and sent in
+    /// any case; accepted ones are not unless this says so, as each is work where none else is done.
     ///
     /// Those that are alike are one row within five seconds. At most 2,000 rows wait for the store, of
     /// which requests without a proved key take half at most, and accepted ones three quarters; what comes
@@ -261,7 +261,7 @@ impl Builder {
     }
 
     /// Sends what happens to the host, by a [`channel`](crate::audit::channel) of it: changes of keys after
-    /// they were committed, refused requests, keys in URLs, and also accepted requests where
+    /// they were committed, refused requests, keys in URLs, exposed keys, and also accepted requests where
     /// [`audit_accepted`](Self::audit_accepted) says so. Each is sent at most once, and none waits for the
     /// host: what the channel has no place for is dropped, and counted.
     ///
