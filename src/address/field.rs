@@ -52,7 +52,8 @@ impl Walked {
         }
     }
 
-    /// What is said of the client, and by the how manieth proxy from the right, counted from 0.
+    /// How many proxies stand to the right of the one that names the client, and what that one says, if any
+    /// does.
     pub(super) fn client(self) -> (usize, Option<Hop>) {
         match self {
             Self::Through(passed, leftmost) => (passed.saturating_sub(1), leftmost),

@@ -262,11 +262,11 @@ impl ClientAddress {
                 }
             }
         }
-        let (hop, client) = walked.client();
+        let (to_the_right, client) = walked.client();
         let client = client.unwrap_or(itself);
         Arrival {
             address: client.address,
-            in_plaintext: client.is_plaintext || schemes.is_plaintext(hop),
+            in_plaintext: client.is_plaintext || schemes.is_plaintext(to_the_right),
         }
     }
 }

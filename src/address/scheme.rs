@@ -17,10 +17,10 @@ impl Schemes {
         }
     }
 
-    /// What the proxy says that is the `hop`th from the right, counted from 0. Where not so many have
-    /// said anything, what the leftmost says was handed on.
-    pub(super) fn is_plaintext(&self, hop: usize) -> bool {
-        let element = hop.min(self.count.saturating_sub(1));
+    /// What the proxy says that has so many to its right. Where fewer have said anything, the leftmost
+    /// element was handed on.
+    pub(super) fn is_plaintext(&self, to_the_right: usize) -> bool {
+        let element = to_the_right.min(self.count.saturating_sub(1));
         let shift = u32::try_from(element).unwrap_or(u32::MAX);
         self.are_plaintext.checked_shr(shift).unwrap_or(0) & 1 == 1
     }

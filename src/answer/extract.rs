@@ -30,8 +30,7 @@ impl Extracted<'_> {
         }
     }
 
-    /// Whether the request has an `Origin`, which browsers add
-    /// ([RFC 6454](https://www.rfc-editor.org/rfc/rfc6454#section-7.3)).
+    /// Whether the request has an `Origin`, which browsers add (RFC 6454, section 7).
     pub fn sent_by_browser(&self) -> bool {
         self.sent_by_browser
     }
