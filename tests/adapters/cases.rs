@@ -402,7 +402,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "by a browser, through two guards", headers: with!("{good}", "origin": "null"), route: Route::Nested, exposed: Some(("good", BY_BROWSER)), ..ORDERS },
     Case { name: "by a browser, with a wrong secret", headers: with!("{wrong_secret}", "origin": "null"), expect: INVALID, ..ORDERS },
     Case { name: "by a browser, without a key", headers: &[("origin", "null")], expect: MISSING, ..ORDERS },
-    Case { name: "by a browser, in the query", headers: &[("origin", "null")], query: Some("key={good}"), expect: IN_URL, ..ORDERS },
+    Case { name: "by a browser, in the query", headers: &[("origin", "null")], query: Some("key={leaked}"), expect: IN_URL, ..ORDERS },
     Case { name: "by what says as much as a browser", headers: with!("{good}", "sec-fetch-mode": "cors", "referer": "https://app.example/"), setup: Setup::Refusing, ..ORDERS },
     Case { name: "by a browser, refused", headers: with!("{good}", "origin": "https://app.example"), setup: Setup::Refusing, expect: EXPOSED, exposed: Some(("good", BY_BROWSER)), ..ORDERS },
     Case { name: "by a browser, refused also without the scope", headers: with!("{weak}", "origin": "null"), setup: Setup::Refusing, expect: EXPOSED, exposed: Some(("weak", BY_BROWSER)), ..ORDERS },
