@@ -17,12 +17,13 @@ use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::environment::Environments;
 use crate::expiry::{ExpiryNotifier, Sweeper};
+use crate::foreign::ForeignFormat;
 use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
 use crate::key::Prefix;
 use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
 use crate::mac::Peppers;
-use crate::manage::{KeyManager, Policy};
+use crate::manage::{KeyManager, OnLeak, Policy};
 use crate::peppers::{Demand, PepperSource, Reloader, Turn, check_peppers};
 use crate::record::RateLimit;
 use crate::renewal::{Renewals, Renewer};
@@ -31,7 +32,7 @@ use crate::store::KeyStore;
 use crate::telemetry;
 use crate::usage::{Ledger, Limits, Meter, since};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::{address::ClientAddress, guard::Origins};
+use crate::{address::ClientAddress, guard::Origins, url_leaks::Leaks};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
 #[must_use]
@@ -39,6 +40,7 @@ pub struct Builder {
     prefix: String,
     accepted: Vec<String>,
     declined: Vec<String>,
+    foreign: Vec<ForeignFormat>,
     peppers: Option<PepperSource>,
     pepper_reload_interval: Duration,
     store: Option<Arc<dyn KeyStore>>,
@@ -60,6 +62,7 @@ pub struct Builder {
     audits_accepted: bool,
     audit_retention: Duration,
     audit_channel: Option<AuditSender>,
+    on_leak: OnLeak,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     client_address: Option<ClientAddress>,
 }
@@ -70,6 +73,7 @@ impl Builder {
             prefix,
             accepted: Vec::new(),
             declined: Vec::new(),
+            foreign: Vec::new(),
             peppers: None,
             pepper_reload_interval: Duration::from_secs(60),
             store: None,
@@ -99,6 +103,7 @@ impl Builder {
             audits_accepted: false,
             audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
             audit_channel: None,
+            on_leak: OnLeak::Tell,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             client_address: None,
         }
@@ -124,8 +129,9 @@ impl Builder {
         Ok(keys)
     }
 
-    async fn assemble(self, demand: Demand) -> Result<Keygate, BuildError> {
-        let environments = self.environments()?;
+    async fn assemble(mut self, demand: Demand) -> Result<Keygate, BuildError> {
+        let foreign = std::mem::take(&mut self.foreign);
+        let environments = self.environments()?.with_foreign(foreign)?;
         self.credentials.check()?;
         #[cfg(any(feature = "tower", feature = "actix-web"))]
         if let Some(source) = &self.client_address {
@@ -223,9 +229,28 @@ impl Builder {
             self.audit_channel,
             self.audits_accepted,
         ));
+        let manager = KeyManager::new(
+            environments.clone(),
+            Arc::clone(&peppers),
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+            Arc::clone(&changes),
+            self.policy,
+            self.catalogue,
+            ledger.clone(),
+            Arc::clone(&events),
+            self.on_leak,
+        );
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let url_leaks = (self.on_leak != OnLeak::Tell).then(|| Leaks::new(&manager));
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let leak_work = url_leaks
+            .as_ref()
+            .map(|leaks| leaks.work(Arc::clone(&self.clock)));
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
+            foreign: environments.foreign().clone(),
             page: self.page,
             catalogue: self.catalogue,
             end_notice: self.end_notice.map(|within| EndNotice {
@@ -237,18 +262,9 @@ impl Builder {
             quotas: Default::default(),
             meter,
             events: Arc::clone(&events),
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            url_leaks,
         });
-        let manager = KeyManager::new(
-            environments.clone(),
-            Arc::clone(&peppers),
-            Arc::clone(&store),
-            Arc::clone(&self.clock),
-            Arc::clone(&changes),
-            self.policy,
-            self.catalogue,
-            ledger.clone(),
-            Arc::clone(&events),
-        );
         let renewals = Arc::new(Renewals::default());
         let renewer = Renewer {
             renewals: Arc::clone(&renewals),
@@ -286,6 +302,8 @@ impl Builder {
                 reloader,
                 ledger,
                 usage_interval: self.usage.interval,
+                #[cfg(any(feature = "tower", feature = "actix-web"))]
+                leaks: leak_work,
             },
         );
         #[cfg(feature = "tokio")]

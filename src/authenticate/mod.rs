@@ -8,6 +8,7 @@ mod flight;
 mod leak;
 mod lookup;
 mod outage;
+mod prove;
 mod refused;
 mod standing;
 mod turnstile;
@@ -26,7 +27,8 @@ use crate::changes::{Changes, FRESH_FOR, RECENT, Stamp};
 use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
 use crate::gate::Gate;
-use crate::key::{KeyId, PresentedKey};
+use crate::key::KeyId;
+use crate::leak::Scanner;
 use crate::limit::{Bill, Failures, LimitState};
 use crate::mac::{Match, Peppers, Proof};
 use crate::principal::{Principal, Secret};
@@ -91,6 +93,7 @@ pub struct Authenticator {
 struct Shared {
     gate: Arc<Gate>,
     environments: Environments,
+    scanner: Scanner,
     peppers: Arc<Peppers>,
     renewals: Arc<Renewals>,
     store: Arc<dyn KeyStore>,
@@ -123,6 +126,7 @@ impl Authenticator {
     ) -> Self {
         let shared = Arc::new(Shared {
             gate,
+            scanner: environments.scanner(),
             environments,
             peppers,
             renewals,
@@ -147,9 +151,22 @@ impl Authenticator {
         Arc::ptr_eq(principal.gate(), &self.shared.gate)
     }
 
-    /// Whether `text` ends with a well-formed key of a declared prefix, whether it opens or not.
+    /// Whether a well-formed key of a declared prefix stands in `text`, or one of an accepted
+    /// [foreign format](crate::ForeignFormat::prefix) with a prefix; whether it opens or not.
     pub fn recognises(&self, text: &str) -> bool {
-        self.shared.environments.recognises(text)
+        let foreign = self.shared.environments.foreign();
+        self.shared.scanner.finds_in(text) || foreign.find_in(text).is_some()
+    }
+
+    pub(crate) fn scanner(&self) -> &Scanner {
+        &self.shared.scanner
+    }
+
+    /// The id that `text` claims, if it can be a key.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn claimed_id(&self, text: &str) -> Option<KeyId> {
+        let key = self.shared.environments.read(text).ok()?;
+        Some(*key.id())
     }
 
     /// Who presents this key, if it opens.
@@ -294,14 +311,19 @@ impl fmt::Debug for Authenticator {
 impl Shared {
     /// Takes the text apart and looks at its prefix. An undeclared prefix costs the caller as much
     /// time as an unknown key.
-    fn admit<'a>(&self, text: &'a str) -> Result<Presented<'a>, Rejection> {
-        let key = PresentedKey::parse(text).map_err(|_| Rejection::KeyInvalid)?;
-        self.environments.admit(key).inspect_err(|rejection| {
-            if *rejection == Rejection::KeyInvalid {
-                let ring = self.peppers.current();
-                ring.find_nothing(&key, self.clock.wall());
+    fn admit<'a>(&'a self, text: &'a str) -> Result<Presented<'a>, Rejection> {
+        let key = self.environments.read(text);
+        let key = key.map_err(|_| Rejection::KeyInvalid)?;
+        match self.environments.admit(&key) {
+            Ok(environment) => Ok(Presented { key, environment }),
+            Err(rejection) => {
+                if rejection == Rejection::KeyInvalid {
+                    let ring = self.peppers.current();
+                    ring.find_nothing(&key, self.clock.wall());
+                }
+                Err(rejection)
             }
-        })
+        }
     }
 
     /// Everything that is asked of a record but the limits, in this order.

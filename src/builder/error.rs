@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use crate::address::ClientAddressError;
 use crate::credentials::CredentialsError;
+use crate::foreign::ForeignFormatError;
 use crate::key::{PrefixError, RandomError};
 use crate::mac::PepperId;
 use crate::peppers::{PepperCheckError, PeppersError};
@@ -46,6 +47,9 @@ pub enum BuildError {
         "expiry_notifier, and a policy with max_secret_age, need a store with settings, so that one instance at a time looks for keys that end: leave them out, or add the ability"
     )]
     ExpiryUnshared,
+    /// Keys of another system cannot be accepted as they were declared.
+    #[error(transparent)]
+    ForeignFormat(#[from] ForeignFormatError),
     /// An outage grace was set on a store that cannot tell other instances of it.
     #[error(
         "outage_grace needs a store with settings, so that every instance knows how long a revocation may take: leave it out, or add the ability"

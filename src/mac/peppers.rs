@@ -2,9 +2,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Match, PepperRing, Proof, Proofs};
+use super::{Claim, Match, PepperRing, Proof, Proofs};
 use crate::clock::Timestamp;
-use crate::key::{KeyId, PresentedKey, RandomError, Secret};
+use crate::key::{KeyId, RandomError, Secret};
 use crate::waiters::Waiters;
 
 /// The ring in use, which can be replaced while requests run.
@@ -87,7 +87,7 @@ impl Ring {
     /// Which of `proofs` the presented key fits.
     pub(crate) fn find<'a>(
         &self,
-        key: &PresentedKey<'_>,
+        key: &Claim<'_>,
         proofs: &'a Proofs,
         now: Timestamp,
     ) -> Match<'a> {
@@ -95,7 +95,7 @@ impl Ring {
     }
 
     /// As much work as to find a key that exists.
-    pub(crate) fn find_nothing(&self, key: &PresentedKey<'_>, now: Timestamp) {
+    pub(crate) fn find_nothing(&self, key: &Claim<'_>, now: Timestamp) {
         self.peppers.find(key, &self.decoy, now);
     }
 }

@@ -4,9 +4,10 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{Mac, Pepper, PepperError, PepperId, PepperedMac, Proof, Proofs};
+use super::{Claim, Mac, Pepper, PepperError, PepperId, PepperedMac, Proof, Proofs};
 use crate::clock::Timestamp;
-use crate::key::{KeyId, PresentedKey, SECRET_LEN};
+use crate::foreign::ImportedKey;
+use crate::key::{KeyId, SECRET_LEN};
 
 /// One active pepper, which makes new MACs, and any number of others that only verify.
 ///
@@ -47,27 +48,32 @@ impl PepperRing {
 
     /// The MAC of a new secret under the active pepper.
     pub(crate) fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> PepperedMac {
-        self.active().seal(id, secret)
+        self.active().seal(&[id.as_bytes(), secret])
+    }
+
+    /// The MAC of a key that was made elsewhere, under the active pepper, until its text is seen.
+    pub(crate) fn mac_of_imported(&self, key: &ImportedKey<'_>) -> PepperedMac {
+        self.active().seal(&key.mac_input())
     }
 
     /// Which of `proofs` the presented key fits.
     ///
-    /// One MAC per pepper and every proof compared, whatever fits: the time tells nothing.
+    /// The same MACs for each pepper, and every proof compared, whatever fits: the time tells nothing.
     pub(crate) fn find<'a>(
         &self,
-        key: &PresentedKey<'_>,
+        key: &Claim<'_>,
         proofs: &'a Proofs,
         now: Timestamp,
     ) -> Match<'a> {
-        let active = self.active().seal(key.id(), key.secret());
+        let active = self.active().seals_of(key);
         let others = self.peppers.iter().skip(1);
-        let others = others.map(|pepper| pepper.seal(key.id(), key.secret()));
+        let others = others.map(|pepper| pepper.seals_of(key));
         let mut current = Choice::from(0);
         let mut previous = Choice::from(0);
-        for sealed in std::iter::once(active).chain(others) {
-            current |= proofs.current.sealed.ct_eq(&sealed);
+        for seals in std::iter::once(active).chain(others) {
+            current |= seals.fit(&proofs.current);
             if let Some(proof) = &proofs.previous {
-                previous |= proof.sealed.ct_eq(&sealed);
+                previous |= seals.fit(proof);
             }
         }
         if current.into() {
@@ -136,7 +142,8 @@ pub(crate) enum Match<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fit<'a> {
     pub(crate) proof: &'a Proof,
-    /// What is to be kept in place of the proof's MAC, where that is of an older pepper.
+    /// What is to be kept in place of the proof's MAC, where that is of an older pepper, or of a key that
+    /// was made elsewhere, from before its text was seen.
     ///
     /// Only from a lower id to a higher one: while an active pepper is being rolled out, two instances
     /// would else renew each other's MACs back and forth.
@@ -144,11 +151,31 @@ pub(crate) struct Fit<'a> {
 }
 
 impl<'a> Fit<'a> {
-    fn new(proof: &'a Proof, active: PepperedMac) -> Self {
+    fn new(proof: &'a Proof, active: Seals) -> Self {
+        let is_older = proof.sealed.pepper < active.own.pepper;
+        let is_imported = active.imported.is_some_and(|mac| mac == proof.sealed);
         Self {
             proof,
-            renewed: (proof.sealed.pepper < active.pepper).then_some(active),
+            renewed: (is_older || is_imported).then_some(active.own),
         }
+    }
+}
+
+/// What may be kept of a presented key, under one pepper.
+#[derive(Clone, Copy)]
+struct Seals {
+    own: PepperedMac,
+    /// Of a key that was made elsewhere, from before its text was seen.
+    imported: Option<PepperedMac>,
+}
+
+impl Seals {
+    fn fit(&self, proof: &Proof) -> Choice {
+        let mut fits = proof.sealed.ct_eq(&self.own);
+        if let Some(imported) = &self.imported {
+            fits |= proof.sealed.ct_eq(imported);
+        }
+        fits
     }
 }
 
@@ -177,10 +204,24 @@ impl Keyed {
         }
     }
 
-    fn seal(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> PepperedMac {
+    fn seals_of(&self, key: &Claim<'_>) -> Seals {
+        match key {
+            Claim::Foreign(text) => Seals {
+                own: self.seal(&text.mac_input()),
+                imported: Some(self.seal(&text.as_imported().mac_input())),
+            },
+            Claim::Own(key) => Seals {
+                own: self.seal(&[key.id().as_bytes(), key.secret()]),
+                imported: None,
+            },
+        }
+    }
+
+    fn seal(&self, input: &[&[u8]]) -> PepperedMac {
         let mut mac = self.state.clone();
-        mac.update(id.as_bytes());
-        mac.update(secret);
+        for piece in input {
+            mac.update(piece);
+        }
         PepperedMac {
             mac: Mac::from_bytes(mac.finalize().into_bytes().into()),
             pepper: self.id,
@@ -197,6 +238,8 @@ fn keyed_state(key: &[u8]) -> Hmac<Sha256> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::{Alphabet, ForeignFormat, Formats, Hashing};
+    use crate::key::PresentedKey;
 
     fn vectors() -> Vec<(String, Vec<u8>, [u8; 32])> {
         let data: serde_json::Value =
@@ -250,7 +293,7 @@ mod tests {
         let now = Timestamp::from_unix_millis(1_000).unwrap();
         let find = |current: Proof, previous: Option<Proof>| {
             let previous = previous.map(Box::new);
-            match ring.find(&key, &Proofs { current, previous }, now) {
+            match ring.find(&Claim::Own(key), &Proofs { current, previous }, now) {
                 Match::Current(_) => "current",
                 Match::Previous(_) => "previous",
                 Match::None => "none",
@@ -305,5 +348,79 @@ mod tests {
         let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
         let key = PresentedKey::parse(&text).unwrap();
         assert!(ring.mac(key.id(), key.secret()).mac != Mac::from_bytes(mac));
+    }
+
+    /// Held against an independent implementation (Python's hashlib and hmac).
+    #[test]
+    fn the_macs_of_a_key_of_another_system_never_change() {
+        let characters = Alphabet::ALPHANUMERIC;
+        let format = ForeignFormat::new("laravel", Hashing::sha256(), characters, 48..=48)
+            .label(Alphabet::DIGITS, 1..=3, '|')
+            .hashes_secret_alone();
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let text = "17|iZ4aWCYmNZ4zY5xin7pADjrCQPubjBohedBAG6KI482e1e0a";
+        let key = Claim::Foreign(formats.read(text).unwrap());
+        assert_eq!(key.id().as_str(), "L5jd8xScUMda");
+        let pepper: Vec<u8> = (0..32).collect();
+        let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
+        let hex = |sealed: PepperedMac| -> String {
+            let bytes = sealed.mac.as_bytes().iter();
+            bytes.map(|byte| format!("{byte:02x}")).collect()
+        };
+        let seals = ring.active().seals_of(&key);
+        assert_eq!(
+            hex(seals.imported.unwrap()),
+            "bd0f80f347ceb432dc86463066bc9f5b118c27ec0f5907217dafa1baeb44ee49"
+        );
+        assert_eq!(
+            hex(seals.own),
+            "8290ddea3aa68abd19591c45a85024e343e98d68e072e30044e0a272c9fac38b"
+        );
+    }
+
+    #[test]
+    fn a_mac_of_a_key_of_another_system_is_renewed_unless_by_an_older_pepper() {
+        let characters = Alphabet::HEX;
+        let format = ForeignFormat::new("old", Hashing::sha256(), characters, 28..=28);
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let key = Claim::Foreign(formats.read("0123456789abcdef0123456789ab").unwrap());
+        let fresh = || Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+        let ring = PepperRing::new(PepperId(2), fresh())
+            .verify_only(PepperId(1), fresh())
+            .unwrap()
+            .verify_only(PepperId(3), fresh())
+            .unwrap();
+        let own = ring.active().seals_of(&key).own;
+        for (pepper, renewed) in ring.peppers.iter().zip([true, true, false]) {
+            let seals = pepper.seals_of(&key);
+            let fit = |sealed| {
+                let current = Proof {
+                    sealed,
+                    ..proof(1, [0; 32])
+                };
+                let previous = None;
+                match ring.find(&key, &Proofs { current, previous }, Timestamp::MIN) {
+                    Match::Current(fit) => fit.renewed,
+                    other => panic!("{other:?}"),
+                }
+            };
+            let expected = renewed.then_some(own);
+            assert_eq!(fit(seals.imported.unwrap()), expected, "{}", pepper.id);
+            let older = pepper.id < PepperId(2);
+            assert_eq!(fit(seals.own), older.then_some(own), "{}", pepper.id);
+        }
+    }
+
+    #[test]
+    fn no_key_of_ours_has_the_mac_of_one_that_was_made_elsewhere() {
+        let format = ForeignFormat::new("old", Hashing::sha256(), Alphabet::HEX, 28..=28);
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let text = formats.read("0123456789abcdef0123456789ab").unwrap();
+        let begins = [text.mac_input()[0], text.as_imported().mac_input()[0]];
+        assert_ne!(begins[0][..12], begins[1][..12]);
+        for begin in begins {
+            let begin = std::str::from_utf8(&begin[..12]).unwrap();
+            assert!(begin.parse::<KeyId>().is_err(), "{begin}");
+        }
     }
 }

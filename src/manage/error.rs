@@ -1,4 +1,5 @@
 use crate::clock::Timestamp;
+use crate::foreign::StoredHashError;
 use crate::key::{KeyId, ParseKeyError, RandomError};
 use crate::mac::PepperId;
 use crate::manage::activity::Unproved;
@@ -81,6 +82,9 @@ pub enum Conflict {
     /// An ended key stays ended.
     #[error("the key has expired: issue another")]
     Expired,
+    /// One text acts for one owner.
+    #[error("the key was imported before, for another owner")]
+    ImportedForAnother,
     /// What was never used cannot be narrowed to what was used.
     #[error(
         "the key was not used in that time, so there is nothing to narrow it to: revoke or disable it instead"
@@ -122,6 +126,12 @@ impl From<StoreError> for ManageError {
 
 impl From<ParseKeyError> for ManageError {
     fn from(error: ParseKeyError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+impl From<StoredHashError> for ManageError {
+    fn from(error: StoredHashError) -> Self {
         Self::Invalid(error.to_string())
     }
 }

@@ -10,7 +10,9 @@ mod ceiling;
 mod draft;
 mod error;
 mod find;
+mod import;
 mod issue;
+mod leak;
 mod lifecycle;
 mod list;
 mod mandatory;
@@ -28,7 +30,9 @@ pub use ceiling::Excess;
 pub use draft::Draft;
 pub use error::{Conflict, ManageError};
 pub use find::{Found, FoundSecret};
+pub use import::Imported;
 pub use issue::Issued;
+pub use leak::{BearerRevocation, BearerRevocationError, LeakOutcome, LeakReport, OnLeak};
 pub use lifecycle::{OwnerRevocation, RevokeFailure, Revoked};
 pub(crate) use list::listed_past;
 pub use list::{Filter, KeyList};
@@ -91,6 +95,7 @@ struct Shared {
     catalogue: Option<Catalogue>,
     ledger: Option<Arc<Ledger>>,
     events: Arc<Events>,
+    on_leak: OnLeak,
 }
 
 /// In whose name a manager acts.
@@ -112,6 +117,7 @@ impl KeyManager {
         catalogue: Option<Catalogue>,
         ledger: Option<Arc<Ledger>>,
         events: Arc<Events>,
+        on_leak: OnLeak,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -124,6 +130,7 @@ impl KeyManager {
                 catalogue,
                 ledger,
                 events,
+                on_leak,
             }),
             authority: Authority::Host(Person::default()),
         }
@@ -159,6 +166,11 @@ impl KeyManager {
 
     pub(crate) fn environments(&self) -> &Environments {
         &self.shared.environments
+    }
+
+    #[cfg(feature = "github")]
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
     }
 
     pub(crate) fn policy(&self) -> &Policy {

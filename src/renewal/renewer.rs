@@ -132,11 +132,7 @@ impl Renewer {
             owner: Some(record.owner.clone()),
             actor: Actor::Host,
             address: None,
-            changes: vec![FieldChange {
-                field: field.into(),
-                before: Some(renewal.kept.pepper.to_string()),
-                after: Some(renewal.renewed.pepper.to_string()),
-            }],
+            changes: renewal.change(field).into_iter().collect(),
             requests: None,
         }
     }
@@ -150,6 +146,16 @@ struct Renewed {
 }
 
 impl Renewal {
+    /// What the audit log says of it: of a key that was made elsewhere, nothing that can be seen.
+    fn change(&self, field: &str) -> Option<FieldChange> {
+        let (before, after) = (self.kept.pepper, self.renewed.pepper);
+        (before != after).then(|| FieldChange {
+            field: field.into(),
+            before: Some(before.to_string()),
+            after: Some(after.to_string()),
+        })
+    }
+
     /// `record` with the new MAC; `None`: there is no place for it, as the secret was replaced, or its
     /// MAC renewed by another instance, or the key is revoked.
     fn apply(&self, record: &KeyRecord) -> Option<Renewed> {

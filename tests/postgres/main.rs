@@ -6,6 +6,8 @@
 mod servers;
 
 mod answers;
+#[path = "../common/leaked.rs"]
+mod leaked;
 #[path = "../common/watched.rs"]
 mod watched;
 
@@ -16,6 +18,9 @@ mod damage;
 mod expiry;
 mod faults;
 mod feed;
+#[path = "../common/imported.rs"]
+mod imported;
+mod imports;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;

@@ -9,6 +9,8 @@
 )]
 
 mod answers;
+#[path = "../common/leaked.rs"]
+mod leaked;
 #[path = "../common/watched.rs"]
 mod watched;
 
@@ -19,6 +21,9 @@ mod damage;
 mod expiry;
 mod faults;
 mod feed;
+#[path = "../common/imported.rs"]
+mod imported;
+mod imports;
 mod limiter;
 #[path = "../common/notices.rs"]
 mod notices;

@@ -14,6 +14,7 @@ fn answers() -> Answers {
     Answers::new(Arc::new(Gate {
         realm: "R".into(),
         credentials: Credentials::new(),
+        foreign: Default::default(),
         page: None,
         catalogue: None,
         end_notice: None,
@@ -22,6 +23,8 @@ fn answers() -> Answers {
         quotas: Default::default(),
         meter: None,
         events: Default::default(),
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        url_leaks: None,
     }))
 }
 
