@@ -1,5 +1,6 @@
 //! What a gate does beside the requests: it follows the store's change feed, hands on what was counted
-//! of usage and noted for the audit log, makes MACs anew, and looks for keys that end.
+//! of usage and noted for the audit log, keeps the peppers and the MACs up to date, and looks for keys
+//! that end.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +17,7 @@ use crate::authenticate::within;
 use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
 use crate::clock::Clock;
 use crate::expiry::Sweeper;
+use crate::peppers::Reloader;
 use crate::renewal::Renewer;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
 use crate::telemetry;
@@ -46,6 +48,7 @@ pub(crate) struct Work {
     pub(crate) sweeper: Option<Sweeper>,
     pub(crate) keeper: Option<Keeper>,
     pub(crate) renewer: Renewer,
+    pub(crate) reloader: Reloader,
     pub(crate) ledger: Option<Arc<Ledger>>,
     pub(crate) usage_interval: Duration,
 }
@@ -59,6 +62,7 @@ struct Shared {
     sweeper: Option<Sweeper>,
     keeper: Option<Keeper>,
     renewer: Renewer,
+    reloader: Reloader,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
     is_running: AtomicBool,
@@ -77,6 +81,7 @@ impl Background {
             sweeper,
             keeper,
             renewer,
+            reloader,
             ledger,
             usage_interval,
         } = work;
@@ -91,6 +96,7 @@ impl Background {
                 sweeper,
                 keeper,
                 renewer,
+                reloader,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
                 ended: Waiters::default(),
@@ -109,6 +115,10 @@ impl Background {
     /// `None`: it looks for no keys that end.
     pub(crate) fn sweeper(&self) -> Option<&Sweeper> {
         self.shared.sweeper.as_ref()
+    }
+
+    pub(crate) fn reloader(&self) -> &Reloader {
+        &self.shared.reloader
     }
 
     pub(crate) fn status(&self, changes: &Changes) -> ChangeFeedStatus {
@@ -136,7 +146,8 @@ impl Background {
                     let work = pin!(shared.work(changes.clone()));
                     let regular = both(shared.sweep_until_stopped(), shared.keep_until_stopped());
                     let renewing = shared.renewer.run(&shared.stop, backoff);
-                    both(first(stopped, work), both(regular, renewing)).await;
+                    let of_peppers = both(renewing, shared.reloader.run(&shared.stop));
+                    both(first(stopped, work), both(regular, of_peppers)).await;
                     return shared.hand_on_the_rest().await;
                 }
                 let is_free = || !shared.is_running.load(Ordering::SeqCst);

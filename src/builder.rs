@@ -22,9 +22,9 @@ use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_re
 use crate::key::Prefix;
 use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
-use crate::mac::{PepperRing, Peppers};
+use crate::mac::Peppers;
 use crate::manage::{KeyManager, Policy};
-use crate::pepper_check::check_peppers;
+use crate::peppers::{Demand, PepperSource, Reloader, Turn, check_peppers};
 use crate::record::RateLimit;
 use crate::renewal::{Renewals, Renewer};
 use crate::scope::Catalogue;
@@ -41,7 +41,8 @@ pub struct Builder {
     accepted: Vec<String>,
     declined: Vec<String>,
     foreign: Vec<ForeignFormat>,
-    peppers: Option<PepperRing>,
+    peppers: Option<PepperSource>,
+    pepper_reload_interval: Duration,
     store: Option<Arc<dyn KeyStore>>,
     clock: Arc<dyn Clock>,
     policy: Policy,
@@ -73,6 +74,7 @@ impl Builder {
             declined: Vec::new(),
             foreign: Vec::new(),
             peppers: None,
+            pepper_reload_interval: Duration::from_secs(60),
             store: None,
             clock: Arc::new(SystemClock),
             policy: Policy::new(),
@@ -116,7 +118,7 @@ impl Builder {
     pub async fn build(self) -> Result<Keygate, BuildError> {
         #[cfg(any(feature = "tower", feature = "actix-web"))]
         let store = self.store.clone();
-        let keys = self.assemble().await?;
+        let keys = self.assemble(Demand::All).await?;
         #[cfg(any(feature = "tower", feature = "actix-web"))]
         if let Some(store) = store {
             let realm = keys.answers.realm();
@@ -125,7 +127,7 @@ impl Builder {
         Ok(keys)
     }
 
-    async fn assemble(mut self) -> Result<Keygate, BuildError> {
+    async fn assemble(mut self, demand: Demand) -> Result<Keygate, BuildError> {
         let foreign = std::mem::take(&mut self.foreign);
         let environments = self.environments()?.with_foreign(foreign)?;
         self.credentials.check()?;
@@ -161,12 +163,16 @@ impl Builder {
         if let Some(Err(error)) = self.failed_attempts.map(|limit| limit.check()) {
             return Err(BuildError::FailedAttempts(error));
         }
+        if self.pepper_reload_interval.is_zero() {
+            return Err(BuildError::NoPepperReloadInterval);
+        }
         if self.audit_retention.is_zero() {
             return Err(BuildError::NoAuditRetention);
         }
         let store = self.store.ok_or(BuildError::NoStore)?;
         let peppers = self.peppers.ok_or(BuildError::NoPepper)?;
-        check_peppers(&*store, &peppers).await?;
+        let (peppers, provider) = peppers.open().await.map_err(BuildError::Peppers)?;
+        check_peppers(&*store, &peppers, demand).await?;
         let peppers = Arc::new(Peppers::new(peppers)?);
         let changes = Arc::new(Changes::new(Arc::clone(&self.clock), self.outage_grace));
         check_bound(&*store, changes.bound())
@@ -253,9 +259,20 @@ impl Builder {
             renewals: Arc::clone(&renewals),
             store: Arc::clone(&store),
             clock: Arc::clone(&self.clock),
+            peppers: Arc::clone(&peppers),
             changes: Arc::downgrade(&changes),
             events,
             realm: gate.realm.clone(),
+        };
+        let reloader = Reloader {
+            provider,
+            peppers: Arc::clone(&peppers),
+            store: Arc::clone(&store),
+            changes: Arc::downgrade(&changes),
+            demand,
+            interval: self.pepper_reload_interval,
+            realm: gate.realm.clone(),
+            turn: Turn::default(),
         };
         let (its_store, clock) = (Arc::clone(&store), Arc::clone(&self.clock));
         let sweeper = Sweeper::new(its_store, clock, &manager, self.notifier);
@@ -271,6 +288,7 @@ impl Builder {
                 sweeper,
                 keeper,
                 renewer,
+                reloader,
                 ledger,
                 usage_interval: self.usage.interval,
             },
@@ -303,15 +321,16 @@ impl Builder {
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_authenticator(self) -> Result<Authenticator, BuildError> {
-        Ok(self.assemble().await?.authenticator)
+        Ok(self.assemble(Demand::All).await?.authenticator)
     }
 
-    /// Only the managing half, for services that verify no keys.
+    /// Only the managing half, for services that verify no keys. It is also built where a pepper is
+    /// missing: it can [retire](KeyManager::retire_pepper) it.
     ///
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_manager(self) -> Result<KeyManager, BuildError> {
-        Ok(self.assemble().await?.manager)
+        Ok(self.assemble(Demand::Right).await?.manager)
     }
 
     fn environments(&self) -> Result<Environments, BuildError> {
@@ -336,7 +355,6 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("prefix", &self.prefix)
-            .field("peppers", &self.peppers)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }

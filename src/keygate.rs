@@ -8,6 +8,7 @@ use crate::builder::Builder;
 use crate::changes::{ChangeFeedStatus, Changes};
 use crate::expiry::ExpirySweep;
 use crate::manage::{KeyManager, ManageError};
+use crate::peppers::PeppersError;
 use crate::scope::Catalogue;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::{
@@ -69,7 +70,8 @@ impl Keygate {
     /// What a gate does beside the requests: it follows the store's change feed, connects it again, and
     /// hands the counts of usage, and what was noted for the audit log, to the store. Without it nothing
     /// opens that should not, the store is asked more often, and what was counted and noted waits for a
-    /// [`shutdown`](Self::shutdown). It also forgets what the audit log is to
+    /// [`shutdown`](Self::shutdown), as do the MACs that are renewed under the active pepper. It also asks
+    /// the [provider of the peppers](crate::Builder::pepper_provider), forgets what the audit log is to
     /// [keep no longer](crate::Builder::audit_retention), and looks for
     /// [keys that end](crate::ExpiryNotifier), where that is asked for.
     ///
@@ -107,6 +109,15 @@ impl Keygate {
                     .into(),
             )),
         }
+    }
+
+    /// Asks the [provider](crate::Builder::pepper_provider) of the peppers now, and not only when the
+    /// [background work](Self::run) does. Whether they have changed.
+    ///
+    /// # Errors
+    /// The peppers of before stay in use: [`PeppersError`] says why.
+    pub async fn reload_peppers(&self) -> Result<bool, PeppersError> {
+        self.background.reloader().reload().await
     }
 
     /// Whether the store tells of changes as they happen.

@@ -44,7 +44,7 @@ mod keygate;
 mod limit;
 mod mac;
 mod manage;
-mod pepper_check;
+mod peppers;
 mod principal;
 mod record;
 mod refusal;
@@ -87,9 +87,10 @@ pub use limit::{RedisLimiter, RedisLimiterBuilder};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
     ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Imported, Issued,
-    KeyActivity, KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, Policy, Privileges,
-    RevokeFailure, Revoked, Rotation, Safety, Unproved,
+    KeyActivity, KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, PepperKeys, PepperUse,
+    Policy, Privileges, RevokeFailure, Revoked, Rotation, Safety, Unproved,
 };
+pub use peppers::{PepperFile, PepperProvider, PeppersError};
 pub use principal::Principal;
 pub use record::{
     KeyInfo, KeyRecord, KeyStatus, RateLimit, RateLimitError, RecordError, Revocation, SecretInfo,

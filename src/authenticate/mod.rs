@@ -355,6 +355,7 @@ impl Shared {
             // Nothing of it is proved, and it opens for nobody.
             Match::UnknownPepper(_) if entry.revoked => return Err(Rejection::KeyInvalid.into()),
             Match::UnknownPepper(pepper) => {
+                self.peppers.miss();
                 let key_id = identity.key_id;
                 return Err(Error::UnknownPepper { key_id, pepper }.into());
             }

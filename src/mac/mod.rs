@@ -10,13 +10,14 @@ mod pepper;
 mod peppers;
 mod proof;
 mod ring;
+mod ring_text;
 
 pub(crate) use claim::Claim;
 pub use pepper::{Pepper, PepperError, PepperId};
 pub(crate) use peppers::{Peppers, Ring};
 pub(crate) use proof::{PepperedMac, Proof, Proofs};
-pub(crate) use ring::Match;
 pub use ring::PepperRing;
+pub(crate) use ring::{Match, PepperCheck};
 
 use std::fmt;
 

@@ -98,12 +98,24 @@ impl PepperRing {
         })
     }
 
-    fn active(&self) -> &Keyed {
-        &self.peppers[0]
+    pub(crate) fn active_id(&self) -> PepperId {
+        self.active().id
     }
 
-    fn knows(&self, id: PepperId) -> bool {
+    pub(crate) fn knows(&self, id: PepperId) -> bool {
         self.peppers.iter().any(|pepper| pepper.id == id)
+    }
+
+    /// Whether both have the same peppers under the same ids in the same order.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let is_same =
+            |(a, b): (&Keyed, &Keyed)| a.id == b.id && bool::from(a.check.ct_eq(&b.check));
+        self.peppers.len() == other.peppers.len()
+            && self.peppers.iter().zip(&other.peppers).all(is_same)
+    }
+
+    fn active(&self) -> &Keyed {
+        &self.peppers[0]
     }
 }
 

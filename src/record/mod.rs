@@ -15,7 +15,7 @@ pub use rate_limit::{RateLimit, RateLimitError};
 pub use text::TextError;
 pub(crate) use text::{check_metadata, check_name, check_owner, check_reason};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -88,6 +88,16 @@ impl KeyRecord {
 }
 
 impl KeyRecord {
+    /// The peppers without which a secret of this key would not open that does, or may again.
+    pub(crate) fn needed_peppers(&self, now: Timestamp) -> BTreeSet<PepperId> {
+        if self.revocation.is_some() {
+            return BTreeSet::new();
+        }
+        let proofs = self.proofs();
+        let live = proofs.iter().filter(|proof| !proof.has_ended(now));
+        live.map(|proof| proof.sealed.pepper).collect()
+    }
+
     /// The version of the next change. The contract's largest version is that of most databases.
     pub(crate) fn next_version(&self) -> Option<u64> {
         let next = self.version.checked_add(1)?;

@@ -101,3 +101,78 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::mac::{Mac, PepperId, PepperedMac};
+
+    fn renewal() -> Renewal {
+        let sealed = |pepper| PepperedMac {
+            mac: Mac::from_bytes([7; 32]),
+            pepper: PepperId(pepper),
+        };
+        Renewal {
+            key_id: KeyId::generate().unwrap(),
+            secret: Timestamp::MIN,
+            kept: sealed(1),
+            renewed: sealed(2),
+        }
+    }
+
+    fn next(renewals: &Renewals) -> Option<KeyId> {
+        renewals.next().map(|renewal| renewal.key_id)
+    }
+
+    #[test]
+    fn each_secret_waits_once_and_again_when_it_is_done() {
+        let (renewals, one, now) = (Renewals::default(), renewal(), Now::of(&SystemClock));
+        for _ in 0..3 {
+            renewals.queue(one, now);
+        }
+        assert_eq!((renewals.len(), next(&renewals)), (1, Some(one.key_id)));
+        let older = Renewal {
+            secret: Timestamp::MAX,
+            ..one
+        };
+        renewals.queue(older, now);
+        assert_eq!(renewals.len(), 2);
+        renewals.finish(&one);
+        renewals.finish(&one);
+        assert_eq!(renewals.len(), 1);
+        renewals.queue(one, now);
+        assert_eq!(renewals.len(), 2);
+    }
+
+    #[test]
+    fn no_more_wait_than_there_are_places_for_also_of_those_set_aside() {
+        let (renewals, now) = (Renewals::default(), Now::of(&SystemClock));
+        let stuck = renewal();
+        renewals.queue(stuck, now);
+        renewals.set_aside(&stuck, now);
+        for _ in 0..2 * CAPACITY {
+            renewals.queue(renewal(), now);
+        }
+        assert_eq!(renewals.len(), CAPACITY - 1);
+    }
+
+    #[test]
+    fn what_gives_way_comes_after_all_others() {
+        let (renewals, now) = (Renewals::default(), Now::of(&SystemClock));
+        let [one, other] = [renewal(), renewal()];
+        renewals.queue(one, now);
+        renewals.queue(other, now);
+        renewals.put_off(&one);
+        assert_eq!((renewals.len(), next(&renewals)), (2, Some(other.key_id)));
+    }
+
+    #[test]
+    fn a_request_does_not_wait_while_another_is_at_it() {
+        let (renewals, now) = (Renewals::default(), Now::of(&SystemClock));
+        let held = lock(&renewals.waiting);
+        renewals.queue(renewal(), now);
+        drop(held);
+        assert_eq!(renewals.len(), 0);
+    }
+}

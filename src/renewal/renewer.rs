@@ -10,6 +10,7 @@ use crate::authenticate::within;
 use crate::changes::{Changes, Stop};
 use crate::clock::{Clock, Now};
 use crate::commit::commit;
+use crate::mac::Peppers;
 use crate::record::{KeyRecord, SecretSlot};
 use crate::store::{Expect, KeyStore, StoreError, StoreErrorKind, get_checked};
 use crate::telemetry;
@@ -26,6 +27,7 @@ pub(crate) struct Renewer {
     pub(crate) renewals: Arc<Renewals>,
     pub(crate) store: Arc<dyn KeyStore>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) peppers: Arc<Peppers>,
     /// Gone with the last who caches anything.
     pub(crate) changes: Weak<Changes>,
     pub(crate) events: Arc<Events>,
@@ -95,6 +97,10 @@ impl Renewer {
             return Ok(());
         };
         for _ in 0..ATTEMPTS {
+            // What has waited for long may be of a pepper that nobody has any more.
+            if renewal.renewed.pepper != self.peppers.current().peppers().active_id() {
+                return Ok(());
+            }
             let before = get_checked(&*self.store, &renewal.key_id).await?;
             let Some(after) = before.as_ref().and_then(|before| renewal.apply(before)) else {
                 // What is cached does not know yet what has become of the secret.

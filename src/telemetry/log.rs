@@ -3,6 +3,8 @@ use std::error::Error as StdError;
 use crate::audit::{Actor, AuditEvent};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
+use crate::mac::PepperRing;
+use crate::peppers::PeppersError;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
 use crate::scope::{MissingScopes, Scope};
@@ -119,6 +121,17 @@ pub(super) fn feed_came_alive(realm: &str) {
 pub(super) fn feed_broke(realm: &str, error: &StoreError) {
     tracing::warn!(target: TARGET, realm, error = chain(error),
         "the change feed is down: records are used for a second until it is back"
+    );
+}
+
+/// Of peppers, their ids alone.
+pub(super) fn peppers_are_reloaded(realm: &str, peppers: &PepperRing) {
+    tracing::info!(target: TARGET, realm, ?peppers, "other peppers are in use");
+}
+
+pub(super) fn peppers_are_not_reloaded(realm: &str, error: &PeppersError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "the peppers are not read anew: those of before stay in use"
     );
 }
 

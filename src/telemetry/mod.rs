@@ -17,6 +17,8 @@ use std::error::Error as StdError;
 use crate::audit::AuditEvent;
 use crate::clock::Timestamp;
 use crate::key::KeyId;
+use crate::mac::PepperRing;
+use crate::peppers::PeppersError;
 use crate::principal::Principal;
 use crate::scope::Rule;
 use crate::store::StoreError;
@@ -153,4 +155,20 @@ pub(crate) fn renewal_is_set_aside(key_id: &KeyId, error: &StoreError) {
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     log::renewal_is_set_aside(key_id, error);
     let _ = (key_id, error);
+}
+
+/// Other peppers are in use in the gate named `realm` from now on.
+pub(crate) fn peppers_are_reloaded(realm: &str, peppers: &PepperRing) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::peppers_are_reloaded(realm, peppers);
+    let _ = (realm, peppers);
+}
+
+/// The peppers of before stay in use in the gate named `realm`.
+pub(crate) fn peppers_are_not_reloaded(realm: &str, error: &PeppersError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::peppers_are_not_reloaded(realm, error);
+    #[cfg(feature = "metrics")]
+    metrics::peppers_are_not_reloaded(realm);
+    let _ = (realm, error);
 }

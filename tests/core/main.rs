@@ -38,9 +38,14 @@ mod notices;
 mod outage_grace;
 mod outcomes;
 mod owners;
+mod pepper_reload;
+mod pepper_rotation;
 mod peppers;
+mod renewals;
 mod reports;
 mod revocation;
+#[path = "../common/peppers.rs"]
+mod rotated;
 mod rotation;
 mod secret_age;
 mod secrets;

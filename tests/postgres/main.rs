@@ -22,7 +22,10 @@ mod imports;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;
+mod peppers;
 mod pooler;
 mod records;
+#[path = "../common/peppers.rs"]
+mod rotated;
 mod support;
 mod usage;

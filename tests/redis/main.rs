@@ -26,9 +26,12 @@ mod limiter;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;
+mod peppers;
 mod propagation;
 mod proxy;
 mod records;
+#[path = "../common/peppers.rs"]
+mod rotated;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod support;

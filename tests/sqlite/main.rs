@@ -21,9 +21,12 @@ mod locks;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;
+mod peppers;
 mod records;
 #[cfg(unix)]
 mod replaced;
+#[path = "../common/peppers.rs"]
+mod rotated;
 mod sharing;
 mod support;
 mod usage;
