@@ -27,6 +27,7 @@ mod feed;
 mod finding;
 mod freshness;
 mod herds;
+mod importing;
 mod imports;
 mod limits;
 mod lookups;
