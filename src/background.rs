@@ -21,6 +21,8 @@ use crate::peppers::Reloader;
 use crate::renewal::Renewer;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
 use crate::telemetry;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::url_leaks::LeakWork;
 use crate::usage::{Ledger, since};
 use crate::waiters::{Waiters, both, first};
 
@@ -51,6 +53,8 @@ pub(crate) struct Work {
     pub(crate) reloader: Reloader,
     pub(crate) ledger: Option<Arc<Ledger>>,
     pub(crate) usage_interval: Duration,
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) leaks: Option<LeakWork>,
 }
 
 struct Shared {
@@ -63,6 +67,8 @@ struct Shared {
     keeper: Option<Keeper>,
     renewer: Renewer,
     reloader: Reloader,
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    leaks: Option<LeakWork>,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
     is_running: AtomicBool,
@@ -84,6 +90,8 @@ impl Background {
             reloader,
             ledger,
             usage_interval,
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            leaks,
         } = work;
         let health = FeedHealth::new(clock.wall(), realm);
         Self {
@@ -97,6 +105,8 @@ impl Background {
                 keeper,
                 renewer,
                 reloader,
+                #[cfg(any(feature = "tower", feature = "actix-web"))]
+                leaks,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
                 ended: Waiters::default(),
@@ -145,6 +155,7 @@ impl Background {
                     let stopped = pin!(shared.stop.raised());
                     let work = pin!(shared.work(changes.clone()));
                     let regular = both(shared.sweep_until_stopped(), shared.keep_until_stopped());
+                    let regular = both(regular, shared.end_leaked_until_stopped());
                     let renewing = shared.renewer.run(&shared.stop, backoff);
                     let of_peppers = both(renewing, shared.reloader.run(&shared.stop));
                     both(first(stopped, work), both(regular, of_peppers)).await;
@@ -203,12 +214,28 @@ impl Shared {
     /// Hands on what was counted and noted until the end. What the store does not take is lost, which is
     /// logged.
     async fn hand_on_the_rest(&self) {
-        let counted_and_noted = both(self.hand_on_usage(), self.hand_on_audit());
-        both(counted_and_noted, self.hand_on_renewals()).await;
+        let counted = both(self.hand_on_usage(), self.hand_on_audit());
+        let changed = both(self.hand_on_renewals(), self.end_the_rest_of_leaked());
+        both(counted, changed).await;
     }
 
     async fn hand_on_renewals(&self) {
         first(pin!(self.renewer.hand_on_the_rest()), Delay::new(PATIENCE)).await;
+    }
+
+    /// Ends the keys that were seen in URLs.
+    async fn end_leaked_until_stopped(&self) {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(leaks) = &self.leaks {
+            leaks.run(&self.stop).await;
+        }
+    }
+
+    async fn end_the_rest_of_leaked(&self) {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(leaks) = &self.leaks {
+            leaks.finish().await;
+        }
     }
 
     async fn hand_on_audit(&self) {

@@ -23,7 +23,7 @@ use crate::key::Prefix;
 use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
 use crate::mac::Peppers;
-use crate::manage::{KeyManager, Policy};
+use crate::manage::{KeyManager, OnLeak, Policy};
 use crate::peppers::{Demand, PepperSource, Reloader, Turn, check_peppers};
 use crate::record::RateLimit;
 use crate::renewal::{Renewals, Renewer};
@@ -32,7 +32,7 @@ use crate::store::KeyStore;
 use crate::telemetry;
 use crate::usage::{Ledger, Limits, Meter, since};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::{address::ClientAddress, guard::Origins};
+use crate::{address::ClientAddress, guard::Origins, url_leaks::Leaks};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
 #[must_use]
@@ -62,6 +62,7 @@ pub struct Builder {
     audits_accepted: bool,
     audit_retention: Duration,
     audit_channel: Option<AuditSender>,
+    on_leak: OnLeak,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     client_address: Option<ClientAddress>,
 }
@@ -102,6 +103,7 @@ impl Builder {
             audits_accepted: false,
             audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
             audit_channel: None,
+            on_leak: OnLeak::Tell,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             client_address: None,
         }
@@ -227,6 +229,24 @@ impl Builder {
             self.audit_channel,
             self.audits_accepted,
         ));
+        let manager = KeyManager::new(
+            environments.clone(),
+            Arc::clone(&peppers),
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+            Arc::clone(&changes),
+            self.policy,
+            self.catalogue,
+            ledger.clone(),
+            Arc::clone(&events),
+            self.on_leak,
+        );
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let url_leaks = (self.on_leak != OnLeak::Tell).then(|| Leaks::new(&manager));
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let leak_work = url_leaks
+            .as_ref()
+            .map(|leaks| leaks.work(Arc::clone(&self.clock)));
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
@@ -242,18 +262,9 @@ impl Builder {
             quotas: Default::default(),
             meter,
             events: Arc::clone(&events),
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            url_leaks,
         });
-        let manager = KeyManager::new(
-            environments.clone(),
-            Arc::clone(&peppers),
-            Arc::clone(&store),
-            Arc::clone(&self.clock),
-            Arc::clone(&changes),
-            self.policy,
-            self.catalogue,
-            ledger.clone(),
-            Arc::clone(&events),
-        );
         let renewals = Arc::new(Renewals::default());
         let renewer = Renewer {
             renewals: Arc::clone(&renewals),
@@ -291,6 +302,8 @@ impl Builder {
                 reloader,
                 ledger,
                 usage_interval: self.usage.interval,
+                #[cfg(any(feature = "tower", feature = "actix-web"))]
+                leaks: leak_work,
             },
         );
         #[cfg(feature = "tokio")]

@@ -1,7 +1,8 @@
 //! Which prefixes and formats of keys this process knows, and which of them it serves.
 
 use crate::foreign::{ForeignFormat, ForeignFormatError, Formats};
-use crate::key::{ParseKeyError, Prefix, PresentedKey, TAIL_LEN};
+use crate::key::{ParseKeyError, Prefix, PresentedKey};
+use crate::leak::Scanner;
 use crate::mac::Claim;
 use crate::refusal::Rejection;
 
@@ -156,41 +157,14 @@ impl Environments {
         }
     }
 
-    /// Whether `text` holds a key as [`key_in`](Self::key_in) finds it.
-    pub(crate) fn recognises(&self, text: &str) -> bool {
-        self.key_in(text).is_some()
-    }
-
-    /// The well-formed key of a declared prefix with which `text` ends, or the key of another system with
-    /// a prefix that stands anywhere in it.
-    pub(crate) fn key_in<'a>(&self, text: &'a str) -> Option<&'a str> {
-        self.key_at_end(text).or_else(|| self.foreign.find_in(text))
-    }
-
-    fn key_at_end<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let mut declared = self.accepted.iter().chain(&self.declined);
-        declared.find_map(|prefix| {
-            let start = text.len().checked_sub(prefix.as_str().len() + TAIL_LEN)?;
-            let tail = text.get(start..)?;
-            let key = PresentedKey::parse(tail).ok()?;
-            (key.prefix() == prefix.as_str()).then_some(tail)
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_recognised_also_behind_other_text_and_only_under_a_declared_prefix() {
-        const KEY: &str =
-            "acme_live_aWFeOgd23eOp_1ARVjVEeNJPXGyijpXUwIL8tuPmXyNcizRcEneZHbEy4czicd";
-        let declared = |prefix: &str| Environments::new(prefix.parse().unwrap());
-        let acme = declared("acme_live");
-        assert!(acme.recognises(KEY) && acme.recognises(&format!("key_{KEY}")));
-        assert!(!acme.recognises(&KEY[1..]) && !acme.recognises("") && !acme.recognises("é"));
-        assert!(!acme.recognises(&KEY.replace("4czicd", "4czice")));
-        assert!(!declared("live").recognises(KEY), "live is no prefix of it");
+    /// Finds the keys of all declared prefixes.
+    pub(crate) fn scanner(&self) -> Scanner {
+        Scanner::of(
+            self.accepted
+                .iter()
+                .chain(&self.declined)
+                .cloned()
+                .collect(),
+        )
     }
 }

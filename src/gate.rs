@@ -16,6 +16,8 @@ use crate::principal::Principal;
 use crate::record::RateLimit;
 use crate::refusal::Refusal;
 use crate::scope::Catalogue;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::url_leaks::Leaks;
 use crate::usage::Meter;
 use crate::waiters::lock;
 
@@ -41,6 +43,9 @@ pub(crate) struct Gate {
     pub(crate) meter: Option<Meter>,
     /// Who is told of what happens.
     pub(crate) events: Arc<Events>,
+    /// Keys in URLs that the policy is to be applied to, if it does more than to tell.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) url_leaks: Option<Leaks>,
 }
 
 impl Gate {

@@ -22,7 +22,8 @@ pub mod conformance;
 mod credentials;
 #[cfg(any(feature = "conformance", feature = "testing"))]
 mod dropping;
-/// Long pages: how it is built and why, how it is run, and when keys are the right thing.
+/// Long pages: how it is built and why, how it is run, what to do when something has happened, and when
+/// keys are the right thing.
 pub mod docs {
     #[doc = include_str!("docs/design.md")]
     pub mod design {}
@@ -32,15 +33,20 @@ pub mod docs {
     pub mod many_instances {}
     #[doc = include_str!("docs/operating.md")]
     pub mod operating {}
+    #[doc = include_str!("docs/runbook.md")]
+    pub mod runbook {}
 }
 mod environment;
 mod expiry;
 mod foreign;
 mod gate;
+#[cfg(feature = "github")]
+pub mod github;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod guard;
 mod key;
 mod keygate;
+pub mod leak;
 mod limit;
 mod mac;
 mod manage;
@@ -58,6 +64,8 @@ pub mod testing;
 pub mod tonic;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+mod url_leaks;
 mod usage;
 #[cfg(feature = "utoipa")]
 pub mod utoipa;
@@ -86,9 +94,10 @@ pub use limit::{Charge, Level, LimitState, OnOutage, Quota, SharedLimiter, Take}
 pub use limit::{RedisLimiter, RedisLimiterBuilder};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
-    ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Imported, Issued,
-    KeyActivity, KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, PepperKeys, PepperUse,
-    Policy, Privileges, RevokeFailure, Revoked, Rotation, Safety, Unproved,
+    ActivityList, BearerRevocation, BearerRevocationError, Change, Conflict, Draft, Excess, Filter,
+    Found, FoundSecret, Imported, Issued, KeyActivity, KeyList, KeyManager, LeakOutcome,
+    LeakReport, ManageError, NewKey, OnLeak, OwnerRevocation, PepperKeys, PepperUse, Policy,
+    Privileges, RevokeFailure, Revoked, Rotation, Safety, Unproved,
 };
 pub use peppers::{PepperFile, PepperProvider, PeppersError};
 pub use principal::Principal;
@@ -141,4 +150,7 @@ mod proofs {
     assert_not_impl_any!(StoredHash: Clone, Display, serde::Serialize, PartialEq);
     assert_not_impl_any!(Mac: Display, serde::Serialize, AsRef<[u8]>);
     assert_not_impl_any!(KeyRecord: serde::Serialize);
+    assert_impl_all!(leak::Scanner: Clone, Debug, Send, Sync);
+    assert_impl_all!(leak::RedactingWriter<Vec<u8>>: std::io::Write, Debug, Send, Sync);
+    assert_not_impl_any!(leak::ScanStream: Clone, Display, serde::Serialize, AsRef<[u8]>);
 }

@@ -8,6 +8,7 @@ mod flight;
 mod leak;
 mod lookup;
 mod outage;
+mod prove;
 mod refused;
 mod standing;
 mod turnstile;
@@ -27,6 +28,7 @@ use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
 use crate::gate::Gate;
 use crate::key::KeyId;
+use crate::leak::Scanner;
 use crate::limit::{Bill, Failures, LimitState};
 use crate::mac::{Match, Peppers, Proof};
 use crate::principal::{Principal, Secret};
@@ -91,6 +93,7 @@ pub struct Authenticator {
 struct Shared {
     gate: Arc<Gate>,
     environments: Environments,
+    scanner: Scanner,
     peppers: Arc<Peppers>,
     renewals: Arc<Renewals>,
     store: Arc<dyn KeyStore>,
@@ -123,6 +126,7 @@ impl Authenticator {
     ) -> Self {
         let shared = Arc::new(Shared {
             gate,
+            scanner: environments.scanner(),
             environments,
             peppers,
             renewals,
@@ -147,10 +151,15 @@ impl Authenticator {
         Arc::ptr_eq(principal.gate(), &self.shared.gate)
     }
 
-    /// Whether `text` ends with a well-formed key of a declared prefix, or holds one of an accepted
+    /// Whether a well-formed key of a declared prefix stands in `text`, or one of an accepted
     /// [foreign format](crate::ForeignFormat::prefix) with a prefix; whether it opens or not.
     pub fn recognises(&self, text: &str) -> bool {
-        self.shared.environments.recognises(text)
+        let foreign = self.shared.environments.foreign();
+        self.shared.scanner.finds_in(text) || foreign.find_in(text).is_some()
+    }
+
+    pub(crate) fn scanner(&self) -> &Scanner {
+        &self.shared.scanner
     }
 
     /// The id that `text` claims, if it can be a key.

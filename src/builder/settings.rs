@@ -13,7 +13,7 @@ use crate::expiry::ExpiryNotifier;
 use crate::foreign::ForeignFormat;
 use crate::limit::{OnOutage, SharedLimiter};
 use crate::mac::{Pepper, PepperId, PepperRing};
-use crate::manage::Policy;
+use crate::manage::{OnLeak, Policy};
 use crate::peppers::{PepperProvider, PepperSource};
 use crate::record::RateLimit;
 use crate::scope::Catalogue;
@@ -286,6 +286,29 @@ impl Builder {
     /// there is: a process that ends between a commit and what follows it loses the event.
     pub fn audit_channel(mut self, sender: AuditSender) -> Self {
         self.audit_channel = Some(sender);
+        self
+    }
+
+    /// What is done about keys that have leaked, beside telling of it: those that stand in the URL of a
+    /// request to a guard, and those that are [reported](crate::KeyManager::report_leak). Without it,
+    /// nothing. Only the right secret does it, and it does not matter whether the key opens at the moment.
+    ///
+    /// The request with the URL is refused as it is in any case, and waits for nothing: the
+    /// [background work](crate::Keygate::run) ends the key, also where its sender has hung up, and tries
+    /// again for up to an hour while the store is away. Up to 1,000 keys wait for that, in memory: a process
+    /// that is killed loses them. What is given up is logged as an error.
+    ///
+    /// Consider that a link which somebody was sent may hold a key, and that whoever follows it then ends
+    /// that key. It has leaked by that all the same.
+    ///
+    /// ```
+    /// # use keygate::{Builder, OnLeak};
+    /// # fn run(builder: Builder) -> Builder {
+    /// builder.on_leak(OnLeak::Revoke)
+    /// # }
+    /// ```
+    pub fn on_leak(mut self, policy: OnLeak) -> Self {
+        self.on_leak = policy;
         self
     }
 

@@ -9,6 +9,7 @@ mod error;
 mod format;
 mod formats;
 mod hashing;
+mod recipes;
 mod shape;
 mod stored;
 mod text;

@@ -111,6 +111,11 @@ pub enum StoredHashError {
     /// Not hex.
     #[error("a hash in hex has pairs of the digits 0-9 and a-f only")]
     NotHex,
+    /// Not a hash by SHA-512, of djangorestframework-api-key.
+    #[error(
+        "it does not begin with sha512$$: hashes by Django's password hashers cannot be imported, and djangorestframework-api-key 3 makes them anew when their keys are used"
+    )]
+    NotSha512,
 }
 
 #[cfg(test)]

@@ -78,6 +78,10 @@ impl<'a> ImportedKey<'a> {
 }
 
 impl<'a> ForeignText<'a> {
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
     pub(crate) fn as_imported(&self) -> &ImportedKey<'a> {
         &self.key
     }

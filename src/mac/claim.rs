@@ -1,5 +1,5 @@
 use crate::foreign::ForeignText;
-use crate::key::{KeyId, PresentedKey};
+use crate::key::{KeyId, PresentedKey, redact};
 
 /// The text of a key that a caller presents: one of ours, or one that was made elsewhere. Nothing about
 /// it is proved yet.
@@ -14,6 +14,14 @@ impl Claim<'_> {
         match self {
             Self::Foreign(text) => text.as_imported().id(),
             Self::Own(key) => key.id(),
+        }
+    }
+
+    /// `text` without what is secret of this. Of a text that was made elsewhere that is all of it.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        match self {
+            Self::Foreign(own) => redact(text, own.text()),
+            Self::Own(key) => key.redact(text),
         }
     }
 }

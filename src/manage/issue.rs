@@ -4,7 +4,7 @@ use super::{KeyManager, ManageError, NewKey};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText, Prefix};
-use crate::record::{KeyInfo, KeyRecord, SecretSlot, Secrets};
+use crate::record::{CANARY, KeyInfo, KeyRecord, Revocation, SecretSlot, Secrets};
 use crate::scope::ScopeSet;
 use crate::store::{Expect, StoreErrorKind};
 
@@ -91,6 +91,10 @@ impl KeyManager {
         current: SecretSlot,
     ) -> Result<KeyRecord, ManageError> {
         let now = current.created_at;
+        let revocation = new.is_canary.then(|| Revocation {
+            at: now,
+            reason: CANARY.into(),
+        });
         let mut record = KeyRecord {
             id,
             prefix,
@@ -101,7 +105,7 @@ impl KeyManager {
             created_at: now,
             expires_at: None,
             disabled_at: None,
-            revocation: None,
+            revocation,
             allowed_ips: Vec::new(),
             rate_limit: None,
             secrets: Secrets {

@@ -12,6 +12,7 @@ mod error;
 mod find;
 mod import;
 mod issue;
+mod leak;
 mod lifecycle;
 mod list;
 mod mandatory;
@@ -31,6 +32,7 @@ pub use error::{Conflict, ManageError};
 pub use find::{Found, FoundSecret};
 pub use import::Imported;
 pub use issue::Issued;
+pub use leak::{BearerRevocation, BearerRevocationError, LeakOutcome, LeakReport, OnLeak};
 pub use lifecycle::{OwnerRevocation, RevokeFailure, Revoked};
 pub(crate) use list::listed_past;
 pub use list::{Filter, KeyList};
@@ -93,6 +95,7 @@ struct Shared {
     catalogue: Option<Catalogue>,
     ledger: Option<Arc<Ledger>>,
     events: Arc<Events>,
+    on_leak: OnLeak,
 }
 
 /// In whose name a manager acts.
@@ -114,6 +117,7 @@ impl KeyManager {
         catalogue: Option<Catalogue>,
         ledger: Option<Arc<Ledger>>,
         events: Arc<Events>,
+        on_leak: OnLeak,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -126,6 +130,7 @@ impl KeyManager {
                 catalogue,
                 ledger,
                 events,
+                on_leak,
             }),
             authority: Authority::Host(Person::default()),
         }
@@ -161,6 +166,11 @@ impl KeyManager {
 
     pub(crate) fn environments(&self) -> &Environments {
         &self.shared.environments
+    }
+
+    #[cfg(feature = "github")]
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
     }
 
     pub(crate) fn policy(&self) -> &Policy {

@@ -13,7 +13,9 @@ pub use info::{KeyInfo, KeyStatus, SecretInfo};
 pub(crate) use network::parse_network;
 pub use rate_limit::{RateLimit, RateLimitError};
 pub use text::TextError;
-pub(crate) use text::{check_metadata, check_name, check_owner, check_reason};
+pub(crate) use text::{
+    CANARY, check_metadata, check_name, check_owner, check_reason, check_source, check_user,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -65,6 +67,14 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Whether it was born revoked, and only tells of whoever presents it.
+    pub(crate) fn is_canary(&self) -> bool {
+        let born_revoked = |revocation: &Revocation| {
+            revocation.at == self.created_at && revocation.reason == CANARY
+        };
+        self.revocation.as_ref().is_some_and(born_revoked)
+    }
+
     /// What a presented secret of this key is held against.
     pub(crate) fn proofs(&self) -> Proofs {
         let proof = |slot: &SecretSlot| Proof {

@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::net::IpAddr;
 
 use crate::audit::{Actor, AuditEvent};
 use crate::clock::Timestamp;
@@ -59,6 +60,37 @@ pub(super) fn changed(event: &AuditEvent) {
             tracing::info!(target: TARGET, action, key_id, owner, actor = "host", address, "key changed");
         }
     }
+}
+
+pub(super) fn canary_used(key_id: &KeyId, owner: &str, address: Option<IpAddr>) {
+    let address = address.map(tracing::field::display);
+    tracing::warn!(target: TARGET, %key_id, owner, address,
+        "somebody presented a canary: whoever did has read where it was planted"
+    );
+}
+
+pub(super) fn leak_reported(event: &AuditEvent) {
+    let key_id = event.key_id.as_ref().map(KeyId::as_str);
+    let source = event
+        .changes
+        .first()
+        .and_then(|change| change.after.as_deref());
+    tracing::warn!(target: TARGET, key_id, owner = event.owner.as_deref(), source,
+        "a key was reported to have leaked"
+    );
+}
+
+pub(crate) fn url_leak_is_held_up(error: &(dyn StdError + 'static)) {
+    tracing::warn!(target: TARGET, error = chain(error),
+        "a key that leaked in a URL is not ended yet: it is tried again"
+    );
+}
+
+pub(crate) fn url_leak_was_given_up(key_id: Option<&KeyId>, why: &str) {
+    let key_id = key_id.map(KeyId::as_str);
+    tracing::error!(target: TARGET, key_id, why,
+        "a key that leaked in a URL was not ended, if it is one of ours: look at it, and revoke it"
+    );
 }
 
 pub(super) fn audit_is_dropped(realm: &str, requests: u64, why: &str) {

@@ -9,10 +9,12 @@ mod outcomes;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use log::{
     accepted, bound_keys_without_source, failed, no_peer, no_source, refused, request_span,
+    url_leak_is_held_up, url_leak_was_given_up,
 };
 pub(crate) use outcomes::Outcomes;
 
 use std::error::Error as StdError;
+use std::net::IpAddr;
 
 use crate::audit::AuditEvent;
 use crate::clock::Timestamp;
@@ -110,6 +112,20 @@ pub(crate) fn usage_was_not_counted(realm: &str, requests: u64) {
 pub(crate) fn changed(event: &AuditEvent) {
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     log::changed(event);
+    let _ = event;
+}
+
+/// Somebody presented a canary.
+pub(crate) fn canary_used(key_id: &KeyId, owner: &str, address: Option<IpAddr>) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::canary_used(key_id, owner, address);
+    let _ = (key_id, owner, address);
+}
+
+/// Somebody reported a key to have leaked.
+pub(crate) fn leak_reported(event: &AuditEvent) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::leak_reported(event);
     let _ = event;
 }
 

@@ -8,6 +8,7 @@ mod common;
 mod addresses;
 mod charges;
 mod declared;
+mod ended_leaks;
 mod ending;
 mod imports;
 mod leaks;

@@ -6,6 +6,8 @@
 mod servers;
 
 mod answers;
+#[path = "../common/leaked.rs"]
+mod leaked;
 #[path = "../common/watched.rs"]
 mod watched;
 

@@ -9,6 +9,8 @@
 )]
 
 mod answers;
+#[path = "../common/leaked.rs"]
+mod leaked;
 #[path = "../common/watched.rs"]
 mod watched;
 

@@ -4,6 +4,8 @@
 
 mod answers;
 mod audit;
+#[path = "../common/leaked.rs"]
+mod leaked;
 #[path = "../common/watched.rs"]
 mod watched;
 

@@ -23,6 +23,8 @@ fn answers() -> Answers {
         quotas: Default::default(),
         meter: None,
         events: Default::default(),
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        url_leaks: None,
     }))
 }
 
