@@ -17,7 +17,7 @@ use crate::store::{AuditLog, AuditPage, AuditQuery, StoreErrorKind};
 pub(super) struct Person {
     name: Option<String>,
     address: Option<IpAddr>,
-    /// Of a caller whose change the host brings to its end.
+    /// Of a caller whose change the host brings to its end, or of a bearer who ends the own key.
     key_id: Option<KeyId>,
 }
 
@@ -32,6 +32,20 @@ impl Person {
                 key_id: Some(caller.key_id),
             },
         }
+    }
+
+    /// Whoever presented the key itself.
+    pub(super) fn bearer(key_id: KeyId, address: Option<IpAddr>) -> Self {
+        Self {
+            name: None,
+            address,
+            key_id: Some(key_id),
+        }
+    }
+
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(super) fn at(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
     }
 
     pub(super) fn actor(&self) -> Actor {
@@ -175,7 +189,7 @@ impl KeyManager {
         log.ok_or(ManageError::NoAuditLog)
     }
 
-    fn for_person(&self, change: impl FnOnce(Person) -> Person) -> Self {
+    pub(super) fn for_person(&self, change: impl FnOnce(Person) -> Person) -> Self {
         let authority = match self.authority.clone() {
             Authority::Host(person) => Authority::Host(change(person)),
             caller @ Authority::Caller(_) => caller,

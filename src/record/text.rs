@@ -4,8 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::key::PresentedKey;
 
+/// What a reason begins with that no host gives.
+const RESERVED: &str = "keygate:";
+
+/// Why a canary is revoked.
+pub(crate) const CANARY: &str = "keygate:canary";
+
 const MAX_NAME_CHARS: usize = 128;
 const MAX_REASON_CHARS: usize = 512;
+const MAX_SOURCE_CHARS: usize = 480;
 const MAX_METADATA_ENTRIES: usize = 32;
 const MAX_METADATA_KEY_CHARS: usize = 64;
 const MAX_METADATA_VALUE_CHARS: usize = 512;
@@ -23,7 +30,15 @@ pub(crate) fn check_user(name: &str) -> Result<(), TextError> {
 }
 
 pub(crate) fn check_reason(reason: &str) -> Result<(), TextError> {
+    if reason.starts_with(RESERVED) {
+        return Err(TextError::Reserved { field: "reason" });
+    }
     check("reason", reason, MAX_REASON_CHARS)
+}
+
+/// Where a leak was seen. It leaves room in a reason for the word that it was one.
+pub(crate) fn check_source(source: &str) -> Result<(), TextError> {
+    check("source", source, MAX_SOURCE_CHARS)
 }
 
 pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), TextError> {
@@ -90,6 +105,14 @@ pub enum TextError {
         /// The most characters it may have.
         max: usize,
     },
+    /// It begins as those do that only keygate itself gives.
+    #[error(
+        "the {field} begins with {RESERVED:?}, which only keygate itself writes: say it differently"
+    )]
+    Reserved {
+        /// Which text.
+        field: &'static str,
+    },
     /// There are too many entries.
     #[error("there are more than {max} entries of {field}")]
     TooMany {
@@ -124,6 +147,14 @@ mod tests {
             check_reason("\u{1b}[31m"),
             Err(TextError::Control { field: "reason" })
         );
+    }
+
+    #[test]
+    fn no_host_gives_a_reason_that_only_keygate_gives() {
+        let reserved = Err(TextError::Reserved { field: "reason" });
+        assert_eq!(check_reason(CANARY), reserved);
+        assert_eq!(check_reason("keygate:"), reserved);
+        assert!(check_reason("keygate was too slow").is_ok());
     }
 
     #[test]

@@ -9,6 +9,12 @@ const REQUESTS: &str = "keygate_requests_total";
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 const LEAKED: &str = "keygate_leaked_in_url_total";
 
+/// Requests with canaries.
+const CANARY_USED: &str = "keygate_canary_used_total";
+
+/// Keys that somebody reported to have leaked.
+const LEAK_REPORTED: &str = "keygate_leak_reported_total";
+
 /// How long requests waited for the store.
 const LOOKUP: &str = "keygate_lookup_seconds";
 
@@ -41,6 +47,8 @@ pub(super) struct Decisions {
     refused: Vec<(&'static str, Counter)>,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     leaked: Counter,
+    canary_used: Counter,
+    leak_reported: Counter,
     lookup: Histogram,
 }
 
@@ -53,6 +61,8 @@ impl Decisions {
             refused: refused.into(),
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             leaked: counter!(LEAKED, "realm" => realm.to_owned()),
+            canary_used: counter!(CANARY_USED, "realm" => realm.to_owned()),
+            leak_reported: counter!(LEAK_REPORTED, "realm" => realm.to_owned()),
             lookup: histogram!(LOOKUP, "realm" => realm.to_owned()),
         }
     }
@@ -71,6 +81,14 @@ impl Decisions {
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(super) fn leaked(&self) {
         self.leaked.increment(1);
+    }
+
+    pub(super) fn canary_used(&self) {
+        self.canary_used.increment(1);
+    }
+
+    pub(super) fn leak_reported(&self) {
+        self.leak_reported.increment(1);
     }
 
     pub(super) fn looked_up(&self, took: Duration) {
@@ -117,4 +135,11 @@ pub(super) fn feed_is_left(realm: &str) {
 pub(super) fn feed_broke(realm: &str) {
     feed_is_left(realm);
     counter!(BREAKS, "realm" => realm.to_owned()).increment(1);
+}
+
+/// How often the peppers of a provider were refused, or it had none.
+const NOT_RELOADED: &str = "keygate_pepper_reload_failures_total";
+
+pub(super) fn peppers_are_not_reloaded(realm: &str) {
+    counter!(NOT_RELOADED, "realm" => realm.to_owned()).increment(1);
 }

@@ -41,6 +41,20 @@ impl Outcomes {
         }
     }
 
+    pub(crate) fn canary_used(&self) {
+        #[cfg(feature = "metrics")]
+        if let Some(decisions) = &self.decisions {
+            decisions.canary_used();
+        }
+    }
+
+    pub(crate) fn leak_reported(&self) {
+        #[cfg(feature = "metrics")]
+        if let Some(decisions) = &self.decisions {
+            decisions.leak_reported();
+        }
+    }
+
     /// Waits for the store in the name of a request, and takes the time of it.
     pub(crate) async fn of_lookup<F: Future>(&self, lookup: F) -> F::Output {
         #[cfg(feature = "metrics")]

@@ -36,6 +36,7 @@ async fn play_http(stage: &Stage, adapter: &mut impl Http) {
         }
     }
     stage.check_usage().await;
+    stage.check_leaks().await;
     limits::play_http(stage, adapter).await;
 }
 
@@ -48,5 +49,6 @@ async fn play_grpc(stage: &Stage, adapter: &mut impl Grpc) {
         }
     }
     stage.check_usage().await;
+    stage.check_leaks().await;
     limits::play_grpc(stage, adapter).await;
 }
