@@ -1,5 +1,6 @@
 //! What a gate does beside the requests: it follows the store's change feed, hands on what was counted
-//! of usage and noted for the audit log, and looks for keys that end.
+//! of usage and noted for the audit log, keeps the peppers and the MACs up to date, and looks for keys
+//! that end.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +17,8 @@ use crate::authenticate::within;
 use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
 use crate::clock::Clock;
 use crate::expiry::Sweeper;
+use crate::peppers::Reloader;
+use crate::renewal::Renewer;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
 use crate::telemetry;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -46,6 +49,8 @@ pub(crate) struct Background {
 pub(crate) struct Work {
     pub(crate) sweeper: Option<Sweeper>,
     pub(crate) keeper: Option<Keeper>,
+    pub(crate) renewer: Renewer,
+    pub(crate) reloader: Reloader,
     pub(crate) ledger: Option<Arc<Ledger>>,
     pub(crate) usage_interval: Duration,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -60,6 +65,8 @@ struct Shared {
     usage_interval: Duration,
     sweeper: Option<Sweeper>,
     keeper: Option<Keeper>,
+    renewer: Renewer,
+    reloader: Reloader,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     leaks: Option<LeakWork>,
     /// Raised with the last who needs to know of changes, too.
@@ -79,6 +86,8 @@ impl Background {
         let Work {
             sweeper,
             keeper,
+            renewer,
+            reloader,
             ledger,
             usage_interval,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -94,6 +103,8 @@ impl Background {
                 usage_interval,
                 sweeper,
                 keeper,
+                renewer,
+                reloader,
                 #[cfg(any(feature = "tower", feature = "actix-web"))]
                 leaks,
                 stop: changes.stop().clone(),
@@ -103,19 +114,10 @@ impl Background {
         }
     }
 
-    /// Works on the runtime that this is called on, if there is one, and anything to do.
+    /// Works on the runtime that this is called on, if there is one.
     #[cfg(feature = "tokio")]
     pub(crate) fn spawn(&self, changes: &Arc<Changes>) {
-        let follows = self.shared.store.abilities().change_feed.is_some();
-        let has_usage = self.shared.store.abilities().usage.is_some();
-        let has_keys_to_watch = self.shared.sweeper.is_some();
-        let has_work = follows || has_usage || has_keys_to_watch || self.shared.keeper.is_some();
-        #[cfg(any(feature = "tower", feature = "actix-web"))]
-        let has_work = has_work || self.shared.leaks.is_some();
-        if let Some(runtime) = tokio::runtime::Handle::try_current()
-            .ok()
-            .filter(|_| has_work)
-        {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(self.run(changes));
         }
     }
@@ -123,6 +125,10 @@ impl Background {
     /// `None`: it looks for no keys that end.
     pub(crate) fn sweeper(&self) -> Option<&Sweeper> {
         self.shared.sweeper.as_ref()
+    }
+
+    pub(crate) fn reloader(&self) -> &Reloader {
+        &self.shared.reloader
     }
 
     pub(crate) fn status(&self, changes: &Changes) -> ChangeFeedStatus {
@@ -150,7 +156,9 @@ impl Background {
                     let work = pin!(shared.work(changes.clone()));
                     let regular = both(shared.sweep_until_stopped(), shared.keep_until_stopped());
                     let regular = both(regular, shared.end_leaked_until_stopped());
-                    both(first(stopped, work), regular).await;
+                    let renewing = shared.renewer.run(&shared.stop, backoff);
+                    let of_peppers = both(renewing, shared.reloader.run(&shared.stop));
+                    both(first(stopped, work), both(regular, of_peppers)).await;
                     return shared.hand_on_the_rest().await;
                 }
                 let is_free = || !shared.is_running.load(Ordering::SeqCst);
@@ -207,7 +215,12 @@ impl Shared {
     /// logged.
     async fn hand_on_the_rest(&self) {
         let counted = both(self.hand_on_usage(), self.hand_on_audit());
-        both(counted, self.end_the_rest_of_leaked()).await;
+        let changed = both(self.hand_on_renewals(), self.end_the_rest_of_leaked());
+        both(counted, changed).await;
+    }
+
+    async fn hand_on_renewals(&self) {
+        first(pin!(self.renewer.hand_on_the_rest()), Delay::new(PATIENCE)).await;
     }
 
     /// Ends the keys that were seen in URLs.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::audit::Events;
 use crate::clock::{Clock, Timestamp};
 use crate::credentials::Credentials;
+use crate::foreign::Formats;
 use crate::key::Prefix;
 use crate::limit::{Limiter, Quota};
 use crate::principal::Principal;
@@ -25,6 +26,8 @@ use crate::waiters::lock;
 pub(crate) struct Gate {
     pub(crate) realm: String,
     pub(crate) credentials: Credentials,
+    /// The keys of other systems that are accepted.
+    pub(crate) foreign: Formats,
     /// Where the page for callers stands, whose sections are the types of problems.
     pub(crate) page: Option<String>,
     /// The scopes that the service declares, if it does.

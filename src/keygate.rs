@@ -7,7 +7,9 @@ use crate::background::Background;
 use crate::builder::Builder;
 use crate::changes::{ChangeFeedStatus, Changes};
 use crate::expiry::ExpirySweep;
+use crate::leak::Scanner;
 use crate::manage::{BearerRevocation, BearerRevocationError, KeyManager, ManageError};
+use crate::peppers::PeppersError;
 use crate::record::check_reason;
 use crate::scope::Catalogue;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -67,10 +69,18 @@ impl Keygate {
         &self.answers
     }
 
+    /// Finds keys of all prefixes that were declared, also of those that are
+    /// [served elsewhere](crate::Builder::decline_prefix), in text and streams, masks them in logs, and
+    /// writes rules for the scanners of others: see [`leak`](crate::leak).
+    pub fn scanner(&self) -> Scanner {
+        self.authenticator.scanner().clone()
+    }
+
     /// What a gate does beside the requests: it follows the store's change feed, connects it again, and
     /// hands the counts of usage, and what was noted for the audit log, to the store. Without it nothing
     /// opens that should not, the store is asked more often, and what was counted and noted waits for a
-    /// [`shutdown`](Self::shutdown). It also forgets what the audit log is to
+    /// [`shutdown`](Self::shutdown), as do the MACs that are renewed under the active pepper. It also asks
+    /// the [provider of the peppers](crate::Builder::pepper_provider), forgets what the audit log is to
     /// [keep no longer](crate::Builder::audit_retention), looks for
     /// [keys that end](crate::ExpiryNotifier), and ends those that [leaked](crate::Builder::on_leak) in
     /// URLs, where that is asked for.
@@ -109,6 +119,15 @@ impl Keygate {
                     .into(),
             )),
         }
+    }
+
+    /// Asks the [provider](crate::Builder::pepper_provider) of the peppers now, and not only when the
+    /// [background work](Self::run) does. Whether they have changed.
+    ///
+    /// # Errors
+    /// The peppers of before stay in use: [`PeppersError`] says why.
+    pub async fn reload_peppers(&self) -> Result<bool, PeppersError> {
+        self.background.reloader().reload().await
     }
 
     /// Ends the key that is presented, for good: whoever holds a key can end it, also one that is disabled,

@@ -13,8 +13,11 @@ impl Authenticator {
     /// become of the key: only then it is known that this key has leaked.
     pub(crate) async fn tell_leak(&self, text: &str, address: Option<IpAddr>) -> Option<KeyId> {
         let shared = &self.shared;
-        // Text that is no part of it may stand before it.
-        let text = shared.environments.key_at_end(text).unwrap_or(text);
+        // Text that is no part of it may stand around it.
+        let found = shared.scanner.scan(text).next();
+        let own = found.and_then(|found| text.get(found.range()));
+        let foreign = || shared.environments.foreign().find_in(text);
+        let text = own.or_else(foreign).unwrap_or(text);
         let attempt = Attempt::new(text).from_address(address);
         let mut leak = Leak {
             shared,

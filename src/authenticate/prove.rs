@@ -85,16 +85,16 @@ impl Shared {
         address: Option<IpAddr>,
         now: Now,
     ) -> Result<Proved, Refused> {
-        let of_environment = |entry: &&super::Entry| entry.environment == presented.environment;
-        let entry = lookup.entry().filter(of_environment);
-        let proofs = entry.map_or(&self.decoy, |entry| &entry.proofs);
-        let matched = self.peppers.find(&presented.key, proofs, now.wall);
+        let entry = self.entry_of(presented, lookup.entry(), now);
         let entry = entry.ok_or(Rejection::KeyInvalid)?;
-        let (secret, is_replaced) = match matched {
-            Match::Current(proof) => (proof.created_at, false),
-            Match::Previous(proof) => (proof.created_at, proof.has_ended(now.wall)),
+        let (secret, is_replaced) = match entry.ring.find(&presented.key, &entry.proofs, now.wall) {
+            Match::Current(fit) => (fit.proof.created_at, false),
+            Match::Previous(fit) => (fit.proof.created_at, fit.proof.has_ended(now.wall)),
             Match::None => return Err(Rejection::KeyInvalid.into()),
+            // Nothing of it is proved, and it opens for nobody.
+            Match::UnknownPepper(_) if entry.revoked => return Err(Rejection::KeyInvalid.into()),
             Match::UnknownPepper(pepper) => {
+                self.peppers.miss();
                 let key_id = entry.identity.key_id;
                 return Err(Error::UnknownPepper { key_id, pepper }.into());
             }

@@ -10,9 +10,11 @@ use crate::audit::AuditSender;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::expiry::ExpiryNotifier;
+use crate::foreign::ForeignFormat;
 use crate::limit::{OnOutage, SharedLimiter};
 use crate::mac::{Pepper, PepperId, PepperRing};
 use crate::manage::{OnLeak, Policy};
+use crate::peppers::{PepperProvider, PepperSource};
 use crate::record::RateLimit;
 use crate::scope::Catalogue;
 use crate::store::KeyStore;
@@ -24,9 +26,35 @@ impl Builder {
         self.peppers(PepperRing::new(PepperId(1), pepper))
     }
 
-    /// The peppers, of which one is active.
+    /// The peppers, of which one is active. What is given last counts, here and by
+    /// [`pepper_provider`](Self::pepper_provider).
     pub fn peppers(mut self, peppers: PepperRing) -> Self {
-        self.peppers = Some(peppers);
+        self.peppers = Some(PepperSource::Given(peppers));
+        self
+    }
+
+    /// Where the peppers come from: they are read when the gate is built, and then every minute and soon
+    /// after a record was met whose pepper is missing, so that a pepper is added or made active without
+    /// a restart. [`Keygate::reload_peppers`](crate::Keygate::reload_peppers) reads them at once.
+    ///
+    /// Peppers that cannot be used never replace those that are in use: see
+    /// [`PeppersError`](crate::PeppersError), which is logged then.
+    ///
+    /// ```
+    /// # fn run(builder: keygate::Builder) -> keygate::Builder {
+    /// use keygate::PepperFile;
+    ///
+    /// builder.pepper_provider(PepperFile::new("/run/secrets/peppers"))
+    /// # }
+    /// ```
+    pub fn pepper_provider(mut self, provider: impl PepperProvider) -> Self {
+        self.peppers = Some(PepperSource::Provider(Arc::new(provider)));
+        self
+    }
+
+    /// How often the [provider](Self::pepper_provider) of the peppers is asked, every minute unless set.
+    pub fn pepper_reload_interval(mut self, interval: Duration) -> Self {
+        self.pepper_reload_interval = interval;
         self
     }
 
@@ -47,6 +75,22 @@ impl Builder {
     /// told that they belong elsewhere, and not that they are invalid.
     pub fn decline_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.declined.push(prefix.into());
+        self
+    }
+
+    /// Accepts keys that another system has made, once they are [imported](crate::KeyManager::import):
+    /// with the texts that their bearers have. A text must not be a key of two formats, nor of one and of
+    /// this service.
+    ///
+    /// ```
+    /// # use keygate::{Alphabet, Builder, ForeignFormat, Hashing};
+    /// # fn set(builder: Builder) -> Builder {
+    /// let old = ForeignFormat::new("acme-v1", Hashing::sha256(), Alphabet::HEX, 64..=64).prefix("acme1-");
+    /// builder.accept_foreign(old)
+    /// # }
+    /// ```
+    pub fn accept_foreign(mut self, format: ForeignFormat) -> Self {
+        self.foreign.push(format);
         self
     }
 

@@ -9,6 +9,7 @@ use super::{Authority, KeyManager, ManageError, sees};
 use crate::audit::{Actor, AuditKind};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
+use crate::record::check_user;
 use crate::store::{AuditLog, AuditPage, AuditQuery, StoreErrorKind};
 
 /// The person for whom the host acts, as far as it says so.
@@ -21,9 +22,6 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// The longest name, in characters.
-    const LONGEST: usize = 128;
-
     /// Whoever asked for what the host goes on with by itself.
     pub(super) fn behind(authority: &Authority) -> Self {
         match authority {
@@ -63,18 +61,8 @@ impl Person {
     }
 
     pub(super) fn check(&self) -> Result<(), ManageError> {
-        let is_good = |name: &String| {
-            !name.is_empty()
-                && name.chars().count() <= Self::LONGEST
-                && !name.chars().any(char::is_control)
-        };
-        match self.name.as_ref().is_none_or(is_good) {
-            true => Ok(()),
-            false => Err(ManageError::Invalid(format!(
-                "the name that as_user was given cannot stand in the audit log: 1 to {} characters, none of them a control character",
-                Self::LONGEST
-            ))),
-        }
+        let checked = self.name.as_deref().map_or(Ok(()), check_user);
+        checked.map_err(|flaw| ManageError::Invalid(flaw.to_string()))
     }
 }
 

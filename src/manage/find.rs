@@ -1,7 +1,7 @@
 use super::ceiling::Ceiling;
 use super::{KeyManager, ManageError, sees};
 use crate::clock::Timestamp;
-use crate::key::PresentedKey;
+use crate::mac::Claim;
 use crate::mac::Match;
 use crate::record::{KeyInfo, KeyRecord};
 
@@ -42,7 +42,7 @@ impl KeyManager {
     /// [`ManageError::Invalid`] for what is no key text, [`ManageError::UnknownPepper`],
     /// [`ManageError::Store`].
     pub async fn find(&self, text: &str) -> Result<Option<Found>, ManageError> {
-        let key = PresentedKey::parse(text)?;
+        let key = self.shared.environments.read(text)?;
         let ceiling = self.ceiling().await?;
         let holder = self.holder_of(&key, ceiling.as_ref()).await?;
         Ok(holder.map(|holder| Found {
@@ -54,18 +54,21 @@ impl KeyManager {
     /// The key whose secret is presented, if that one can be seen.
     pub(super) async fn holder_of(
         &self,
-        key: &PresentedKey<'_>,
+        key: &Claim<'_>,
         ceiling: Option<&Ceiling>,
     ) -> Result<Option<Holder>, ManageError> {
         let record = self.stored(key.id()).await?;
-        let is_its =
-            |record: &KeyRecord| sees(ceiling, record) && record.prefix.as_str() == key.prefix();
+        let environments = &self.shared.environments;
+        let is_its = |record: &KeyRecord| {
+            sees(ceiling, record) && record.prefix.as_str() == environments.prefix_of(key)
+        };
         let Some(record) = record.filter(is_its) else {
             return Ok(None);
         };
-        let (which, secret) = match self.shared.peppers.find(key, &record.proofs(), self.now()) {
-            Match::Current(proof) => (FoundSecret::Current, proof.created_at),
-            Match::Previous(proof) => (FoundSecret::Previous, proof.created_at),
+        let ring = self.shared.peppers.current();
+        let (which, secret) = match ring.find(key, &record.proofs(), self.now()) {
+            Match::Current(fit) => (FoundSecret::Current, fit.proof.created_at),
+            Match::Previous(fit) => (FoundSecret::Previous, fit.proof.created_at),
             Match::None => return Ok(None),
             Match::UnknownPepper(pepper) => return Err(ManageError::UnknownPepper(pepper)),
         };

@@ -71,12 +71,26 @@ impl KeyManager {
         let now = self.now();
         let id = KeyId::generate()?;
         let (key, current) = SecretSlot::generate(
-            &self.shared.peppers,
+            self.shared.peppers.current().peppers(),
             &prefix,
             &id,
             now,
             self.shared.policy.secret_end(now),
         )?;
+        let record = self.record(new, ceiling, id, prefix, current)?;
+        Ok((key, record))
+    }
+
+    /// The record of a key as `new` asks for it, that is made when its secret is.
+    pub(super) fn record(
+        &self,
+        new: &NewKey,
+        ceiling: Option<&Ceiling>,
+        id: KeyId,
+        prefix: Prefix,
+        current: SecretSlot,
+    ) -> Result<KeyRecord, ManageError> {
+        let now = current.created_at;
         let revocation = new.is_canary.then(|| Revocation {
             at: now,
             reason: CANARY.into(),
@@ -127,7 +141,7 @@ impl KeyManager {
                 return Err(ManageError::BeyondCeiling(excesses));
             }
         }
-        Ok((key, record))
+        Ok(record)
     }
 
     fn prefix_for(&self, new: &NewKey, ceiling: Option<&Ceiling>) -> Result<Prefix, ManageError> {

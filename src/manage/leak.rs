@@ -8,7 +8,7 @@ use super::write::{Demand, Updated};
 use super::{Authority, Conflict, FoundSecret, KeyManager, ManageError};
 use crate::audit::{AuditAction, AuditEvent, FieldChange, Requests};
 use crate::clock::Timestamp;
-use crate::key::{KeyId, PresentedKey};
+use crate::key::KeyId;
 use crate::record::{KeyInfo, KeyRecord, SecretSlot, check_source};
 use crate::refusal::Refusal;
 
@@ -117,7 +117,7 @@ impl KeyManager {
         if let Authority::Host(person) = &self.authority {
             person.check()?;
         }
-        let Ok(key) = PresentedKey::parse(text) else {
+        let Ok(key) = self.shared.environments.read(text) else {
             return Ok(None);
         };
         let Some(leaked) = self.holder_of(&key, None).await? else {
@@ -142,7 +142,7 @@ impl KeyManager {
         text: &str,
         address: Option<IpAddr>,
     ) -> Result<(), ManageError> {
-        let Ok(key) = PresentedKey::parse(text) else {
+        let Ok(key) = self.shared.environments.read(text) else {
             return Ok(());
         };
         if let Some(leaked) = self.holder_of(&key, None).await? {

@@ -10,6 +10,7 @@ mod ceiling;
 mod draft;
 mod error;
 mod find;
+mod import;
 mod issue;
 mod leak;
 mod lifecycle;
@@ -17,6 +18,7 @@ mod list;
 mod mandatory;
 mod narrow;
 mod new_key;
+mod peppers;
 mod policy;
 mod report;
 mod rotate;
@@ -28,6 +30,7 @@ pub use ceiling::Excess;
 pub use draft::Draft;
 pub use error::{Conflict, ManageError};
 pub use find::{Found, FoundSecret};
+pub use import::Imported;
 pub use issue::Issued;
 pub use leak::{BearerRevocation, BearerRevocationError, LeakOutcome, LeakReport, OnLeak};
 pub use lifecycle::{OwnerRevocation, RevokeFailure, Revoked};
@@ -36,6 +39,7 @@ pub use list::{Filter, KeyList};
 pub(crate) use mandatory::WeakManager;
 pub use narrow::Privileges;
 pub use new_key::{Change, NewKey};
+pub use peppers::{PepperKeys, PepperUse};
 pub use policy::Policy;
 pub use report::ActivityList;
 pub use rotate::Rotation;
@@ -48,7 +52,7 @@ use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::environment::Environments;
 use crate::key::KeyId;
-use crate::mac::PepperRing;
+use crate::mac::Peppers;
 use crate::principal::Principal;
 use crate::record::{KeyInfo, KeyRecord};
 use crate::scope::Catalogue;
@@ -83,7 +87,7 @@ pub struct KeyManager {
 
 struct Shared {
     environments: Environments,
-    peppers: Arc<PepperRing>,
+    peppers: Arc<Peppers>,
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     changes: Arc<Changes>,
@@ -105,7 +109,7 @@ impl KeyManager {
     #[expect(clippy::too_many_arguments, reason = "only the builder calls it")]
     pub(crate) fn new(
         environments: Environments,
-        peppers: Arc<PepperRing>,
+        peppers: Arc<Peppers>,
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         changes: Arc<Changes>,

@@ -14,7 +14,8 @@ use crate::scope::ScopeSet;
 pub struct KeyInfo {
     /// The key's id.
     pub key_id: KeyId,
-    /// What to recognise it by: `acme_live_4KX9…`.
+    /// What to recognise it by: `acme_live_4KX9…`. An [imported](crate::KeyManager::import) key has
+    /// another text until it is rotated, and is recognised by its name.
     pub hint: String,
     /// The environment it belongs to.
     pub environment: Prefix,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::key::PresentedKey;
+
 /// What a reason begins with that no host gives.
 const RESERVED: &str = "keygate:";
 
@@ -16,14 +18,15 @@ const MAX_METADATA_KEY_CHARS: usize = 64;
 const MAX_METADATA_VALUE_CHARS: usize = 512;
 
 pub(crate) fn check_owner(owner: &str) -> Result<(), TextError> {
-    if owner.is_empty() {
-        return Err(TextError::Empty { field: "owner" });
-    }
-    check("owner", owner, MAX_NAME_CHARS)
+    check_given("owner", owner, MAX_NAME_CHARS)
 }
 
 pub(crate) fn check_name(name: &str) -> Result<(), TextError> {
     check("name", name, MAX_NAME_CHARS)
+}
+
+pub(crate) fn check_user(name: &str) -> Result<(), TextError> {
+    check_given("name that as_user was given", name, MAX_NAME_CHARS)
 }
 
 pub(crate) fn check_reason(reason: &str) -> Result<(), TextError> {
@@ -46,15 +49,17 @@ pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), 
         });
     }
     for (key, value) in metadata {
-        if key.is_empty() {
-            return Err(TextError::Empty {
-                field: "metadata key",
-            });
-        }
-        check("metadata key", key, MAX_METADATA_KEY_CHARS)?;
+        check_given("metadata key", key, MAX_METADATA_KEY_CHARS)?;
         check("metadata value", value, MAX_METADATA_VALUE_CHARS)?;
     }
     Ok(())
+}
+
+fn check_given(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
+    if text.is_empty() {
+        return Err(TextError::Empty { field });
+    }
+    check(field, text, max)
 }
 
 fn check(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
@@ -63,6 +68,9 @@ fn check(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
     }
     if text.chars().any(char::is_control) {
         return Err(TextError::Control { field });
+    }
+    if PresentedKey::stands_in(text) {
+        return Err(TextError::Key { field });
     }
     Ok(())
 }
@@ -80,6 +88,12 @@ pub enum TextError {
     /// It must not be empty.
     #[error("the {field} is empty: it must name something")]
     Empty {
+        /// Which text.
+        field: &'static str,
+    },
+    /// It holds an API key, which would be stored and shown with it.
+    #[error("the {field} holds an API key: leave it out, and consider the key leaked")]
+    Key {
         /// Which text.
         field: &'static str,
     },

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use crate::audit::{Actor, AuditEvent};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
+use crate::mac::PepperRing;
+use crate::peppers::PeppersError;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
 use crate::scope::{MissingScopes, Scope};
@@ -151,6 +153,29 @@ pub(super) fn feed_came_alive(realm: &str) {
 pub(super) fn feed_broke(realm: &str, error: &StoreError) {
     tracing::warn!(target: TARGET, realm, error = chain(error),
         "the change feed is down: records are used for a second until it is back"
+    );
+}
+
+/// Of peppers, their ids alone.
+pub(super) fn peppers_are_reloaded(realm: &str, peppers: &PepperRing) {
+    tracing::info!(target: TARGET, realm, ?peppers, "other peppers are in use");
+}
+
+pub(super) fn peppers_are_not_reloaded(realm: &str, error: &PeppersError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "the peppers are not read anew: those of before stay in use"
+    );
+}
+
+pub(super) fn renewals_are_held_up(realm: &str, error: &StoreError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "MACs of keys are not renewed under the active pepper: they wait in memory and are tried again"
+    );
+}
+
+pub(super) fn renewal_is_set_aside(key_id: &KeyId, error: &StoreError) {
+    tracing::warn!(target: TARGET, key_id = %key_id, error = chain(error),
+        "the MAC of a key cannot be renewed under the active pepper: it is tried again when the key is used in some minutes"
     );
 }
 

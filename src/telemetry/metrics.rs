@@ -136,3 +136,10 @@ pub(super) fn feed_broke(realm: &str) {
     feed_is_left(realm);
     counter!(BREAKS, "realm" => realm.to_owned()).increment(1);
 }
+
+/// How often the peppers of a provider were refused, or it had none.
+const NOT_RELOADED: &str = "keygate_pepper_reload_failures_total";
+
+pub(super) fn peppers_are_not_reloaded(realm: &str) {
+    counter!(NOT_RELOADED, "realm" => realm.to_owned()).increment(1);
+}

@@ -134,6 +134,7 @@ impl PrincipalBuilder {
         let gate = Gate {
             realm: default_realm(&environment),
             credentials: Credentials::new(),
+            foreign: Default::default(),
             page: None,
             catalogue: None,
             end_notice: None,

@@ -10,6 +10,7 @@ mod charges;
 mod declared;
 mod ended_leaks;
 mod ending;
+mod imports;
 mod leaks;
 mod live;
 mod reported;

@@ -29,6 +29,8 @@ mod feed;
 mod finding;
 mod freshness;
 mod herds;
+mod import_recipes;
+mod imports;
 mod leak_reports;
 #[path = "../common/leaked.rs"]
 mod leaked;
@@ -42,9 +44,14 @@ mod notices;
 mod outage_grace;
 mod outcomes;
 mod owners;
+mod pepper_reload;
+mod pepper_rotation;
 mod peppers;
+mod renewals;
 mod reports;
 mod revocation;
+#[path = "../common/peppers.rs"]
+mod rotated;
 mod rotation;
 mod secret_age;
 mod secrets;

@@ -16,13 +16,19 @@ mod crash;
 mod damage;
 mod expiry;
 mod feed;
+#[path = "../common/imported.rs"]
+mod imported;
+mod imports;
 mod locks;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;
+mod peppers;
 mod records;
 #[cfg(unix)]
 mod replaced;
+#[path = "../common/peppers.rs"]
+mod rotated;
 mod sharing;
 mod support;
 mod usage;

@@ -14,6 +14,7 @@ fn answers() -> Answers {
     Answers::new(Arc::new(Gate {
         realm: "R".into(),
         credentials: Credentials::new(),
+        foreign: Default::default(),
         page: None,
         catalogue: None,
         end_notice: None,
@@ -278,6 +279,17 @@ fn management_errors_have_their_status_and_tell_callers_nothing_of_our_own_failu
             None,
         ),
         (Conflict::Revoked.into(), 409, "conflict", None),
+        (
+            ManageError::PepperInUse {
+                pepper: PepperId(1),
+                keys: 2,
+                owners: vec!["a".into()],
+                unreadable: 0,
+            },
+            409,
+            "conflict",
+            None,
+        ),
         (store.into(), 503, "store_unavailable", Some(NOT_DONE)),
         (
             ManageError::UnknownPepper(PepperId(1)),
