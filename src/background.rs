@@ -1,5 +1,6 @@
 //! What a gate does beside the requests: it follows the store's change feed, hands on what was counted
-//! of usage and noted for the audit log, and looks for keys that end.
+//! of usage and noted for the audit log, keeps the peppers and the MACs up to date, and looks for keys
+//! that end.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,8 +17,12 @@ use crate::authenticate::within;
 use crate::changes::{ChangeFeedStatus, Changes, FeedHealth, Listener, Stop};
 use crate::clock::Clock;
 use crate::expiry::Sweeper;
+use crate::peppers::Reloader;
+use crate::renewal::Renewer;
 use crate::store::{ChangeFeed, KeyStore, StoreError, StoreErrorKind};
 use crate::telemetry;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::url_leaks::LeakWork;
 use crate::usage::{Ledger, since};
 use crate::waiters::{Waiters, both, first};
 
@@ -44,8 +49,12 @@ pub(crate) struct Background {
 pub(crate) struct Work {
     pub(crate) sweeper: Option<Sweeper>,
     pub(crate) keeper: Option<Keeper>,
+    pub(crate) renewer: Renewer,
+    pub(crate) reloader: Reloader,
     pub(crate) ledger: Option<Arc<Ledger>>,
     pub(crate) usage_interval: Duration,
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) leaks: Option<LeakWork>,
 }
 
 struct Shared {
@@ -56,6 +65,10 @@ struct Shared {
     usage_interval: Duration,
     sweeper: Option<Sweeper>,
     keeper: Option<Keeper>,
+    renewer: Renewer,
+    reloader: Reloader,
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    leaks: Option<LeakWork>,
     /// Raised with the last who needs to know of changes, too.
     stop: Stop,
     is_running: AtomicBool,
@@ -73,8 +86,12 @@ impl Background {
         let Work {
             sweeper,
             keeper,
+            renewer,
+            reloader,
             ledger,
             usage_interval,
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            leaks,
         } = work;
         let health = FeedHealth::new(clock.wall(), realm);
         Self {
@@ -86,6 +103,10 @@ impl Background {
                 usage_interval,
                 sweeper,
                 keeper,
+                renewer,
+                reloader,
+                #[cfg(any(feature = "tower", feature = "actix-web"))]
+                leaks,
                 stop: changes.stop().clone(),
                 is_running: AtomicBool::new(false),
                 ended: Waiters::default(),
@@ -93,17 +114,10 @@ impl Background {
         }
     }
 
-    /// Works on the runtime that this is called on, if there is one, and anything to do.
+    /// Works on the runtime that this is called on, if there is one.
     #[cfg(feature = "tokio")]
     pub(crate) fn spawn(&self, changes: &Arc<Changes>) {
-        let follows = self.shared.store.abilities().change_feed.is_some();
-        let has_usage = self.shared.store.abilities().usage.is_some();
-        let has_keys_to_watch = self.shared.sweeper.is_some();
-        let has_work = follows || has_usage || has_keys_to_watch || self.shared.keeper.is_some();
-        if let Some(runtime) = tokio::runtime::Handle::try_current()
-            .ok()
-            .filter(|_| has_work)
-        {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(self.run(changes));
         }
     }
@@ -111,6 +125,10 @@ impl Background {
     /// `None`: it looks for no keys that end.
     pub(crate) fn sweeper(&self) -> Option<&Sweeper> {
         self.shared.sweeper.as_ref()
+    }
+
+    pub(crate) fn reloader(&self) -> &Reloader {
+        &self.shared.reloader
     }
 
     pub(crate) fn status(&self, changes: &Changes) -> ChangeFeedStatus {
@@ -137,7 +155,10 @@ impl Background {
                     let stopped = pin!(shared.stop.raised());
                     let work = pin!(shared.work(changes.clone()));
                     let regular = both(shared.sweep_until_stopped(), shared.keep_until_stopped());
-                    both(first(stopped, work), regular).await;
+                    let regular = both(regular, shared.end_leaked_until_stopped());
+                    let renewing = shared.renewer.run(&shared.stop, backoff);
+                    let of_peppers = both(renewing, shared.reloader.run(&shared.stop));
+                    both(first(stopped, work), both(regular, of_peppers)).await;
                     return shared.hand_on_the_rest().await;
                 }
                 let is_free = || !shared.is_running.load(Ordering::SeqCst);
@@ -193,7 +214,28 @@ impl Shared {
     /// Hands on what was counted and noted until the end. What the store does not take is lost, which is
     /// logged.
     async fn hand_on_the_rest(&self) {
-        both(self.hand_on_usage(), self.hand_on_audit()).await;
+        let counted = both(self.hand_on_usage(), self.hand_on_audit());
+        let changed = both(self.hand_on_renewals(), self.end_the_rest_of_leaked());
+        both(counted, changed).await;
+    }
+
+    async fn hand_on_renewals(&self) {
+        first(pin!(self.renewer.hand_on_the_rest()), Delay::new(PATIENCE)).await;
+    }
+
+    /// Ends the keys that were seen in URLs.
+    async fn end_leaked_until_stopped(&self) {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(leaks) = &self.leaks {
+            leaks.run(&self.stop).await;
+        }
+    }
+
+    async fn end_the_rest_of_leaked(&self) {
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        if let Some(leaks) = &self.leaks {
+            leaks.finish().await;
+        }
     }
 
     async fn hand_on_audit(&self) {

@@ -13,25 +13,27 @@ use crate::authenticate::{Authenticator, Bounds};
 use crate::background::{Background, Work};
 use crate::bound::{BoundError, check_bound};
 use crate::changes::Changes;
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::environment::Environments;
 use crate::expiry::{ExpiryNotifier, Sweeper};
 use crate::exposure::ExposurePolicy;
+use crate::foreign::ForeignFormat;
 use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
-use crate::key::{KeyId, Prefix, RandomError, Secret};
+use crate::key::Prefix;
 use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
-use crate::mac::{PepperRing, Proof, Proofs};
-use crate::manage::{KeyManager, Policy};
-use crate::pepper_check::check_peppers;
+use crate::mac::Peppers;
+use crate::manage::{KeyManager, OnLeak, Policy};
+use crate::peppers::{Demand, PepperSource, Reloader, Turn, check_peppers};
 use crate::record::RateLimit;
+use crate::renewal::{Renewals, Renewer};
 use crate::scope::Catalogue;
 use crate::store::KeyStore;
 use crate::telemetry;
 use crate::usage::{Ledger, Limits, Meter, since};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-use crate::{address::ClientAddress, guard::Origins};
+use crate::{address::ClientAddress, guard::Origins, url_leaks::Leaks};
 
 /// What a [`Keygate`] is made of. Whatever is wrong with it is said by [`build`](Self::build).
 #[must_use]
@@ -39,7 +41,9 @@ pub struct Builder {
     prefix: String,
     accepted: Vec<String>,
     declined: Vec<String>,
-    peppers: Option<PepperRing>,
+    foreign: Vec<ForeignFormat>,
+    peppers: Option<PepperSource>,
+    pepper_reload_interval: Duration,
     store: Option<Arc<dyn KeyStore>>,
     clock: Arc<dyn Clock>,
     policy: Policy,
@@ -60,6 +64,7 @@ pub struct Builder {
     audits_accepted: bool,
     audit_retention: Duration,
     audit_channel: Option<AuditSender>,
+    on_leak: OnLeak,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     client_address: Option<ClientAddress>,
 }
@@ -70,7 +75,9 @@ impl Builder {
             prefix,
             accepted: Vec::new(),
             declined: Vec::new(),
+            foreign: Vec::new(),
             peppers: None,
+            pepper_reload_interval: Duration::from_secs(60),
             store: None,
             clock: Arc::new(SystemClock),
             policy: Policy::new(),
@@ -99,6 +106,7 @@ impl Builder {
             audits_accepted: false,
             audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
             audit_channel: None,
+            on_leak: OnLeak::Tell,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             client_address: None,
         }
@@ -115,7 +123,7 @@ impl Builder {
     pub async fn build(self) -> Result<Keygate, BuildError> {
         #[cfg(any(feature = "tower", feature = "actix-web"))]
         let store = self.store.clone();
-        let keys = self.assemble().await?;
+        let keys = self.assemble(Demand::All).await?;
         #[cfg(any(feature = "tower", feature = "actix-web"))]
         if let Some(store) = store {
             let realm = keys.answers.realm();
@@ -124,8 +132,9 @@ impl Builder {
         Ok(keys)
     }
 
-    async fn assemble(self) -> Result<Keygate, BuildError> {
-        let environments = self.environments()?;
+    async fn assemble(mut self, demand: Demand) -> Result<Keygate, BuildError> {
+        let foreign = std::mem::take(&mut self.foreign);
+        let environments = self.environments()?.with_foreign(foreign)?;
         self.credentials.check()?;
         #[cfg(any(feature = "tower", feature = "actix-web"))]
         if let Some(source) = &self.client_address {
@@ -159,12 +168,17 @@ impl Builder {
         if let Some(Err(error)) = self.failed_attempts.map(|limit| limit.check()) {
             return Err(BuildError::FailedAttempts(error));
         }
+        if self.pepper_reload_interval.is_zero() {
+            return Err(BuildError::NoPepperReloadInterval);
+        }
         if self.audit_retention.is_zero() {
             return Err(BuildError::NoAuditRetention);
         }
         let store = self.store.ok_or(BuildError::NoStore)?;
-        let peppers = Arc::new(self.peppers.ok_or(BuildError::NoPepper)?);
-        check_peppers(&*store, &peppers).await?;
+        let peppers = self.peppers.ok_or(BuildError::NoPepper)?;
+        let (peppers, provider) = peppers.open().await.map_err(BuildError::Peppers)?;
+        check_peppers(&*store, &peppers, demand).await?;
+        let peppers = Arc::new(Peppers::new(peppers)?);
         let changes = Arc::new(Changes::new(Arc::clone(&self.clock), self.outage_grace));
         check_bound(&*store, changes.bound())
             .await
@@ -218,9 +232,28 @@ impl Builder {
             self.audit_channel,
             self.audits_accepted,
         ));
+        let manager = KeyManager::new(
+            environments.clone(),
+            Arc::clone(&peppers),
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+            Arc::clone(&changes),
+            self.policy,
+            self.catalogue,
+            ledger.clone(),
+            Arc::clone(&events),
+            self.on_leak,
+        );
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let url_leaks = (self.on_leak != OnLeak::Tell).then(|| Leaks::new(&manager));
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        let leak_work = url_leaks
+            .as_ref()
+            .map(|leaks| leaks.work(Arc::clone(&self.clock)));
         let gate = Arc::new(Gate {
             realm,
             credentials: self.credentials,
+            foreign: environments.foreign().clone(),
             page: self.page,
             catalogue: self.catalogue,
             end_notice: self.end_notice.map(|within| EndNotice {
@@ -233,18 +266,29 @@ impl Builder {
             meter,
             exposure: self.exposure,
             events: Arc::clone(&events),
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            url_leaks,
         });
-        let manager = KeyManager::new(
-            environments.clone(),
-            Arc::clone(&peppers),
-            Arc::clone(&store),
-            Arc::clone(&self.clock),
-            Arc::clone(&changes),
-            self.policy,
-            self.catalogue,
-            ledger.clone(),
+        let renewals = Arc::new(Renewals::default());
+        let renewer = Renewer {
+            renewals: Arc::clone(&renewals),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&self.clock),
+            peppers: Arc::clone(&peppers),
+            changes: Arc::downgrade(&changes),
             events,
-        );
+            realm: gate.realm.clone(),
+        };
+        let reloader = Reloader {
+            provider,
+            peppers: Arc::clone(&peppers),
+            store: Arc::clone(&store),
+            changes: Arc::downgrade(&changes),
+            demand,
+            interval: self.pepper_reload_interval,
+            realm: gate.realm.clone(),
+            turn: Turn::default(),
+        };
         let (its_store, clock) = (Arc::clone(&store), Arc::clone(&self.clock));
         let sweeper = Sweeper::new(its_store, clock, &manager, self.notifier);
         if sweeper.is_some() && store.abilities().settings.is_none() {
@@ -258,8 +302,12 @@ impl Builder {
             Work {
                 sweeper,
                 keeper,
+                renewer,
+                reloader,
                 ledger,
                 usage_interval: self.usage.interval,
+                #[cfg(any(feature = "tower", feature = "actix-web"))]
+                leaks: leak_work,
             },
         );
         #[cfg(feature = "tokio")]
@@ -268,8 +316,8 @@ impl Builder {
             authenticator: Authenticator::new(
                 Arc::clone(&gate),
                 environments,
-                Arc::clone(&peppers),
-                decoy(&peppers)?,
+                peppers,
+                renewals,
                 store,
                 self.clock,
                 Arc::clone(&changes),
@@ -290,15 +338,16 @@ impl Builder {
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_authenticator(self) -> Result<Authenticator, BuildError> {
-        Ok(self.assemble().await?.authenticator)
+        Ok(self.assemble(Demand::All).await?.authenticator)
     }
 
-    /// Only the managing half, for services that verify no keys.
+    /// Only the managing half, for services that verify no keys. It is also built where a pepper is
+    /// missing: it can [retire](KeyManager::retire_pepper) it.
     ///
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_manager(self) -> Result<KeyManager, BuildError> {
-        Ok(self.assemble().await?.manager)
+        Ok(self.assemble(Demand::Right).await?.manager)
     }
 
     fn environments(&self) -> Result<Environments, BuildError> {
@@ -319,26 +368,10 @@ impl Builder {
     }
 }
 
-/// The proofs of a key that nobody holds: its secret is gone when this returns.
-fn decoy(peppers: &PepperRing) -> Result<Proofs, RandomError> {
-    let (pepper, mac) = peppers.mac(&KeyId::generate()?, Secret::generate()?.as_bytes());
-    let current = Proof {
-        mac,
-        pepper,
-        created_at: Timestamp::MIN,
-        ends_at: Timestamp::MAX,
-    };
-    Ok(Proofs {
-        current,
-        previous: None,
-    })
-}
-
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("prefix", &self.prefix)
-            .field("peppers", &self.peppers)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }

@@ -1,24 +1,28 @@
-//! Which prefixes this process knows, and which of them it serves.
+//! Which prefixes and formats of keys this process knows, and which of them it serves.
 
-use crate::key::{Prefix, PresentedKey, TAIL_LEN};
+use crate::foreign::{ForeignFormat, ForeignFormatError, Formats};
+use crate::key::{ParseKeyError, Prefix, PresentedKey};
+use crate::leak::Scanner;
+use crate::mac::Claim;
 use crate::refusal::Rejection;
 
-/// The prefixes that were declared.
+/// The prefixes that were declared, and the formats of keys that were made elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Environments {
     /// The first is the one that keys are issued in unless another is named.
     accepted: Vec<Prefix>,
     declined: Vec<Prefix>,
+    foreign: Formats,
 }
 
 /// The place of an accepted prefix among all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct EnvironmentIndex(usize);
 
-/// A parsed key whose prefix is accepted.
+/// A parsed key of an environment that is served.
 #[derive(Debug)]
 pub(crate) struct Presented<'a> {
-    pub(crate) key: PresentedKey<'a>,
+    pub(crate) key: Claim<'a>,
     pub(crate) environment: EnvironmentIndex,
 }
 
@@ -27,7 +31,27 @@ impl Environments {
         Self {
             accepted: vec![first],
             declined: Vec::new(),
+            foreign: Formats::default(),
         }
+    }
+
+    /// Serves keys that were made elsewhere too. All prefixes have to be declared before.
+    pub(crate) fn with_foreign(
+        mut self,
+        formats: Vec<ForeignFormat>,
+    ) -> Result<Self, ForeignFormatError> {
+        for format in &formats {
+            if let Some(named) = format.named_environment()
+                && self.find(named).is_none()
+            {
+                return Err(ForeignFormatError::Environment {
+                    name: format.name().into(),
+                    environment: named.into(),
+                });
+            }
+        }
+        self.foreign = Formats::new(formats, self.accepted.iter().chain(&self.declined))?;
+        Ok(self)
     }
 
     /// Adds a prefix that is served too; `false` when it was declared before.
@@ -49,7 +73,15 @@ impl Environments {
     }
 
     fn is_declared(&self, prefix: &Prefix) -> bool {
-        self.accepted.contains(prefix) || self.declined.contains(prefix)
+        self.accepted.contains(prefix) || self.declines(prefix.as_str())
+    }
+
+    fn declines(&self, prefix: &str) -> bool {
+        self.declined.iter().any(|p| p.as_str() == prefix)
+    }
+
+    pub(crate) fn foreign(&self) -> &Formats {
+        &self.foreign
     }
 
     pub(crate) fn primary(&self) -> &Prefix {
@@ -81,47 +113,58 @@ impl Environments {
         Some(EnvironmentIndex(place))
     }
 
-    /// The key with its environment.
-    pub(crate) fn admit<'a>(&self, key: PresentedKey<'a>) -> Result<Presented<'a>, Rejection> {
-        match self.find(key.prefix()) {
-            Some(environment) => Ok(Presented { key, environment }),
-            None if self.declined.iter().any(|p| p.as_str() == key.prefix()) => {
-                Err(Rejection::WrongEnvironment)
+    /// The key that `text` is. What fits no format of another system is judged as one of ours.
+    pub(crate) fn read<'a>(&'a self, text: &'a str) -> Result<Claim<'a>, ParseKeyError> {
+        let own = PresentedKey::parse(text);
+        let is_declared = |prefix| self.find(prefix).is_some() || self.declines(prefix);
+        if self.foreign.is_empty() || own.is_ok_and(|key| is_declared(key.prefix())) {
+            return own.map(Claim::Own);
+        }
+        let foreign = self.foreign.read(text);
+        foreign.map_or_else(|| own.map(Claim::Own), |text| Ok(Claim::Foreign(text)))
+    }
+
+    /// The prefix of the record of a key.
+    pub(crate) fn prefix_of<'a>(&'a self, key: &Claim<'a>) -> &'a str {
+        match key {
+            Claim::Foreign(text) => {
+                let index = self.index_of_foreign(text.as_imported().format());
+                self.prefix(index).as_str()
             }
+            Claim::Own(key) => key.prefix(),
+        }
+    }
+
+    /// The environment of keys that were made elsewhere. That they name one is checked at the start.
+    pub(crate) fn index_of_foreign(&self, format: &ForeignFormat) -> EnvironmentIndex {
+        let named = format.named_environment();
+        let named = named.and_then(|prefix| self.find(prefix));
+        named.unwrap_or(EnvironmentIndex(0))
+    }
+
+    /// The environment that a key is of, if that is served.
+    pub(crate) fn admit(&self, key: &Claim<'_>) -> Result<EnvironmentIndex, Rejection> {
+        let own = match key {
+            Claim::Foreign(text) => {
+                return Ok(self.index_of_foreign(text.as_imported().format()));
+            }
+            Claim::Own(key) => key.prefix(),
+        };
+        match self.find(own) {
+            Some(environment) => Ok(environment),
+            None if self.declines(own) => Err(Rejection::WrongEnvironment),
             None => Err(Rejection::KeyInvalid),
         }
     }
 
-    /// Whether `text` ends with a well-formed key of a declared prefix, whether it opens or not.
-    pub(crate) fn recognises(&self, text: &str) -> bool {
-        self.key_at_end(text).is_some()
-    }
-
-    /// The well-formed key of a declared prefix with which `text` ends.
-    pub(crate) fn key_at_end<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let mut declared = self.accepted.iter().chain(&self.declined);
-        declared.find_map(|prefix| {
-            let start = text.len().checked_sub(prefix.as_str().len() + TAIL_LEN)?;
-            let tail = text.get(start..)?;
-            let key = PresentedKey::parse(tail).ok()?;
-            (key.prefix() == prefix.as_str()).then_some(tail)
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_recognised_also_behind_other_text_and_only_under_a_declared_prefix() {
-        const KEY: &str =
-            "acme_live_aWFeOgd23eOp_1ARVjVEeNJPXGyijpXUwIL8tuPmXyNcizRcEneZHbEy4czicd";
-        let declared = |prefix: &str| Environments::new(prefix.parse().unwrap());
-        let acme = declared("acme_live");
-        assert!(acme.recognises(KEY) && acme.recognises(&format!("key_{KEY}")));
-        assert!(!acme.recognises(&KEY[1..]) && !acme.recognises("") && !acme.recognises("é"));
-        assert!(!acme.recognises(&KEY.replace("4czicd", "4czice")));
-        assert!(!declared("live").recognises(KEY), "live is no prefix of it");
+    /// Finds the keys of all declared prefixes.
+    pub(crate) fn scanner(&self) -> Scanner {
+        Scanner::of(
+            self.accepted
+                .iter()
+                .chain(&self.declined)
+                .cloned()
+                .collect(),
+        )
     }
 }

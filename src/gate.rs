@@ -10,12 +10,15 @@ use crate::audit::Events;
 use crate::clock::{Clock, Timestamp};
 use crate::credentials::Credentials;
 use crate::exposure::ExposurePolicy;
+use crate::foreign::Formats;
 use crate::key::Prefix;
 use crate::limit::{Limiter, Quota};
 use crate::principal::Principal;
 use crate::record::RateLimit;
 use crate::refusal::Refusal;
 use crate::scope::Catalogue;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::url_leaks::Leaks;
 use crate::usage::Meter;
 use crate::waiters::lock;
 
@@ -24,6 +27,8 @@ use crate::waiters::lock;
 pub(crate) struct Gate {
     pub(crate) realm: String,
     pub(crate) credentials: Credentials,
+    /// The keys of other systems that are accepted.
+    pub(crate) foreign: Formats,
     /// Where the page for callers stands, whose sections are the types of problems.
     pub(crate) page: Option<String>,
     /// The scopes that the service declares, if it does.
@@ -41,6 +46,9 @@ pub(crate) struct Gate {
     pub(crate) exposure: ExposurePolicy,
     /// Who is told of what happens.
     pub(crate) events: Arc<Events>,
+    /// Keys in URLs that the policy is to be applied to, if it does more than to tell.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) url_leaks: Option<Leaks>,
 }
 
 impl Gate {

@@ -2,12 +2,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::answer::Answers;
-use crate::authenticate::Authenticator;
+use crate::authenticate::{Attempt, Authenticator};
 use crate::background::Background;
 use crate::builder::Builder;
 use crate::changes::{ChangeFeedStatus, Changes};
 use crate::expiry::ExpirySweep;
-use crate::manage::{KeyManager, ManageError};
+use crate::leak::Scanner;
+use crate::manage::{BearerRevocation, BearerRevocationError, KeyManager, ManageError};
+use crate::peppers::PeppersError;
+use crate::record::check_reason;
 use crate::scope::Catalogue;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::{
@@ -66,12 +69,21 @@ impl Keygate {
         &self.answers
     }
 
+    /// Finds keys of all prefixes that were declared, also of those that are
+    /// [served elsewhere](crate::Builder::decline_prefix), in text and streams, masks them in logs, and
+    /// writes rules for the scanners of others: see [`leak`](crate::leak).
+    pub fn scanner(&self) -> Scanner {
+        self.authenticator.scanner().clone()
+    }
+
     /// What a gate does beside the requests: it follows the store's change feed, connects it again, and
     /// hands the counts of usage, and what was noted for the audit log, to the store. Without it nothing
     /// opens that should not, the store is asked more often, and what was counted and noted waits for a
-    /// [`shutdown`](Self::shutdown). It also forgets what the audit log is to
-    /// [keep no longer](crate::Builder::audit_retention), and looks for
-    /// [keys that end](crate::ExpiryNotifier), where that is asked for.
+    /// [`shutdown`](Self::shutdown), as do the MACs that are renewed under the active pepper. It also asks
+    /// the [provider of the peppers](crate::Builder::pepper_provider), forgets what the audit log is to
+    /// [keep no longer](crate::Builder::audit_retention), looks for
+    /// [keys that end](crate::ExpiryNotifier), and ends those that [leaked](crate::Builder::on_leak) in
+    /// URLs, where that is asked for.
     ///
     /// With the feature `tokio`, [`build`](crate::Builder::build) spawns it on the runtime that it is
     /// called on. Elsewhere, give this future to the executor. It ends with
@@ -107,6 +119,60 @@ impl Keygate {
                     .into(),
             )),
         }
+    }
+
+    /// Asks the [provider](crate::Builder::pepper_provider) of the peppers now, and not only when the
+    /// [background work](Self::run) does. Whether they have changed.
+    ///
+    /// # Errors
+    /// The peppers of before stay in use: [`PeppersError`] says why.
+    pub async fn reload_peppers(&self) -> Result<bool, PeppersError> {
+        self.background.reloader().reload().await
+    }
+
+    /// Ends the key that is presented, for good: whoever holds a key can end it, also one that is disabled,
+    /// expired, over its limit, or that does not open from where they are. Ending it again changes nothing.
+    /// The audit log names the key itself as the actor, with the address of the attempt.
+    ///
+    /// Text that is no key, and a wrong secret, are refused as in
+    /// [`authenticate`](Authenticator::authenticate): by the same work, as failed attempts of the address
+    /// that they came from, and within the same bounds on what reaches the store. A secret that a rotation
+    /// has replaced, and that has ended, ends nothing. A [canary](crate::NewKey::canary) is answered as a
+    /// key that was revoked before, and tells of whoever presented it. The rule, the charge and the limits
+    /// of the attempt are not looked at.
+    ///
+    /// For an endpoint for token revocation (RFC 7009), answer 200 where this answers
+    /// [`Rejected`](crate::Refusal::Rejected) too: there, a token that is none is no error.
+    ///
+    /// ```
+    /// # use keygate::{Attempt, BearerRevocationError, Keygate};
+    /// # async fn run(keys: &Keygate, text: &str) {
+    /// match keys.revoke_presented(Attempt::new(text), "asked for by its bearer").await {
+    ///     Ok(ended) => println!("{} is refused within {:?}", ended.key_id, ended.effective_within),
+    ///     Err(BearerRevocationError::Refused(refusal)) => println!("{}", keys.answers().refuse(&refusal)),
+    ///     Err(error) => println!("try again: {error}"),
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`BearerRevocationError::Refused`] with what to answer; as `Failed`, [`ManageError::Text`] for a
+    /// reason that cannot be kept, [`Conflict::RotatedMeanwhile`](crate::Conflict::RotatedMeanwhile), and
+    /// [`Conflict::Busy`](crate::Conflict::Busy) and [`ManageError::Store`] as in
+    /// [`revoke`](KeyManager::revoke): then it is to be done again.
+    pub async fn revoke_presented(
+        &self,
+        attempt: Attempt<'_>,
+        reason: impl Into<String> + Send,
+    ) -> Result<BearerRevocation, BearerRevocationError> {
+        let reason = reason.into();
+        check_reason(&reason).map_err(ManageError::from)?;
+        let proved = self.authenticator.prove_bearer(attempt).await?;
+        let (id, secret) = (&proved.identity.key_id, proved.secret);
+        let ended = self
+            .manager
+            .end_by_bearer(id, secret, proved.address, &reason);
+        Ok(ended.await?)
     }
 
     /// Whether the store tells of changes as they happen.

@@ -16,12 +16,14 @@ mod builder;
 mod callers_page;
 mod changes;
 mod clock;
+mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod credentials;
 #[cfg(any(feature = "conformance", feature = "testing"))]
 mod dropping;
-/// Long pages: how it is built and why, how it is run, and when keys are the right thing.
+/// Long pages: how it is built and why, how it is run, what to do when something has happened, and when
+/// keys are the right thing.
 pub mod docs {
     #[doc = include_str!("docs/design.md")]
     pub mod design {}
@@ -31,22 +33,29 @@ pub mod docs {
     pub mod many_instances {}
     #[doc = include_str!("docs/operating.md")]
     pub mod operating {}
+    #[doc = include_str!("docs/runbook.md")]
+    pub mod runbook {}
 }
 mod environment;
 mod expiry;
 mod exposure;
+mod foreign;
 mod gate;
+#[cfg(feature = "github")]
+pub mod github;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod guard;
 mod key;
 mod keygate;
+pub mod leak;
 mod limit;
 mod mac;
 mod manage;
-mod pepper_check;
+mod peppers;
 mod principal;
 mod record;
 mod refusal;
+mod renewal;
 mod scope;
 pub mod store;
 mod telemetry;
@@ -56,6 +65,8 @@ pub mod testing;
 pub mod tonic;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+mod url_leaks;
 mod usage;
 #[cfg(feature = "utoipa")]
 pub mod utoipa;
@@ -70,6 +81,9 @@ pub use clock::{Clock, Day, SystemClock, Timestamp, TimestampError};
 pub use credentials::{Credentials, CredentialsError};
 pub use expiry::{Ends, ExpiryNotice, ExpiryNotifier, ExpirySweep};
 pub use exposure::{Exposure, OnExposure};
+pub use foreign::{
+    Alphabet, ForeignFormat, ForeignFormatError, Hashing, StoredHash, StoredHashError,
+};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub use guard::{Authorized, Guard};
 pub use ipnet::IpNet;
@@ -82,10 +96,12 @@ pub use limit::{Charge, Level, LimitState, OnOutage, Quota, SharedLimiter, Take}
 pub use limit::{RedisLimiter, RedisLimiterBuilder};
 pub use mac::{Mac, Pepper, PepperError, PepperId, PepperRing};
 pub use manage::{
-    ActivityList, Change, Conflict, Draft, Excess, Filter, Found, FoundSecret, Issued, KeyActivity,
-    KeyList, KeyManager, ManageError, NewKey, OwnerRevocation, Policy, Privileges, RevokeFailure,
-    Revoked, Rotation, Safety, Unproved,
+    ActivityList, BearerRevocation, BearerRevocationError, Change, Conflict, Draft, Excess, Filter,
+    Found, FoundSecret, Imported, Issued, KeyActivity, KeyList, KeyManager, LeakOutcome,
+    LeakReport, ManageError, NewKey, OnLeak, OwnerRevocation, PepperKeys, PepperUse, Policy,
+    Privileges, RevokeFailure, Revoked, Rotation, Safety, Unproved,
 };
+pub use peppers::{PepperFile, PepperProvider, PeppersError};
 pub use principal::Principal;
 pub use record::{
     KeyInfo, KeyRecord, KeyStatus, RateLimit, RateLimitError, RecordError, Revocation, SecretInfo,
@@ -132,6 +148,11 @@ mod proofs {
     assert_obj_safe!(KeyStore, Clock);
     assert_not_impl_any!(KeyText: Clone, Display, serde::Serialize, PartialEq, AsRef<str>);
     assert_not_impl_any!(Pepper: Clone, Display, serde::Serialize, PartialEq, AsRef<[u8]>);
+    assert_not_impl_any!(Hashing: Clone, Display, serde::Serialize, PartialEq);
+    assert_not_impl_any!(StoredHash: Clone, Display, serde::Serialize, PartialEq);
     assert_not_impl_any!(Mac: Display, serde::Serialize, AsRef<[u8]>);
     assert_not_impl_any!(KeyRecord: serde::Serialize);
+    assert_impl_all!(leak::Scanner: Clone, Debug, Send, Sync);
+    assert_impl_all!(leak::RedactingWriter<Vec<u8>>: std::io::Write, Debug, Send, Sync);
+    assert_not_impl_any!(leak::ScanStream: Clone, Display, serde::Serialize, AsRef<[u8]>);
 }

@@ -50,6 +50,7 @@ pub(crate) struct Identity {
     pub(crate) scopes: ScopeSet,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) is_canary: bool,
     /// Most keys have none.
     pub(crate) restrictions: Option<Box<Restrictions>>,
 }
@@ -66,6 +67,7 @@ impl Identity {
             gate,
             environment,
             key_id: record.id,
+            is_canary: record.is_canary(),
             name: record.name.into(),
             owner: record.owner.into(),
             scopes: record.scopes,

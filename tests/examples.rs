@@ -22,8 +22,7 @@ impl Drop for Example {
     }
 }
 
-/// Starts an example, and returns what it prints up to its last line.
-fn start(name: &str, last: &str) -> (Example, Vec<String>) {
+fn program(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().parent().unwrap();
     let program = program.join("examples").join(name);
@@ -31,7 +30,12 @@ fn start(name: &str, last: &str) -> (Example, Vec<String>) {
         program.exists(),
         "build it first: cargo build --all-features --example {name}"
     );
-    let child = Command::new(program)
+    Command::new(program)
+}
+
+/// Starts an example, and returns what it prints up to its last line.
+fn start(name: &str, last: &str) -> (Example, Vec<String>) {
+    let child = program(name)
         .env("KEYGATE_BIND", "127.0.0.1:0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -128,4 +132,26 @@ fn what_the_example_of_grpc_prints_for_http_works() {
     let (_running, printed) = start("grpc", LAST);
     let Some(codes) = paste(&printed) else { return };
     assert_eq!(codes, ["200", "401", "401"], "{printed:#?}");
+}
+
+#[test]
+#[cfg(feature = "sqlite")]
+fn the_example_of_import_imports_each_key_once_and_old_texts_open() {
+    let folder = tempfile::tempdir().unwrap();
+    for expected in [
+        "10 imported, 0 were here already",
+        "0 imported, 10 were here already",
+    ] {
+        let output = program("import")
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            printed,
+            format!("{expected}\nthe old text opens, for user_1\n"),
+            "{said}"
+        );
+    }
 }

@@ -168,8 +168,47 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
     what_a_handler_logs_names_its_caller_once(&log).await;
     a_change_is_logged_with_who_made_it(&log).await;
     a_leak_is_logged_with_the_key_that_it_proved_to_be(&log).await;
+    a_canary_and_a_reported_leak_are_logged_as_warnings(&log).await;
     #[cfg(feature = "tonic")]
     statuses_of_grpc_leave_failures_of_ours_in_the_log(&log);
+}
+
+async fn a_canary_and_a_reported_leak_are_logged_as_warnings(log: &Log) {
+    let keys = gate().await;
+    let canary = keys.manager().issue(NewKey::for_owner("org_42").canary());
+    let canary = canary.await.unwrap();
+    let (text, id) = (canary.key.expose(), canary.info.key_id);
+    log.take();
+    for _cold_then_cached in 0..2 {
+        let from = "192.0.2.7".parse().ok();
+        let attempt = Attempt::new(text).from_address(from);
+        keys.authenticator()
+            .authenticate(attempt)
+            .await
+            .unwrap_err();
+        let lines = log.take();
+        for part in [
+            " WARN keygate: ",
+            "a canary",
+            id.as_str(),
+            "org_42",
+            "192.0.2.7",
+        ] {
+            assert!(lines.contains(part), "{part} in {lines}");
+        }
+        assert!(!lines.contains(text));
+    }
+    let report = keys.manager().report_leak(text, "the old wiki").await;
+    report.unwrap().unwrap();
+    let lines = log.take();
+    for part in [
+        " WARN keygate: ",
+        "reported to have leaked",
+        id.as_str(),
+        "the old wiki",
+    ] {
+        assert!(lines.contains(part), "{part} in {lines}");
+    }
 }
 
 async fn gate() -> Keygate {

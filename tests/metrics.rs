@@ -162,6 +162,34 @@ fn exposed_keys_are_counted_by_how_they_came_once_they_prove_right() {
 }
 
 #[test]
+fn requests_with_canaries_and_reported_leaks_are_counted() {
+    let counters = Counters::default();
+    within(&counters, async {
+        let world = World::with(|builder| builder.realm("orders")).await;
+        let manager = world.keys.manager();
+        let canary = manager.issue(NewKey::for_owner("a").canary()).await;
+        let (canary, key) = (canary.unwrap(), manager.issue(NewKey::for_owner("a")).await);
+        for _ in 0..2 {
+            let outcome = common::present(&world.keys, canary.key.expose()).await;
+            outcome.unwrap_err();
+        }
+        let wrong = common::with_wrong_secret(canary.key.expose());
+        common::present(&world.keys, &wrong).await.unwrap_err();
+        let key = key.unwrap();
+        let report = manager.report_leak(key.key.expose(), "a wiki").await;
+        report.unwrap().unwrap();
+        assert_eq!(manager.report_leak(&wrong, "a wiki").await.unwrap(), None);
+    });
+    for (name, count) in [
+        ("keygate_canary_used_total", 2),
+        ("keygate_leak_reported_total", 1),
+    ] {
+        let expected = format!(r#"{name} [("realm", "orders")]"#);
+        assert_eq!(counted(&counters, name), [(expected, count)]);
+    }
+}
+
+#[test]
 fn what_is_missing_from_an_audit_log_and_from_the_channel_is_counted() {
     let counters = Counters::default();
     within(&counters, async {

@@ -7,6 +7,7 @@ mod by_hand;
 mod cold;
 mod floor;
 mod keys;
+mod leaks;
 mod over_actix;
 mod over_axum;
 mod over_tonic;
@@ -33,6 +34,7 @@ fn main() {
         over_actix::bench(&mut criterion),
         over_tonic::bench(&mut criterion),
         cold::bench(&mut criterion),
+        leaks::bench(&mut criterion),
     ];
     criterion.final_summary();
     summary::print(&output, &facts.concat());

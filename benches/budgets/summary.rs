@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 /// What is compared, and what the budget allows.
-const RATIOS: [(&str, &str, &str, &str); 15] = [
+const RATIOS: [(&str, &str, &str, &str); 18] = [
     (
         "hit of 10,000 keys / floor",
         "verify 10000 keys/hit",
@@ -92,6 +92,24 @@ const RATIOS: [(&str, &str, &str, &str); 15] = [
         "tonic in process/keygate",
         "tonic in process/bare",
         "for orientation",
+    ),
+    (
+        "scan for the keys of one prefix / memchr for the prefix",
+        "scan of 64 MB/one prefix",
+        "scan of 64 MB/memchr",
+        "<= 2",
+    ),
+    (
+        "scan for two prefixes with the same first segment / memchr",
+        "scan of 64 MB/two prefixes",
+        "scan of 64 MB/memchr",
+        "<= 2",
+    ),
+    (
+        "the same for one prefix, in pieces / memchr",
+        "scan of 64 MB/in pieces",
+        "scan of 64 MB/memchr",
+        "<= 2",
     ),
 ];
 

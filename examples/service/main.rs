@@ -20,6 +20,7 @@
 //! Either way a revoked key is refused by all of them within a second. It also names keys that end soon.
 
 mod audit;
+mod bearer;
 mod first_key;
 mod live;
 mod reports;
@@ -116,9 +117,17 @@ async fn run() -> Result<(), Failure> {
   curl -H "X-API-Key: $KEY" "{url}/v1/audit?key_id=$ID"
   curl -H "X-API-Key: $KEY" -X POST {url}/v1/keys/$ID/rotate
   curl -H "X-API-Key: $KEY" -X DELETE {url}/v1/keys/$ID
+  LOST=...  # the text of a key: whoever holds it can end it, also where it does not open
+  curl -H "X-API-Key: $LOST" -X POST {url}/v1/keys/self/revoke
 for whoever gets a key: {url}/docs/keys"#
     ))?;
-    let served = serve(listener, routes::app(&keys, url).0).await;
+    let source = client_address()?;
+    let service = bearer::Service {
+        keys: keys.clone(),
+        source,
+    };
+    let app = routes::app(service, url).0;
+    let served = serve(listener, app).await;
     // What was counted since it was last handed on is stored here.
     keys.shutdown().await;
     served

@@ -11,8 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use keygate::axum::RoutesExt;
 use keygate::{
-    Filter, IntoRule, Issued, KeyId, KeyManager, Keygate, ManageError, NewKey, Principal, Quota,
-    RateLimit,
+    Filter, IntoRule, Issued, KeyId, KeyManager, ManageError, NewKey, Principal, Quota, RateLimit,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -20,6 +19,7 @@ use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::bearer::{self, Service, documented};
 use super::requests::{Body, Id, PROBLEM, Problem};
 use super::{audit, live, reports, usage};
 
@@ -55,7 +55,8 @@ struct Description;
 pub(crate) const PAGE: &str = "/docs/keys";
 
 /// The routes, and the document that describes them. `base` is the URL that callers see.
-pub(crate) fn app(keys: &Keygate, base: &str) -> (Router, utoipa::openapi::OpenApi) {
+pub(crate) fn app(service: Service, base: &str) -> (Router, utoipa::openapi::OpenApi) {
+    let keys = &service.keys.clone();
     let (routes, mut document) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(whoami).guarded_by(keys.authenticate()))
         .routes(routes!(list_orders).guarded_by(keys.require(ORDERS_READ)))
@@ -78,6 +79,7 @@ pub(crate) fn app(keys: &Keygate, base: &str) -> (Router, utoipa::openapi::OpenA
         .routes(routes!(issue_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(usage::narrow_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(rotate_own_key).guarded_by(keys.authenticate()))
+        .routes(documented(routes!(bearer::revoke_own_key), keys))
         .routes(routes!(rotate_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(revoke_key).guarded_by(keys.require(KEYS_WRITE)))
         .routes(routes!(healthz))
@@ -104,7 +106,7 @@ pub(crate) fn app(keys: &Keygate, base: &str) -> (Router, utoipa::openapi::OpenA
                 "this path does not take this method",
             )
         })
-        .with_state(keys.manager().clone());
+        .with_state(service);
     (app, document)
 }
 

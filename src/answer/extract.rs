@@ -7,7 +7,8 @@ use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
 use crate::credentials::{AUTHORIZATION, Credentials};
-use crate::key::MAX_KEY_LEN;
+use crate::foreign::Formats;
+use crate::key::{MAX_KEY_LEN, TAIL_LEN};
 use crate::refusal::Rejection;
 
 /// The credential that was found in a request. Nothing about it is proved.
@@ -45,11 +46,12 @@ impl fmt::Debug for Extracted<'_> {
 impl Credentials {
     pub(super) fn extract<'a>(
         &self,
+        foreign: &Formats,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
         query: Option<&str>,
         is_key: impl Fn(&str) -> bool,
     ) -> Result<Extracted<'a>, Rejection> {
-        if query.is_some_and(|query| key_in(query, is_key).is_some()) {
+        if query.is_some_and(|query| key_in(query, foreign, is_key).is_some()) {
             return Err(Rejection::KeyInUrl);
         }
         let mut authorized_by = None;
@@ -74,8 +76,8 @@ impl Credentials {
             }
         }
         let text = match found.ok_or(Rejection::KeyMissing)? {
-            Credential::Token(token) => Text::Borrowed(token_text(token)?),
-            Credential::Basic(encoded) => Text::Decoded(user_name(encoded)?),
+            Credential::Token(token) => Text::Borrowed(token_text(token, foreign)?),
+            Credential::Basic(encoded) => Text::Decoded(user_name(encoded, foreign)?),
         };
         Ok(Extracted {
             text,
@@ -122,8 +124,19 @@ static B64TOKEN: [bool; 256] = {
     table
 };
 
-/// The token as text. What could never be a key is told from what is no token at all.
-fn token_text(token: &[u8]) -> Result<&str, Rejection> {
+/// The token as text. What could never be a key is told from what is no token at all. Keys of other
+/// systems may be longer than ours, and no tokens: then only what is exactly of their format passes.
+fn token_text<'a>(token: &'a [u8], foreign: &Formats) -> Result<&'a str, Rejection> {
+    match own_token_text(token) {
+        Ok(text) => Ok(text),
+        Err(rejection) => {
+            let text = std::str::from_utf8(token).ok();
+            text.filter(|text| foreign.fit(text)).ok_or(rejection)
+        }
+    }
+}
+
+fn own_token_text(token: &[u8]) -> Result<&str, Rejection> {
     if token.len() > MAX_KEY_LEN {
         return Err(Rejection::KeyInvalid);
     }
@@ -138,7 +151,7 @@ fn token_text(token: &[u8]) -> Result<&str, Rejection> {
 }
 
 /// The user name of Basic credentials: what stands before the first colon.
-fn user_name(encoded: &[u8]) -> Result<Zeroizing<String>, Rejection> {
+fn user_name(encoded: &[u8], foreign: &Formats) -> Result<Zeroizing<String>, Rejection> {
     const MAX_ENCODED_LEN: usize = 1024;
     if encoded.len() > MAX_ENCODED_LEN {
         return Err(Rejection::KeyInvalid);
@@ -149,18 +162,27 @@ fn user_name(encoded: &[u8]) -> Result<Zeroizing<String>, Rejection> {
     if user.len() == decoded.len() {
         return Err(Rejection::RequestMalformed);
     }
-    token_text(user).map(|text| Zeroizing::new(text.to_owned()))
+    token_text(user, foreign).map(|text| Zeroizing::new(text.to_owned()))
 }
 
 /// The first key that stands anywhere in a part of a URL, percent-encoded or not, perhaps behind other
 /// text.
-pub(super) fn key_in(part: &str, is_key: impl Fn(&str) -> bool) -> Option<Zeroizing<String>> {
+pub(super) fn key_in(
+    part: &str,
+    foreign: &Formats,
+    is_key: impl Fn(&str) -> bool,
+) -> Option<Zeroizing<String>> {
+    // No shorter part has room for one of ours.
+    if part.len() <= TAIL_LEN && foreign.is_empty() {
+        return None;
+    }
     // Twice: a URL within a URL is encoded again.
     let once = percent_decode_str(part).decode_utf8_lossy();
     let decoded = percent_decode_str(&once).decode_utf8_lossy();
     let found = decoded
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .find(|text| is_key(text))
+        .or_else(|| foreign.find_in(&decoded))
         .map(|key| Zeroizing::new(key.to_owned()));
     if found.is_some() {
         wipe(decoded);
@@ -178,6 +200,7 @@ fn wipe(text: Cow<'_, str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::{Alphabet, ForeignFormat, Hashing};
 
     const KEY: &str = "acme_live_aWFeOgd23eOp_1ARVjVEeNJPXGyijpXUwIL8tuPmXyNcizRcEneZHbEy4czicd";
 
@@ -189,7 +212,8 @@ mod tests {
         let lines = headers
             .iter()
             .map(|(name, value)| (*name, value.as_bytes()));
-        let extracted = credentials.extract(lines, query, |text| text == KEY)?;
+        let formats = Formats::default();
+        let extracted = credentials.extract(&formats, lines, query, |text| text == KEY)?;
         Ok(extracted.text().to_owned())
     }
 
@@ -327,6 +351,25 @@ mod tests {
         for credentials in [without.clone(), without.accept_basic()] {
             let found = extract(&credentials, &[("Authorization", &bearer)], None);
             assert_eq!(found, Err(Rejection::KeyMissing), "{credentials:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_passes_only_where_it_is_a_key_of_another_system() {
+        let format = ForeignFormat::new("old", Hashing::sha256(), Alphabet::HEX, 28..=28);
+        let format = format.label(Alphabet::DIGITS, 1..=2, '|');
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let secret = "0123456789abcdef0123456789ab";
+        for (text, expected) in [
+            (format!("17|{secret}"), Ok(())),
+            (format!("17|{secret}c"), Err(Rejection::RequestMalformed)),
+            (format!("117|{secret}"), Err(Rejection::RequestMalformed)),
+            (format!("17;{secret}"), Err(Rejection::RequestMalformed)),
+        ] {
+            let found = token_text(text.as_bytes(), &formats).map(|_| ());
+            assert_eq!(found, expected, "{text}");
+            let without = token_text(text.as_bytes(), &Formats::default());
+            assert_eq!(without, Err(Rejection::RequestMalformed), "{text}");
         }
     }
 

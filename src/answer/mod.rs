@@ -90,13 +90,19 @@ impl Answers {
         query: Option<&str>,
         is_key: impl Fn(&str) -> bool,
     ) -> Result<Extracted<'a>, Rejection> {
-        self.0.credentials.extract(headers, query, is_key)
+        let gate = &*self.0;
+        gate.credentials
+            .extract(&gate.foreign, headers, query, is_key)
     }
 
     /// The key that stands in a part of a URL: in a query, [`extract`](Self::extract) refuses it.
     #[cfg(any(feature = "tower", feature = "actix-web"))]
-    pub(crate) fn key_in(part: &str, is_key: impl Fn(&str) -> bool) -> Option<Zeroizing<String>> {
-        extract::key_in(part, is_key)
+    pub(crate) fn key_in(
+        &self,
+        part: &str,
+        is_key: impl Fn(&str) -> bool,
+    ) -> Option<Zeroizing<String>> {
+        extract::key_in(part, &self.0.foreign, is_key)
     }
 
     /// The answer to a request that is not let through.

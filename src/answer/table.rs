@@ -238,7 +238,9 @@ pub(super) fn of_manage_error(error: &ManageError) -> Row {
         ManageError::NotFound(_) | ManageError::OwnerNotFound(_) => {
             said(404, grpc::NOT_FOUND, "not_found")
         }
-        ManageError::Conflict(_) => said(409, grpc::ABORTED, "conflict"),
+        ManageError::Conflict(_) | ManageError::PepperInUse { .. } => {
+            said(409, grpc::ABORTED, "conflict")
+        }
         ManageError::Store(store) => {
             let detail = match store.kind() {
                 StoreErrorKind::OutcomeUnknown => IN_DOUBT,

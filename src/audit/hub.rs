@@ -87,8 +87,8 @@ impl Events {
             && !matches!(rejection, Rejection::KeyMissing)
         {
             let code = Some(rejection.code());
-            let at = self.clock.wall();
-            self.note(AuditAction::Refused, code, proved, address, at);
+            let action = self.action_with(proved, AuditAction::Refused, address);
+            self.note(action, code, proved, address, self.clock.wall());
         }
     }
 
@@ -113,8 +113,31 @@ impl Events {
         let code = Some(rejection.code());
         self.outcomes.refused(&rejection.into());
         self.outcomes.leaked();
-        let at = self.clock.wall();
-        self.note(AuditAction::LeakedInUrl, code, proved, address, at);
+        let action = self.action_with(proved, AuditAction::LeakedInUrl, address);
+        self.note(action, code, proved, address, self.clock.wall());
+    }
+
+    /// A key was reported to have leaked, which the store keeps already.
+    pub(crate) fn leak_reported(&self, event: &AuditEvent) {
+        self.outcomes.leak_reported();
+        telemetry::leak_reported(event);
+        self.tell_host(Weight::Change, || event.clone());
+    }
+
+    /// What a request is that is not let in: with a canary something else than with other keys. Operators
+    /// are told of it at once.
+    fn action_with(
+        &self,
+        proved: Option<&Identity>,
+        usually: AuditAction,
+        address: Option<IpAddr>,
+    ) -> AuditAction {
+        let Some(canary) = proved.filter(|identity| identity.is_canary) else {
+            return usually;
+        };
+        self.outcomes.canary_used();
+        telemetry::canary_used(&canary.key_id, &canary.owner, address);
+        AuditAction::CanaryUsed
     }
 
     fn note(

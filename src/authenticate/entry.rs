@@ -4,7 +4,7 @@ use crate::changes::Stamp;
 use crate::environment::EnvironmentIndex;
 use crate::gate::Gate;
 use crate::key::Prefix;
-use crate::mac::Proofs;
+use crate::mac::{Proofs, Ring};
 use crate::principal::Identity;
 use crate::record::KeyRecord;
 
@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub(super) disabled: bool,
     pub(super) revoked: bool,
     pub(super) proofs: Proofs,
+    /// What they are checked with: the ring that was in use when the record was read.
+    pub(super) ring: Arc<Ring>,
     pub(super) identity: Arc<Identity>,
 }
 
@@ -23,6 +25,7 @@ impl Entry {
     pub(super) fn new(
         stamp: Stamp,
         gate: Arc<Gate>,
+        ring: Arc<Ring>,
         environment: EnvironmentIndex,
         prefix: Prefix,
         record: KeyRecord,
@@ -33,6 +36,7 @@ impl Entry {
             disabled: record.disabled_at.is_some(),
             revoked: record.revocation.is_some(),
             proofs: record.proofs(),
+            ring,
             identity: Arc::new(Identity::new(gate, prefix, record)),
         }
     }

@@ -1,94 +1,93 @@
-//! Keys that stand in a URL: whose they are, if they are anybody's.
+//! Keys that stand in a URL: whose they are, if they are anybody's, and what is to be done about it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::lookup::Lookup;
-use super::{Attempt, Authenticator, RECENT, Shared, Stamp};
-use crate::clock::Now;
-use crate::environment::Presented;
+use super::prove::Proved;
+use super::{Attempt, Authenticator, Shared};
 use crate::key::KeyId;
-use crate::mac::Match;
-use crate::principal::Identity;
-use crate::refusal::Rejection;
+use crate::refusal::Refusal;
 
 impl Authenticator {
     /// Tells operators of a key that stands in a URL. Its id, if its secret proves right, whatever has
     /// become of the key: only then it is known that this key has leaked.
-    ///
-    /// It is looked up as every other, within the same bounds, and opens nothing: nothing is taken of
-    /// its limits, and it does not count as used.
     pub(crate) async fn tell_leak(&self, text: &str, address: Option<IpAddr>) -> Option<KeyId> {
         let shared = &self.shared;
-        // Text that is no part of it may stand before it.
-        let text = shared.environments.key_at_end(text).unwrap_or(text);
+        // Text that is no part of it may stand around it.
+        let found = shared.scanner.scan(text).next();
+        let own = found.and_then(|found| text.get(found.range()));
+        let foreign = || shared.environments.foreign().find_in(text);
+        let text = own.or_else(foreign).unwrap_or(text);
+        let attempt = Attempt::new(text).from_address(address);
         let mut leak = Leak {
             shared,
-            address,
-            proved: None,
+            attempt,
+            outcome: Outcome::Unknown,
         };
-        leak.proved = shared.prove(Attempt::new(text).from_address(address)).await;
-        leak.proved.as_ref().map(|identity| identity.key_id)
+        leak.outcome = match shared.prove(attempt).await {
+            Ok(proved) => Outcome::Proved(proved),
+            Err(refused) => match refused.refusal {
+                Refusal::Rejected(rejection) => {
+                    shared.count_failure(&rejection, attempt);
+                    Outcome::OfNobody
+                }
+                Refusal::Failed(_) => Outcome::Unknown,
+            },
+        };
+        leak.proved().map(|proved| proved.identity.key_id)
     }
 }
 
 /// Told when it is dropped: also where the caller went away before it was known whose key it is.
 struct Leak<'a> {
-    shared: &'a Shared,
-    address: Option<IpAddr>,
-    proved: Option<Arc<Identity>>,
+    shared: &'a Arc<Shared>,
+    attempt: Attempt<'a>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Proved(Proved),
+    OfNobody,
+    /// The store did not say it, or has not yet.
+    Unknown,
+}
+
+impl Leak<'_> {
+    fn proved(&self) -> Option<&Proved> {
+        match &self.outcome {
+            Outcome::Proved(proved) => Some(proved),
+            _ => None,
+        }
+    }
+
+    /// Has the key ended, where the policy says so. What is not proved yet is proved before that.
+    fn hand_on(&self) {
+        let Some(leaks) = &self.shared.gate.url_leaks else {
+            return;
+        };
+        let (text, address) = (self.attempt.text, self.attempt.address);
+        let now = self.shared.clock.monotonic();
+        match &self.outcome {
+            Outcome::Proved(proved) if !proved.is_revoked && !proved.is_replaced => {
+                leaks.add(text, address, true, now);
+            }
+            Outcome::Unknown if self.is_admitted() => leaks.add(text, address, false, now),
+            _ => {}
+        }
+    }
+
+    /// Whether it does not come from where too much came from that is no key.
+    fn is_admitted(&self) -> bool {
+        let address = self.attempt.address;
+        address.is_none_or(|address| self.shared.admit_failing(address).is_ok())
+    }
 }
 
 impl Drop for Leak<'_> {
     fn drop(&mut self) {
+        let identity = self.proved().map(|proved| &*proved.identity);
         let events = &self.shared.gate.events;
-        events.leaked(self.proved.as_deref(), self.address);
-    }
-}
-
-impl Shared {
-    async fn prove(self: &Arc<Self>, attempt: Attempt<'_>) -> Option<Arc<Identity>> {
-        let presented = match self.admit(attempt.text) {
-            Ok(presented) => presented,
-            Err(rejection) => {
-                self.count_failure(&rejection, attempt);
-                return None;
-            }
-        };
-        let id = presented.key.id();
-        let lookup = match self.known_or_unknown(id) {
-            Some(lookup) => lookup,
-            None => {
-                self.admit_stranger(id, attempt).ok()?;
-                self.look_up(*id, attempt.address).await.ok()?
-            }
-        };
-        let proved = self.identity_behind(&presented, &lookup);
-        if proved.is_none() {
-            self.count_failure(&Rejection::KeyInvalid, attempt);
-        }
-        proved
-    }
-
-    /// What is known of `id` without the store.
-    fn known_or_unknown(&self, id: &KeyId) -> Option<Lookup> {
-        let now = Now::of(&*self.clock);
-        let is_recent = |stamp: &Stamp| {
-            self.changes.is_fresh(id, stamp, now) && now.is_within(RECENT, stamp.read_at)
-        };
-        let unknown = |stamp: &Stamp| is_recent(stamp).then_some(Lookup::Unknown(*stamp));
-        let cached = self.cached(id);
-        cached.or_else(|| self.unknown.read(id, unknown).flatten())
-    }
-
-    fn identity_behind(&self, presented: &Presented<'_>, lookup: &Lookup) -> Option<Arc<Identity>> {
-        let of_environment = |entry: &&super::Entry| entry.environment == presented.environment;
-        let entry = lookup.entry().filter(of_environment);
-        let proofs = entry.map_or(&self.decoy, |entry| &entry.proofs);
-        let now = Now::of(&*self.clock);
-        match self.peppers.find(&presented.key, proofs, now.wall) {
-            Match::Current(_) | Match::Previous(_) => Some(Arc::clone(&entry?.identity)),
-            Match::None | Match::UnknownPepper(_) => None,
-        }
+        events.leaked(identity, self.attempt.address);
+        self.hand_on();
     }
 }

@@ -112,7 +112,10 @@ impl Shared {
             let environment = self.environments.index_of(&record.prefix)?;
             let prefix = self.environments.prefix(environment).clone();
             let gate = Arc::clone(&self.gate);
-            Some(Entry::new(stamp, gate, environment, prefix, record))
+            // After the stamp: once a ring is replaced, what was stamped before is not used again.
+            let ring = self.peppers.current();
+            let entry = Entry::new(stamp, gate, ring, environment, prefix, record);
+            Some(entry)
         });
         Ok(match entry {
             Some(entry) => {

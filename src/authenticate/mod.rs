@@ -8,6 +8,7 @@ mod flight;
 mod leak;
 mod lookup;
 mod outage;
+mod prove;
 mod refused;
 mod standing;
 mod turnstile;
@@ -26,11 +27,13 @@ use crate::changes::{Changes, FRESH_FOR, RECENT, Stamp};
 use crate::clock::{Clock, Now};
 use crate::environment::{Environments, Presented};
 use crate::gate::Gate;
-use crate::key::{KeyId, PresentedKey};
+use crate::key::KeyId;
+use crate::leak::Scanner;
 use crate::limit::{Bill, Failures, LimitState};
-use crate::mac::{Match, PepperRing, Proof, Proofs};
+use crate::mac::{Match, Peppers, Proof};
 use crate::principal::{Identity, Principal, Secret};
 use crate::refusal::{Error, Refusal, Rejection};
+use crate::renewal::{Renewal, Renewals};
 use crate::store::{KeyStore, StoreErrorKind};
 use crate::usage::{Event, Needs};
 use cache::Cache;
@@ -91,9 +94,9 @@ pub struct Authenticator {
 struct Shared {
     gate: Arc<Gate>,
     environments: Environments,
-    peppers: Arc<PepperRing>,
-    /// Stands in for the proofs of keys that do not exist.
-    decoy: Proofs,
+    scanner: Scanner,
+    peppers: Arc<Peppers>,
+    renewals: Arc<Renewals>,
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     changes: Arc<Changes>,
@@ -114,8 +117,8 @@ impl Authenticator {
     pub(crate) fn new(
         gate: Arc<Gate>,
         environments: Environments,
-        peppers: Arc<PepperRing>,
-        decoy: Proofs,
+        peppers: Arc<Peppers>,
+        renewals: Arc<Renewals>,
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         changes: Arc<Changes>,
@@ -124,9 +127,10 @@ impl Authenticator {
     ) -> Self {
         let shared = Arc::new(Shared {
             gate,
+            scanner: environments.scanner(),
             environments,
             peppers,
-            decoy,
+            renewals,
             store,
             clock,
             changes,
@@ -148,9 +152,22 @@ impl Authenticator {
         Arc::ptr_eq(principal.gate(), &self.shared.gate)
     }
 
-    /// Whether `text` ends with a well-formed key of a declared prefix, whether it opens or not.
+    /// Whether a well-formed key of a declared prefix stands in `text`, or one of an accepted
+    /// [foreign format](crate::ForeignFormat::prefix) with a prefix; whether it opens or not.
     pub fn recognises(&self, text: &str) -> bool {
-        self.shared.environments.recognises(text)
+        let foreign = self.shared.environments.foreign();
+        self.shared.scanner.finds_in(text) || foreign.find_in(text).is_some()
+    }
+
+    pub(crate) fn scanner(&self) -> &Scanner {
+        &self.shared.scanner
+    }
+
+    /// The id that `text` claims, if it can be a key.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn claimed_id(&self, text: &str) -> Option<KeyId> {
+        let key = self.shared.environments.read(text).ok()?;
+        Some(*key.id())
     }
 
     /// Who presents this key, if it opens.
@@ -245,7 +262,8 @@ impl Authenticator {
         }
         let recent = |stamp: &Stamp| fresh(stamp) && now.is_within(RECENT, stamp.read_at);
         shared.unknown.read(id, recent).filter(|recent| *recent)?;
-        shared.peppers.find(&presented.key, &shared.decoy, now.wall);
+        let ring = shared.peppers.current();
+        ring.find_nothing(&presented.key, now.wall);
         Some(Err(shared.refuse(Rejection::KeyInvalid.into(), attempt)))
     }
 
@@ -294,13 +312,39 @@ impl fmt::Debug for Authenticator {
 impl Shared {
     /// Takes the text apart and looks at its prefix. An undeclared prefix costs the caller as much
     /// time as an unknown key.
-    fn admit<'a>(&self, text: &'a str) -> Result<Presented<'a>, Rejection> {
-        let key = PresentedKey::parse(text).map_err(|_| Rejection::KeyInvalid)?;
-        self.environments.admit(key).inspect_err(|rejection| {
-            if *rejection == Rejection::KeyInvalid {
-                self.peppers.find(&key, &self.decoy, self.clock.wall());
+    fn admit<'a>(&'a self, text: &'a str) -> Result<Presented<'a>, Rejection> {
+        let key = self.environments.read(text);
+        let key = key.map_err(|_| Rejection::KeyInvalid)?;
+        match self.environments.admit(&key) {
+            Ok(environment) => Ok(Presented { key, environment }),
+            Err(rejection) => {
+                if rejection == Rejection::KeyInvalid {
+                    let ring = self.peppers.current();
+                    ring.find_nothing(&key, self.clock.wall());
+                }
+                Err(rejection)
             }
-        })
+        }
+    }
+
+    /// What is known of the presented key. Without it, as much work is done as to look for its secret.
+    fn entry_of<'e>(
+        &self,
+        presented: &Presented<'_>,
+        entry: Option<&'e Entry>,
+        now: Now,
+    ) -> Option<&'e Entry> {
+        match entry {
+            None => {
+                let ring = self.peppers.current();
+                ring.find_nothing(&presented.key, now.wall);
+            }
+            Some(entry) if entry.environment != presented.environment => {
+                entry.ring.find_nothing(&presented.key, now.wall);
+            }
+            Some(entry) => return Some(entry),
+        }
+        None
     }
 
     /// Everything that is asked of a record but the limits, in this order.
@@ -311,25 +355,35 @@ impl Shared {
         attempt: Attempt<'_>,
         now: Now,
     ) -> Result<Verified<'e>, Refused> {
-        let entry = entry.filter(|entry| entry.environment == presented.environment);
-        let proofs = entry.map_or(&self.decoy, |entry| &entry.proofs);
-        let matched = self.peppers.find(&presented.key, proofs, now.wall);
-        let Some(entry) = entry else {
+        let Some(entry) = self.entry_of(presented, entry, now) else {
             return Err(Rejection::KeyInvalid.into());
         };
         let identity = &entry.identity;
-        let proof = match matched {
-            Match::Current(proof) | Match::Previous(proof) => proof,
+        let fit = match entry.ring.find(&presented.key, &entry.proofs, now.wall) {
+            Match::Current(fit) | Match::Previous(fit) => fit,
             Match::None => return Err(Rejection::KeyInvalid.into()),
+            // Nothing of it is proved, and it opens for nobody.
+            Match::UnknownPepper(_) if entry.revoked => return Err(Rejection::KeyInvalid.into()),
             Match::UnknownPepper(pepper) => {
+                self.peppers.miss();
                 let key_id = identity.key_id;
                 return Err(Error::UnknownPepper { key_id, pepper }.into());
             }
         };
+        let proof = fit.proof;
         let opens = entry.opens(proof, attempt.address, now);
         opens.map_err(|refusal| Refused::of(entry, refusal))?;
         if let Some(exposure) = self.gate.exposure.refused(attempt.exposures) {
             return Err(Refused::of(entry, Rejection::KeyExposed(exposure)));
+        }
+        if let Some(renewed) = fit.renewed {
+            let renewal = Renewal {
+                key_id: identity.key_id,
+                secret: proof.created_at,
+                kept: proof.sealed,
+                renewed,
+            };
+            self.renewals.queue(renewal, now);
         }
         if let Some(rule) = attempt.rule {
             let enforced = rule.enforce(&identity.scopes);

@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use crate::address::ClientAddressError;
 use crate::credentials::CredentialsError;
+use crate::foreign::ForeignFormatError;
 use crate::key::{PrefixError, RandomError};
 use crate::mac::PepperId;
-use crate::pepper_check::PepperCheckError;
+use crate::peppers::{PepperCheckError, PeppersError};
 use crate::record::RateLimitError;
 use crate::store::StoreError;
 
@@ -46,6 +47,9 @@ pub enum BuildError {
         "expiry_notifier, and a policy with max_secret_age, need a store with settings, so that one instance at a time looks for keys that end: leave them out, or add the ability"
     )]
     ExpiryUnshared,
+    /// Keys of another system cannot be accepted as they were declared.
+    #[error(transparent)]
+    ForeignFormat(#[from] ForeignFormatError),
     /// An outage grace was set on a store that cannot tell other instances of it.
     #[error(
         "outage_grace needs a store with settings, so that every instance knows how long a revocation may take: leave it out, or add the ability"
@@ -57,6 +61,14 @@ pub enum BuildError {
     /// What happens to requests would be forgotten at once.
     #[error("audit_retention must be longer than zero: months are good")]
     NoAuditRetention,
+    /// Keys may need a pepper that is not there, and would be answered 503.
+    #[error(
+        "pepper {0} is missing, and keys may have been made with it: add it as verify-only, or build a manager alone and retire it by retire_pepper"
+    )]
+    MissingPepper(PepperId),
+    /// Peppers would be read without a pause.
+    #[error("pepper_reload_interval must be longer than zero: a minute is good")]
+    NoPepperReloadInterval,
     /// No pepper was given.
     #[error(
         "no pepper was given: call pepper(Pepper::from_file(..)?), and keep that file apart from the database"
@@ -71,6 +83,9 @@ pub enum BuildError {
     /// No store was given.
     #[error("no store was given: call store(..)")]
     NoStore,
+    /// There are no peppers where they should come from.
+    #[error("the peppers cannot be had")]
+    Peppers(#[source] PeppersError),
     /// The lifetimes contradict each other.
     #[error("the policy contradicts itself: {0}")]
     Policy(&'static str),
@@ -99,6 +114,7 @@ pub enum BuildError {
 impl From<PepperCheckError> for BuildError {
     fn from(error: PepperCheckError) -> Self {
         match error {
+            PepperCheckError::Missing(id) => Self::MissingPepper(id),
             PepperCheckError::Store(error) => Self::Store(error),
             PepperCheckError::Wrong(id) => Self::WrongPepper(id),
         }

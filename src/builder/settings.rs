@@ -11,9 +11,11 @@ use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::expiry::ExpiryNotifier;
 use crate::exposure::OnExposure;
+use crate::foreign::ForeignFormat;
 use crate::limit::{OnOutage, SharedLimiter};
 use crate::mac::{Pepper, PepperId, PepperRing};
-use crate::manage::Policy;
+use crate::manage::{OnLeak, Policy};
+use crate::peppers::{PepperProvider, PepperSource};
 use crate::record::RateLimit;
 use crate::scope::Catalogue;
 use crate::store::KeyStore;
@@ -25,9 +27,35 @@ impl Builder {
         self.peppers(PepperRing::new(PepperId(1), pepper))
     }
 
-    /// The peppers, of which one is active.
+    /// The peppers, of which one is active. What is given last counts, here and by
+    /// [`pepper_provider`](Self::pepper_provider).
     pub fn peppers(mut self, peppers: PepperRing) -> Self {
-        self.peppers = Some(peppers);
+        self.peppers = Some(PepperSource::Given(peppers));
+        self
+    }
+
+    /// Where the peppers come from: they are read when the gate is built, and then every minute and soon
+    /// after a record was met whose pepper is missing, so that a pepper is added or made active without
+    /// a restart. [`Keygate::reload_peppers`](crate::Keygate::reload_peppers) reads them at once.
+    ///
+    /// Peppers that cannot be used never replace those that are in use: see
+    /// [`PeppersError`](crate::PeppersError), which is logged then.
+    ///
+    /// ```
+    /// # fn run(builder: keygate::Builder) -> keygate::Builder {
+    /// use keygate::PepperFile;
+    ///
+    /// builder.pepper_provider(PepperFile::new("/run/secrets/peppers"))
+    /// # }
+    /// ```
+    pub fn pepper_provider(mut self, provider: impl PepperProvider) -> Self {
+        self.peppers = Some(PepperSource::Provider(Arc::new(provider)));
+        self
+    }
+
+    /// How often the [provider](Self::pepper_provider) of the peppers is asked, every minute unless set.
+    pub fn pepper_reload_interval(mut self, interval: Duration) -> Self {
+        self.pepper_reload_interval = interval;
         self
     }
 
@@ -48,6 +76,22 @@ impl Builder {
     /// told that they belong elsewhere, and not that they are invalid.
     pub fn decline_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.declined.push(prefix.into());
+        self
+    }
+
+    /// Accepts keys that another system has made, once they are [imported](crate::KeyManager::import):
+    /// with the texts that their bearers have. A text must not be a key of two formats, nor of one and of
+    /// this service.
+    ///
+    /// ```
+    /// # use keygate::{Alphabet, Builder, ForeignFormat, Hashing};
+    /// # fn set(builder: Builder) -> Builder {
+    /// let old = ForeignFormat::new("acme-v1", Hashing::sha256(), Alphabet::HEX, 64..=64).prefix("acme1-");
+    /// builder.accept_foreign(old)
+    /// # }
+    /// ```
+    pub fn accept_foreign(mut self, format: ForeignFormat) -> Self {
+        self.foreign.push(format);
         self
     }
 
@@ -269,6 +313,29 @@ impl Builder {
     /// there is: a process that ends between a commit and what follows it loses the event.
     pub fn audit_channel(mut self, sender: AuditSender) -> Self {
         self.audit_channel = Some(sender);
+        self
+    }
+
+    /// What is done about keys that have leaked, beside telling of it: those that stand in the URL of a
+    /// request to a guard, and those that are [reported](crate::KeyManager::report_leak). Without it,
+    /// nothing. Only the right secret does it, and it does not matter whether the key opens at the moment.
+    ///
+    /// The request with the URL is refused as it is in any case, and waits for nothing: the
+    /// [background work](crate::Keygate::run) ends the key, also where its sender has hung up, and tries
+    /// again for up to an hour while the store is away. Up to 1,000 keys wait for that, in memory: a process
+    /// that is killed loses them. What is given up is logged as an error.
+    ///
+    /// Consider that a link which somebody was sent may hold a key, and that whoever follows it then ends
+    /// that key. It has leaked by that all the same.
+    ///
+    /// ```
+    /// # use keygate::{Builder, OnLeak};
+    /// # fn run(builder: Builder) -> Builder {
+    /// builder.on_leak(OnLeak::Revoke)
+    /// # }
+    /// ```
+    pub fn on_leak(mut self, policy: OnLeak) -> Self {
+        self.on_leak = policy;
         self
     }
 

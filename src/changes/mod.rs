@@ -157,7 +157,7 @@ impl Changes {
     }
 
     /// Ends the use of everything that was read before now.
-    fn invalidate_all(&self) {
+    pub(crate) fn invalidate_all(&self) {
         for shard in &self.shards {
             shard.fetch_add(1, Ordering::AcqRel);
         }

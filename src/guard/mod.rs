@@ -27,7 +27,7 @@ use crate::address::Arrival;
 use crate::answer::{Answers, Ending, Extracted};
 use crate::authenticate::{Attempt, Authenticator};
 use crate::exposure::Exposures;
-use crate::key::{KeyId, PresentedKey, TAIL_LEN};
+use crate::key::KeyId;
 use crate::limit::{Charge, Told};
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
@@ -233,10 +233,7 @@ impl Guard {
             return Verdict::PassOpen;
         }
         let is_key = |text: &str| authenticator.recognises(text);
-        // No shorter path has room for one.
-        if request.path.len() > TAIL_LEN
-            && let Some(text) = Answers::key_in(request.path, is_key)
-        {
+        if let Some(text) = answers.key_in(request.path, is_key) {
             return Verdict::Ask(self.refuse_leak(Some(text), address));
         }
         let extracted = answers.extract(request.headers, request.query, is_key);
@@ -248,7 +245,7 @@ impl Guard {
             Err(Rejection::KeyInUrl) => {
                 let text = request
                     .query
-                    .and_then(|query| Answers::key_in(query, is_key));
+                    .and_then(|query| answers.key_in(query, is_key));
                 return Verdict::Ask(self.refuse_leak(text, address));
             }
             Err(rejection) => {
@@ -268,7 +265,7 @@ impl Guard {
             }
             Some(Err(refusal)) => {
                 origins.refused(&refusal);
-                Verdict::refuse(refusal, claimed_id(text).as_ref())
+                Verdict::refuse(refusal, authenticator.claimed_id(text).as_ref())
             }
             None => {
                 let rule = access.rule().cloned();
@@ -295,7 +292,7 @@ impl Guard {
                 Ok(principal) => accepted(principal, rule.as_ref()),
                 Err(refusal) => {
                     shared.origins.refused(refusal);
-                    telemetry::refused(refusal, claimed_id(&text).as_ref());
+                    telemetry::refused(refusal, shared.authenticator.claimed_id(&text).as_ref());
                 }
             }
             decision
@@ -356,8 +353,4 @@ fn attempt<'a>(
 ) -> Attempt<'a> {
     let attempt = Attempt::new(text).from_address(address).charging(charge);
     rule.map_or(attempt, |rule| attempt.requiring(rule))
-}
-
-fn claimed_id(text: &str) -> Option<KeyId> {
-    Some(*PresentedKey::parse(text).ok()?.id())
 }

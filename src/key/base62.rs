@@ -29,14 +29,33 @@ pub(super) fn fill_random(out: &mut [u8]) -> Result<(), RandomError> {
         getrandom::fill(rest).map_err(RandomError::new)?;
         let mut kept = 0;
         for at in 0..rest.len() {
-            if rest[at] < 248 {
-                rest[kept] = ALPHABET[usize::from(rest[at] % 62)];
+            if let Some(character) = character(rest[at]) {
+                rest[kept] = character;
                 kept += 1;
             }
         }
         filled += kept;
     }
     Ok(())
+}
+
+/// As [`fill_random`], with bytes from elsewhere.
+pub(super) fn fill_from(out: &mut [u8], mut more: impl FnMut() -> [u8; 32]) {
+    let mut filled = 0;
+    while filled < out.len() {
+        for (slot, character) in out[filled..]
+            .iter_mut()
+            .zip(more().into_iter().filter_map(character))
+        {
+            *slot = character;
+            filled += 1;
+        }
+    }
+}
+
+/// The character that a uniform byte stands for, if it stands for one.
+fn character(byte: u8) -> Option<u8> {
+    (byte < 248).then(|| ALPHABET[usize::from(byte % 62)])
 }
 
 #[cfg(test)]
@@ -47,6 +66,20 @@ mod tests {
     fn the_largest_checksum_is_written_in_six_characters() {
         assert_eq!(&encode_u32::<6>(u32::MAX), b"4gfFC3");
         assert_eq!(&encode_u32::<6>(0), b"000000");
+    }
+
+    #[test]
+    fn bytes_that_would_favour_a_character_are_passed_over() {
+        let mut rounds = 0;
+        let more = || {
+            rounds += 1;
+            let mut bytes = [255; 32];
+            bytes[..2].copy_from_slice(&[248, rounds]);
+            bytes
+        };
+        let mut out = [0; 3];
+        fill_from(&mut out, more);
+        assert_eq!((&out, rounds), (b"123", 3));
     }
 
     #[test]

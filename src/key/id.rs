@@ -22,6 +22,13 @@ impl KeyId {
         Ok(Self(id))
     }
 
+    /// The id that follows from uniform bytes, of which `more` gives as many as are needed.
+    pub(crate) fn derive(more: impl FnMut() -> [u8; 32]) -> Self {
+        let mut id = [0; ID_LEN];
+        base62::fill_from(&mut id, more);
+        Self(id)
+    }
+
     /// The twelve characters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

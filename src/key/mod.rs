@@ -22,6 +22,7 @@ mod text;
 
 pub use id::{KeyId, ParseKeyIdError};
 pub use prefix::{Prefix, PrefixError};
+pub(crate) use presented::redact;
 pub use presented::{ParseKeyError, PresentedKey};
 pub use text::KeyText;
 pub(crate) use text::{Secret, hint};

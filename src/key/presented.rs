@@ -1,6 +1,8 @@
 use std::fmt;
 
-use super::prefix::Prefix;
+use percent_encoding::percent_decode_str;
+
+use super::prefix::{MAX_PREFIX_LEN, Prefix};
 use super::{
     CHECKSUM_LEN, ID_LEN, KeyId, MAX_KEY_LEN, MIN_KEY_LEN, SECRET_LEN, TAIL_LEN, base62, checksum,
 };
@@ -48,6 +50,16 @@ impl<'a> PresentedKey<'a> {
         })
     }
 
+    /// Whether a key of whatever prefix stands anywhere in `text`.
+    pub(crate) fn stands_in(text: &str) -> bool {
+        let is_key = |key: Option<&str>| key.is_some_and(|key| PresentedKey::parse(key).is_ok());
+        text.match_indices('_').any(|(prefix_end, _)| {
+            let starts = prefix_end.saturating_sub(MAX_PREFIX_LEN)..prefix_end;
+            let end = prefix_end + TAIL_LEN;
+            starts.into_iter().any(|start| is_key(text.get(start..end)))
+        })
+    }
+
     /// The prefix it begins with.
     pub fn prefix(&self) -> &'a str {
         self.prefix
@@ -58,8 +70,29 @@ impl<'a> PresentedKey<'a> {
         &self.id
     }
 
+    /// `text` without the secret, also where that is percent-encoded in it, as in a URL within a URL.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        match std::str::from_utf8(self.secret) {
+            Ok(secret) => redact(text, secret),
+            Err(_) => INSTEAD.into(),
+        }
+    }
+
     pub(crate) fn secret(&self) -> &'a [u8; SECRET_LEN] {
         self.secret
+    }
+}
+
+const INSTEAD: &str = "[redacted]";
+
+/// `text` without `secret`, also where that is percent-encoded in it.
+pub(crate) fn redact(text: &str, secret: &str) -> String {
+    let without = text.replace(secret, INSTEAD);
+    let once = percent_decode_str(&without).decode_utf8_lossy();
+    let twice = percent_decode_str(&once).decode_utf8_lossy();
+    match once.contains(secret) || twice.contains(secret) {
+        true => INSTEAD.into(),
+        false => without,
     }
 }
 

@@ -5,14 +5,19 @@
 //! pasting one key's MAC into another key's record. A secret has 256 random bits, so a slow
 //! password hash would add nothing but delay.
 
+mod claim;
 mod pepper;
+mod peppers;
 mod proof;
 mod ring;
+mod ring_text;
 
+pub(crate) use claim::Claim;
 pub use pepper::{Pepper, PepperError, PepperId};
-pub(crate) use proof::{Proof, Proofs};
-pub(crate) use ring::Match;
+pub(crate) use peppers::{Peppers, Ring};
+pub(crate) use proof::{PepperedMac, Proof, Proofs};
 pub use ring::PepperRing;
+pub(crate) use ring::{Match, PepperCheck};
 
 use std::fmt;
 

@@ -69,12 +69,7 @@ impl Pepper {
     /// # Errors
     /// A file that cannot be read, and whatever [`from_base64`](Self::from_base64) refuses.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, PepperError> {
-        let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(|error| PepperError::Unreadable {
-            path: path.into(),
-            error,
-        })?;
-        Self::from_base64(&Zeroizing::new(text))
+        Self::from_base64(&text_of_file(path.as_ref())?)
     }
 
     /// The pepper written in the environment variable `name` as base64.
@@ -82,11 +77,7 @@ impl Pepper {
     /// # Errors
     /// A variable that is not set, and whatever [`from_base64`](Self::from_base64) refuses.
     pub fn from_env(name: &str) -> Result<Self, PepperError> {
-        match std::env::var(name) {
-            Ok(text) => Self::from_base64(&Zeroizing::new(text)),
-            Err(std::env::VarError::NotUnicode(_)) => Err(PepperError::NotBase64),
-            Err(std::env::VarError::NotPresent) => Err(PepperError::NotSet { name: name.into() }),
-        }
+        Self::from_base64(&text_of_variable(name)?)
     }
 
     /// A fresh random pepper as base64, to be written to a file or a secrets manager.
@@ -110,6 +101,22 @@ impl fmt::Debug for Pepper {
     }
 }
 
+pub(super) fn text_of_file(path: &Path) -> Result<Zeroizing<String>, PepperError> {
+    let read = fs::read_to_string(path).map(Zeroizing::new);
+    read.map_err(|error| PepperError::Unreadable {
+        path: path.into(),
+        error,
+    })
+}
+
+pub(super) fn text_of_variable(name: &str) -> Result<Zeroizing<String>, PepperError> {
+    match std::env::var(name) {
+        Ok(text) => Ok(Zeroizing::new(text)),
+        Err(std::env::VarError::NotUnicode(_)) => Err(PepperError::NotBase64),
+        Err(std::env::VarError::NotPresent) => Err(PepperError::NotSet { name: name.into() }),
+    }
+}
+
 /// Why there is no pepper. No error holds a byte of one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -117,6 +124,20 @@ pub enum PepperError {
     /// Two peppers of one ring under one id.
     #[error("the pepper id {0} is used twice: give each pepper of a ring an id of its own")]
     DuplicateId(PepperId),
+    /// No pepper stands where a ring of them should.
+    #[error("there is no pepper: write `1:` and the output of `openssl rand -base64 32`")]
+    Empty,
+    /// One of the peppers of a ring.
+    #[error("the pepper in place {place} cannot be used: {error}")]
+    InRing {
+        /// Its place in the text, from 1.
+        place: usize,
+        /// What is wrong with it.
+        error: Box<PepperError>,
+    },
+    /// What stands before the colon is no id.
+    #[error("a pepper of a ring is written as `2:` and base64, with a number of its own as its id")]
+    NoId,
     /// Not base64.
     #[error("a pepper is written as standard base64: make one with `openssl rand -base64 32`")]
     NotBase64,

@@ -1,11 +1,25 @@
+use subtle::{Choice, ConstantTimeEq};
+
 use super::{Mac, PepperId};
 use crate::clock::Timestamp;
+
+/// A MAC, and the pepper that it was made with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PepperedMac {
+    pub(crate) mac: Mac,
+    pub(crate) pepper: PepperId,
+}
+
+impl ConstantTimeEq for PepperedMac {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.pepper.0.ct_eq(&other.pepper.0) & self.mac.ct_eq(&other.mac)
+    }
+}
 
 /// What a presented secret is held against, and until when it opens.
 #[derive(Clone, Debug)]
 pub(crate) struct Proof {
-    pub(crate) mac: Mac,
-    pub(crate) pepper: PepperId,
+    pub(crate) sealed: PepperedMac,
     /// When the secret was made, which tells the secrets of a key apart.
     pub(crate) created_at: Timestamp,
     /// The end of the secret or of its key, whichever comes first; [`Timestamp::MAX`] for neither.

@@ -4,13 +4,16 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{Mac, Pepper, PepperError, PepperId, Proof, Proofs};
+use super::{Claim, Mac, Pepper, PepperError, PepperId, PepperedMac, Proof, Proofs};
 use crate::clock::Timestamp;
-use crate::key::{KeyId, PresentedKey, SECRET_LEN};
+use crate::foreign::ImportedKey;
+use crate::key::{KeyId, SECRET_LEN};
 
 /// One active pepper, which makes new MACs, and any number of others that only verify.
 ///
-/// Bring a new pepper to every node as verify-only before any node makes it active.
+/// Bring a new pepper to every node as verify-only before any node makes it active, and give it a
+/// higher id than all before: the MACs of keys are made anew, as they are used, from a lower id to a
+/// higher one and never back.
 ///
 /// ```
 /// use keygate::{Pepper, PepperId, PepperRing};
@@ -44,39 +47,45 @@ impl PepperRing {
     }
 
     /// The MAC of a new secret under the active pepper.
-    pub(crate) fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> (PepperId, Mac) {
-        let active = &self.peppers[0];
-        (active.id, active.mac(id, secret))
+    pub(crate) fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> PepperedMac {
+        self.active().seal(&[id.as_bytes(), secret])
+    }
+
+    /// The MAC of a key that was made elsewhere, under the active pepper, until its text is seen.
+    pub(crate) fn mac_of_imported(&self, key: &ImportedKey<'_>) -> PepperedMac {
+        self.active().seal(&key.mac_input())
     }
 
     /// Which of `proofs` the presented key fits.
     ///
-    /// One MAC per pepper and every proof compared, whatever fits: the time tells nothing.
+    /// The same MACs for each pepper, and every proof compared, whatever fits: the time tells nothing.
     pub(crate) fn find<'a>(
         &self,
-        key: &PresentedKey<'_>,
+        key: &Claim<'_>,
         proofs: &'a Proofs,
         now: Timestamp,
     ) -> Match<'a> {
+        let active = self.active().seals_of(key);
+        let others = self.peppers.iter().skip(1);
+        let others = others.map(|pepper| pepper.seals_of(key));
         let mut current = Choice::from(0);
         let mut previous = Choice::from(0);
-        for pepper in &self.peppers {
-            let mac = pepper.mac(key.id(), key.secret());
-            let fits = |proof: &Proof| proof.pepper.0.ct_eq(&pepper.id.0) & proof.mac.ct_eq(&mac);
-            current |= fits(&proofs.current);
+        for seals in std::iter::once(active).chain(others) {
+            current |= seals.fit(&proofs.current);
             if let Some(proof) = &proofs.previous {
-                previous |= fits(proof);
+                previous |= seals.fit(proof);
             }
         }
         if current.into() {
-            return Match::Current(&proofs.current);
+            return Match::Current(Fit::new(&proofs.current, active));
         }
         if let Some(proof) = proofs.previous.as_deref().filter(|_| previous.into()) {
-            return Match::Previous(proof);
+            return Match::Previous(Fit::new(proof, active));
         }
-        let uncheckable = |proof: &&Proof| !proof.has_ended(now) && !self.knows(proof.pepper);
+        let uncheckable =
+            |proof: &&Proof| !proof.has_ended(now) && !self.knows(proof.sealed.pepper);
         match proofs.iter().find(uncheckable) {
-            Some(proof) => Match::UnknownPepper(proof.pepper),
+            Some(proof) => Match::UnknownPepper(proof.sealed.pepper),
             None => Match::None,
         }
     }
@@ -89,8 +98,24 @@ impl PepperRing {
         })
     }
 
-    fn knows(&self, id: PepperId) -> bool {
+    pub(crate) fn active_id(&self) -> PepperId {
+        self.active().id
+    }
+
+    pub(crate) fn knows(&self, id: PepperId) -> bool {
         self.peppers.iter().any(|pepper| pepper.id == id)
+    }
+
+    /// Whether both have the same peppers under the same ids in the same order.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let is_same =
+            |(a, b): (&Keyed, &Keyed)| a.id == b.id && bool::from(a.check.ct_eq(&b.check));
+        self.peppers.len() == other.peppers.len()
+            && self.peppers.iter().zip(&other.peppers).all(is_same)
+    }
+
+    fn active(&self) -> &Keyed {
+        &self.peppers[0]
     }
 }
 
@@ -105,12 +130,53 @@ impl fmt::Debug for PepperRing {
 /// The outcome of holding a presented key against what is kept of it.
 #[derive(Debug)]
 pub(crate) enum Match<'a> {
-    Current(&'a Proof),
-    Previous(&'a Proof),
+    Current(Fit<'a>),
+    Previous(Fit<'a>),
     /// Nothing fits, and all that is live could be checked.
     None,
     /// Nothing fits, and this ring cannot check something live: nothing is proved either way.
     UnknownPepper(PepperId),
+}
+
+/// The proof that a presented key fits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fit<'a> {
+    pub(crate) proof: &'a Proof,
+    /// What is to be kept in place of the proof's MAC, where that is of an older pepper, or of a key that
+    /// was made elsewhere, from before its text was seen.
+    ///
+    /// Only from a lower id to a higher one: while an active pepper is being rolled out, two instances
+    /// would else renew each other's MACs back and forth.
+    pub(crate) renewed: Option<PepperedMac>,
+}
+
+impl<'a> Fit<'a> {
+    fn new(proof: &'a Proof, active: Seals) -> Self {
+        let is_older = proof.sealed.pepper < active.own.pepper;
+        let is_imported = active.imported.is_some_and(|mac| mac == proof.sealed);
+        Self {
+            proof,
+            renewed: (is_older || is_imported).then_some(active.own),
+        }
+    }
+}
+
+/// What may be kept of a presented key, under one pepper.
+#[derive(Clone, Copy)]
+struct Seals {
+    own: PepperedMac,
+    /// Of a key that was made elsewhere, from before its text was seen.
+    imported: Option<PepperedMac>,
+}
+
+impl Seals {
+    fn fit(&self, proof: &Proof) -> Choice {
+        let mut fits = proof.sealed.ct_eq(&self.own);
+        if let Some(imported) = &self.imported {
+            fits |= proof.sealed.ct_eq(imported);
+        }
+        fits
+    }
 }
 
 pub(crate) struct PepperCheck {
@@ -138,11 +204,28 @@ impl Keyed {
         }
     }
 
-    fn mac(&self, id: &KeyId, secret: &[u8; SECRET_LEN]) -> Mac {
+    fn seals_of(&self, key: &Claim<'_>) -> Seals {
+        match key {
+            Claim::Foreign(text) => Seals {
+                own: self.seal(&text.mac_input()),
+                imported: Some(self.seal(&text.as_imported().mac_input())),
+            },
+            Claim::Own(key) => Seals {
+                own: self.seal(&[key.id().as_bytes(), key.secret()]),
+                imported: None,
+            },
+        }
+    }
+
+    fn seal(&self, input: &[&[u8]]) -> PepperedMac {
         let mut mac = self.state.clone();
-        mac.update(id.as_bytes());
-        mac.update(secret);
-        Mac::from_bytes(mac.finalize().into_bytes().into())
+        for piece in input {
+            mac.update(piece);
+        }
+        PepperedMac {
+            mac: Mac::from_bytes(mac.finalize().into_bytes().into()),
+            pepper: self.id,
+        }
     }
 }
 
@@ -155,6 +238,8 @@ fn keyed_state(key: &[u8]) -> Hmac<Sha256> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::{Alphabet, ForeignFormat, Formats, Hashing};
+    use crate::key::PresentedKey;
 
     fn vectors() -> Vec<(String, Vec<u8>, [u8; 32])> {
         let data: serde_json::Value =
@@ -178,8 +263,10 @@ mod tests {
 
     fn proof(pepper: u32, mac: [u8; 32]) -> Proof {
         Proof {
-            mac: Mac::from_bytes(mac),
-            pepper: PepperId(pepper),
+            sealed: PepperedMac {
+                mac: Mac::from_bytes(mac),
+                pepper: PepperId(pepper),
+            },
             created_at: Timestamp::MIN,
             ends_at: Timestamp::MAX,
         }
@@ -190,8 +277,8 @@ mod tests {
         for (text, pepper, expected) in vectors() {
             let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
             let key = PresentedKey::parse(&text).unwrap();
-            let (_, mac) = ring.mac(key.id(), key.secret());
-            assert_eq!(mac.as_bytes(), &expected, "{text}");
+            let sealed = ring.mac(key.id(), key.secret());
+            assert_eq!(sealed.mac.as_bytes(), &expected, "{text}");
         }
     }
 
@@ -206,7 +293,7 @@ mod tests {
         let now = Timestamp::from_unix_millis(1_000).unwrap();
         let find = |current: Proof, previous: Option<Proof>| {
             let previous = previous.map(Box::new);
-            match ring.find(&key, &Proofs { current, previous }, now) {
+            match ring.find(&Claim::Own(key), &Proofs { current, previous }, now) {
                 Match::Current(_) => "current",
                 Match::Previous(_) => "previous",
                 Match::None => "none",
@@ -260,6 +347,80 @@ mod tests {
         pepper[last] ^= 1;
         let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
         let key = PresentedKey::parse(&text).unwrap();
-        assert!(ring.mac(key.id(), key.secret()).1 != Mac::from_bytes(mac));
+        assert!(ring.mac(key.id(), key.secret()).mac != Mac::from_bytes(mac));
+    }
+
+    /// Held against an independent implementation (Python's hashlib and hmac).
+    #[test]
+    fn the_macs_of_a_key_of_another_system_never_change() {
+        let characters = Alphabet::ALPHANUMERIC;
+        let format = ForeignFormat::new("laravel", Hashing::sha256(), characters, 48..=48)
+            .label(Alphabet::DIGITS, 1..=3, '|')
+            .hashes_secret_alone();
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let text = "17|iZ4aWCYmNZ4zY5xin7pADjrCQPubjBohedBAG6KI482e1e0a";
+        let key = Claim::Foreign(formats.read(text).unwrap());
+        assert_eq!(key.id().as_str(), "L5jd8xScUMda");
+        let pepper: Vec<u8> = (0..32).collect();
+        let ring = PepperRing::new(PepperId(1), Pepper::from_bytes(pepper).unwrap());
+        let hex = |sealed: PepperedMac| -> String {
+            let bytes = sealed.mac.as_bytes().iter();
+            bytes.map(|byte| format!("{byte:02x}")).collect()
+        };
+        let seals = ring.active().seals_of(&key);
+        assert_eq!(
+            hex(seals.imported.unwrap()),
+            "bd0f80f347ceb432dc86463066bc9f5b118c27ec0f5907217dafa1baeb44ee49"
+        );
+        assert_eq!(
+            hex(seals.own),
+            "8290ddea3aa68abd19591c45a85024e343e98d68e072e30044e0a272c9fac38b"
+        );
+    }
+
+    #[test]
+    fn a_mac_of_a_key_of_another_system_is_renewed_unless_by_an_older_pepper() {
+        let characters = Alphabet::HEX;
+        let format = ForeignFormat::new("old", Hashing::sha256(), characters, 28..=28);
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let key = Claim::Foreign(formats.read("0123456789abcdef0123456789ab").unwrap());
+        let fresh = || Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+        let ring = PepperRing::new(PepperId(2), fresh())
+            .verify_only(PepperId(1), fresh())
+            .unwrap()
+            .verify_only(PepperId(3), fresh())
+            .unwrap();
+        let own = ring.active().seals_of(&key).own;
+        for (pepper, renewed) in ring.peppers.iter().zip([true, true, false]) {
+            let seals = pepper.seals_of(&key);
+            let fit = |sealed| {
+                let current = Proof {
+                    sealed,
+                    ..proof(1, [0; 32])
+                };
+                let previous = None;
+                match ring.find(&key, &Proofs { current, previous }, Timestamp::MIN) {
+                    Match::Current(fit) => fit.renewed,
+                    other => panic!("{other:?}"),
+                }
+            };
+            let expected = renewed.then_some(own);
+            assert_eq!(fit(seals.imported.unwrap()), expected, "{}", pepper.id);
+            let older = pepper.id < PepperId(2);
+            assert_eq!(fit(seals.own), older.then_some(own), "{}", pepper.id);
+        }
+    }
+
+    #[test]
+    fn no_key_of_ours_has_the_mac_of_one_that_was_made_elsewhere() {
+        let format = ForeignFormat::new("old", Hashing::sha256(), Alphabet::HEX, 28..=28);
+        let formats = Formats::new(vec![format], [].into_iter()).unwrap();
+        let text = formats.read("0123456789abcdef0123456789ab").unwrap();
+        let begins = [text.mac_input()[0], text.as_imported().mac_input()[0]];
+        assert_ne!(begins[0][..12], begins[1][..12]);
+        for begin in begins {
+            let begin = std::str::from_utf8(&begin[..12]).unwrap();
+            assert!(begin.parse::<KeyId>().is_err(), "{begin}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::{Authority, KeyManager, ManageError, sees};
 use crate::audit::{Actor, AuditKind};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
+use crate::record::check_user;
 use crate::store::{AuditLog, AuditPage, AuditQuery, StoreErrorKind};
 
 /// The person for whom the host acts, as far as it says so.
@@ -16,14 +17,11 @@ use crate::store::{AuditLog, AuditPage, AuditQuery, StoreErrorKind};
 pub(super) struct Person {
     name: Option<String>,
     address: Option<IpAddr>,
-    /// Of a caller whose change the host brings to its end.
+    /// Of a caller whose change the host brings to its end, or of a bearer who ends the own key.
     key_id: Option<KeyId>,
 }
 
 impl Person {
-    /// The longest name, in characters.
-    const LONGEST: usize = 128;
-
     /// Whoever asked for what the host goes on with by itself.
     pub(super) fn behind(authority: &Authority) -> Self {
         match authority {
@@ -34,6 +32,20 @@ impl Person {
                 key_id: Some(caller.key_id),
             },
         }
+    }
+
+    /// Whoever presented the key itself.
+    pub(super) fn bearer(key_id: KeyId, address: Option<IpAddr>) -> Self {
+        Self {
+            name: None,
+            address,
+            key_id: Some(key_id),
+        }
+    }
+
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(super) fn at(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
     }
 
     pub(super) fn actor(&self) -> Actor {
@@ -49,18 +61,8 @@ impl Person {
     }
 
     pub(super) fn check(&self) -> Result<(), ManageError> {
-        let is_good = |name: &String| {
-            !name.is_empty()
-                && name.chars().count() <= Self::LONGEST
-                && !name.chars().any(char::is_control)
-        };
-        match self.name.as_ref().is_none_or(is_good) {
-            true => Ok(()),
-            false => Err(ManageError::Invalid(format!(
-                "the name that as_user was given cannot stand in the audit log: 1 to {} characters, none of them a control character",
-                Self::LONGEST
-            ))),
-        }
+        let checked = self.name.as_deref().map_or(Ok(()), check_user);
+        checked.map_err(|flaw| ManageError::Invalid(flaw.to_string()))
     }
 }
 
@@ -187,7 +189,7 @@ impl KeyManager {
         log.ok_or(ManageError::NoAuditLog)
     }
 
-    fn for_person(&self, change: impl FnOnce(Person) -> Person) -> Self {
+    pub(super) fn for_person(&self, change: impl FnOnce(Person) -> Person) -> Self {
         let authority = match self.authority.clone() {
             Authority::Host(person) => Authority::Host(change(person)),
             caller @ Authority::Caller(_) => caller,

@@ -1,4 +1,5 @@
 use crate::clock::Timestamp;
+use crate::foreign::StoredHashError;
 use crate::key::{KeyId, ParseKeyError, RandomError};
 use crate::mac::PepperId;
 use crate::manage::activity::Unproved;
@@ -37,6 +38,18 @@ pub enum ManageError {
     /// There is no such owner, or it is out of the caller's sight.
     #[error("there is no owner {0:?}")]
     OwnerNotFound(String),
+    /// Keys need the pepper that was to be retired, or may need it.
+    #[error("pepper {pepper} is still needed: {}", needing(*keys, owners, *unreadable))]
+    PepperInUse {
+        /// The pepper.
+        pepper: PepperId,
+        /// How many keys need it.
+        keys: usize,
+        /// Whose they are.
+        owners: Vec<String>,
+        /// How many records cannot be read, and may need it.
+        unreadable: usize,
+    },
     /// The operating system gave no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -69,6 +82,9 @@ pub enum Conflict {
     /// An ended key stays ended.
     #[error("the key has expired: issue another")]
     Expired,
+    /// One text acts for one owner.
+    #[error("the key was imported before, for another owner")]
+    ImportedForAnother,
     /// What was never used cannot be narrowed to what was used.
     #[error(
         "the key was not used in that time, so there is nothing to narrow it to: revoke or disable it instead"
@@ -114,6 +130,12 @@ impl From<ParseKeyError> for ManageError {
     }
 }
 
+impl From<StoredHashError> for ManageError {
+    fn from(error: StoredHashError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
 impl From<GrantError> for ManageError {
     fn from(error: GrantError) -> Self {
         match error {
@@ -121,6 +143,28 @@ impl From<GrantError> for ManageError {
             GrantError::Undeclared(error) => Self::UndeclaredScope(error),
         }
     }
+}
+
+fn needing(keys: usize, owners: &[String], unreadable: usize) -> String {
+    const NAMED: usize = 10;
+    let named: Vec<&str> = owners.iter().take(NAMED).map(String::as_str).collect();
+    let mut parts = Vec::new();
+    if keys > 0 {
+        let more = match owners.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let owners = named.join(", ");
+        parts.push(format!(
+            "{keys} keys of {owners}{more} are to be used, rotated or revoked first"
+        ));
+    }
+    if unreadable > 0 {
+        parts.push(format!(
+            "{unreadable} records cannot be read and may need it: mend or remove them"
+        ));
+    }
+    parts.join("; ")
 }
 
 fn list(excesses: &[Excess]) -> String {

@@ -1,7 +1,9 @@
+use super::ceiling::Ceiling;
 use super::{KeyManager, ManageError, sees};
-use crate::key::PresentedKey;
+use crate::clock::Timestamp;
+use crate::mac::Claim;
 use crate::mac::Match;
-use crate::record::KeyInfo;
+use crate::record::{KeyInfo, KeyRecord};
 
 /// The key that a presented text belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +25,14 @@ pub enum FoundSecret {
     Previous,
 }
 
+/// A key whose secret was presented.
+pub(super) struct Holder {
+    pub(super) record: KeyRecord,
+    pub(super) which: FoundSecret,
+    /// When that secret was made, which tells the secrets of a key apart.
+    pub(super) secret: Timestamp,
+}
+
 impl KeyManager {
     /// The key that `text` is a key text of: also an expired, disabled or revoked one.
     ///
@@ -32,22 +42,39 @@ impl KeyManager {
     /// [`ManageError::Invalid`] for what is no key text, [`ManageError::UnknownPepper`],
     /// [`ManageError::Store`].
     pub async fn find(&self, text: &str) -> Result<Option<Found>, ManageError> {
-        let key = PresentedKey::parse(text)?;
+        let key = self.shared.environments.read(text)?;
         let ceiling = self.ceiling().await?;
+        let holder = self.holder_of(&key, ceiling.as_ref()).await?;
+        Ok(holder.map(|holder| Found {
+            info: self.info(&holder.record),
+            secret: holder.which,
+        }))
+    }
+
+    /// The key whose secret is presented, if that one can be seen.
+    pub(super) async fn holder_of(
+        &self,
+        key: &Claim<'_>,
+        ceiling: Option<&Ceiling>,
+    ) -> Result<Option<Holder>, ManageError> {
         let record = self.stored(key.id()).await?;
-        let Some(record) = record.filter(|record| {
-            sees(ceiling.as_ref(), record) && record.prefix.as_str() == key.prefix()
-        }) else {
+        let environments = &self.shared.environments;
+        let is_its = |record: &KeyRecord| {
+            sees(ceiling, record) && record.prefix.as_str() == environments.prefix_of(key)
+        };
+        let Some(record) = record.filter(is_its) else {
             return Ok(None);
         };
-        let secret = match self.shared.peppers.find(&key, &record.proofs(), self.now()) {
-            Match::Current(_) => FoundSecret::Current,
-            Match::Previous(_) => FoundSecret::Previous,
+        let ring = self.shared.peppers.current();
+        let (which, secret) = match ring.find(key, &record.proofs(), self.now()) {
+            Match::Current(fit) => (FoundSecret::Current, fit.proof.created_at),
+            Match::Previous(fit) => (FoundSecret::Previous, fit.proof.created_at),
             Match::None => return Ok(None),
             Match::UnknownPepper(pepper) => return Err(ManageError::UnknownPepper(pepper)),
         };
-        Ok(Some(Found {
-            info: self.info(&record),
+        Ok(Some(Holder {
+            record,
+            which,
             secret,
         }))
     }

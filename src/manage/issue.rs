@@ -4,7 +4,7 @@ use super::{KeyManager, ManageError, NewKey};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText, Prefix};
-use crate::record::{KeyInfo, KeyRecord, SecretSlot, Secrets};
+use crate::record::{CANARY, KeyInfo, KeyRecord, Revocation, SecretSlot, Secrets};
 use crate::scope::ScopeSet;
 use crate::store::{Expect, StoreErrorKind};
 
@@ -71,12 +71,30 @@ impl KeyManager {
         let now = self.now();
         let id = KeyId::generate()?;
         let (key, current) = SecretSlot::generate(
-            &self.shared.peppers,
+            self.shared.peppers.current().peppers(),
             &prefix,
             &id,
             now,
             self.shared.policy.secret_end(now),
         )?;
+        let record = self.record(new, ceiling, id, prefix, current)?;
+        Ok((key, record))
+    }
+
+    /// The record of a key as `new` asks for it, that is made when its secret is.
+    pub(super) fn record(
+        &self,
+        new: &NewKey,
+        ceiling: Option<&Ceiling>,
+        id: KeyId,
+        prefix: Prefix,
+        current: SecretSlot,
+    ) -> Result<KeyRecord, ManageError> {
+        let now = current.created_at;
+        let revocation = new.is_canary.then(|| Revocation {
+            at: now,
+            reason: CANARY.into(),
+        });
         let mut record = KeyRecord {
             id,
             prefix,
@@ -87,7 +105,7 @@ impl KeyManager {
             created_at: now,
             expires_at: None,
             disabled_at: None,
-            revocation: None,
+            revocation,
             allowed_ips: Vec::new(),
             rate_limit: None,
             secrets: Secrets {
@@ -123,7 +141,7 @@ impl KeyManager {
                 return Err(ManageError::BeyondCeiling(excesses));
             }
         }
-        Ok((key, record))
+        Ok(record)
     }
 
     fn prefix_for(&self, new: &NewKey, ceiling: Option<&Ceiling>) -> Result<Prefix, ManageError> {

@@ -6,8 +6,9 @@ use super::write::{Demand, Updated};
 use super::{Change, Conflict, KeyManager, ManageError, sees};
 use crate::audit::AuditAction;
 use crate::bound::{keep_bound, kept_bound};
+use crate::clock::Timestamp;
 use crate::key::KeyId;
-use crate::record::{KeyInfo, Revocation, check_reason};
+use crate::record::{KeyInfo, KeyRecord, Revocation, check_reason};
 use crate::store::{Page, StoreError, StoreErrorKind};
 
 /// The outcome of revoking a key.
@@ -162,7 +163,7 @@ impl KeyManager {
 
     /// The bound of all instances, read after what it is to bound: whoever raised it since serves
     /// only with what is read from now on.
-    async fn revocation_bound(&self) -> Result<Duration, ManageError> {
+    pub(super) async fn revocation_bound(&self) -> Result<Duration, ManageError> {
         let shared = &self.shared;
         let bound = kept_bound(&*shared.store, shared.changes.bound()).await;
         bound.map_err(|cause| {
@@ -172,16 +173,7 @@ impl KeyManager {
 
     pub(super) async fn end(&self, id: &KeyId, reason: &str) -> Result<Updated, ManageError> {
         self.update(id, Demand::Weaken, |record| {
-            if record.revocation.is_some() {
-                return Ok(None);
-            }
-            record.revocation = Some(Revocation {
-                at: self.now(),
-                reason: reason.to_owned(),
-            });
-            // So that its bearer is told that it is gone, and not to ask for it to be enabled.
-            record.disabled_at = None;
-            Ok(Some(AuditAction::Revoked))
+            Ok(end_record(record, self.now(), reason))
         })
         .await
     }
@@ -302,4 +294,22 @@ impl KeyManager {
             after = Some(listed_past(after, last)?);
         }
     }
+}
+
+/// Ends a key, unless it has been.
+pub(super) fn end_record(
+    record: &mut KeyRecord,
+    at: Timestamp,
+    reason: &str,
+) -> Option<AuditAction> {
+    if record.revocation.is_some() {
+        return None;
+    }
+    record.revocation = Some(Revocation {
+        at,
+        reason: reason.to_owned(),
+    });
+    // So that its bearer is told that it is gone, and not to ask for it to be enabled.
+    record.disabled_at = None;
+    Some(AuditAction::Revoked)
 }

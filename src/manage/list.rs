@@ -171,7 +171,7 @@ impl Walk<'_> {
 
 impl KeyManager {
     /// So many records are read at once, however few of them are wanted.
-    const PAGE: usize = 256;
+    pub(super) const PAGE: usize = 256;
 
     /// Lists keys without their secrets. On behalf of a caller, only the caller's owner's.
     ///

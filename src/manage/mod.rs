@@ -10,12 +10,15 @@ mod ceiling;
 mod draft;
 mod error;
 mod find;
+mod import;
 mod issue;
+mod leak;
 mod lifecycle;
 mod list;
 mod mandatory;
 mod narrow;
 mod new_key;
+mod peppers;
 mod policy;
 mod report;
 mod rotate;
@@ -27,13 +30,16 @@ pub use ceiling::Excess;
 pub use draft::Draft;
 pub use error::{Conflict, ManageError};
 pub use find::{Found, FoundSecret};
+pub use import::Imported;
 pub use issue::Issued;
+pub use leak::{BearerRevocation, BearerRevocationError, LeakOutcome, LeakReport, OnLeak};
 pub use lifecycle::{OwnerRevocation, RevokeFailure, Revoked};
 pub(crate) use list::listed_past;
 pub use list::{Filter, KeyList};
 pub(crate) use mandatory::WeakManager;
 pub use narrow::Privileges;
 pub use new_key::{Change, NewKey};
+pub use peppers::{PepperKeys, PepperUse};
 pub use policy::Policy;
 pub use report::ActivityList;
 pub use rotate::Rotation;
@@ -46,7 +52,7 @@ use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::environment::Environments;
 use crate::key::KeyId;
-use crate::mac::PepperRing;
+use crate::mac::Peppers;
 use crate::principal::Principal;
 use crate::record::{KeyInfo, KeyRecord};
 use crate::scope::Catalogue;
@@ -81,7 +87,7 @@ pub struct KeyManager {
 
 struct Shared {
     environments: Environments,
-    peppers: Arc<PepperRing>,
+    peppers: Arc<Peppers>,
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     changes: Arc<Changes>,
@@ -89,6 +95,7 @@ struct Shared {
     catalogue: Option<Catalogue>,
     ledger: Option<Arc<Ledger>>,
     events: Arc<Events>,
+    on_leak: OnLeak,
 }
 
 /// In whose name a manager acts.
@@ -102,7 +109,7 @@ impl KeyManager {
     #[expect(clippy::too_many_arguments, reason = "only the builder calls it")]
     pub(crate) fn new(
         environments: Environments,
-        peppers: Arc<PepperRing>,
+        peppers: Arc<Peppers>,
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         changes: Arc<Changes>,
@@ -110,6 +117,7 @@ impl KeyManager {
         catalogue: Option<Catalogue>,
         ledger: Option<Arc<Ledger>>,
         events: Arc<Events>,
+        on_leak: OnLeak,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -122,6 +130,7 @@ impl KeyManager {
                 catalogue,
                 ledger,
                 events,
+                on_leak,
             }),
             authority: Authority::Host(Person::default()),
         }
@@ -157,6 +166,11 @@ impl KeyManager {
 
     pub(crate) fn environments(&self) -> &Environments {
         &self.shared.environments
+    }
+
+    #[cfg(feature = "github")]
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
     }
 
     pub(crate) fn policy(&self) -> &Policy {

@@ -13,6 +13,7 @@ use crate::scope::{Catalogue, ScopeSet};
 pub struct NewKey {
     pub(super) owner: String,
     pub(super) environment: Option<String>,
+    pub(super) is_canary: bool,
     pub(super) traits: Traits,
 }
 
@@ -55,6 +56,7 @@ impl NewKey {
         Self {
             owner: owner.into(),
             environment: None,
+            is_canary: false,
             traits: Traits::default(),
         }
     }
@@ -62,6 +64,32 @@ impl NewKey {
     /// The accepted prefix it is to have; without it the first.
     pub fn environment(mut self, prefix: impl Into<String>) -> Self {
         self.environment = Some(prefix.into());
+        self
+    }
+
+    /// It opens nothing, and tells of whoever presents it: a canary, to be planted where a thief looks,
+    /// as in a configuration file that nobody needs.
+    ///
+    /// It is born revoked, which nothing undoes: no instance lets it in, and it cannot be rotated, enabled
+    /// or changed. Whoever presents it, or sends it in a URL, is answered as with any revoked key, byte by
+    /// byte and by the same work: a thief cannot tell it from a key whose theft was noticed. Each such
+    /// request is an event [`CanaryUsed`](crate::audit::AuditAction::CanaryUsed) with the address it came
+    /// from, which the log tells at the level `warn`, and the metric `keygate_canary_used_total` counts. Like everything that is said of a key,
+    /// it needs the right secret: the id of a canary alone raises nothing.
+    ///
+    /// Its [status](crate::KeyStatus) is `Canary`. It is not among the active keys, nor among the revoked
+    /// ones.
+    ///
+    /// ```
+    /// # use keygate::{KeyManager, ManageError, NewKey};
+    /// # async fn run(manager: &KeyManager) -> Result<(), ManageError> {
+    /// let planted = NewKey::for_owner("security").name("in the old wiki").canary();
+    /// println!("{}", manager.issue(planted).await?.key.expose());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn canary(mut self) -> Self {
+        self.is_canary = true;
         self
     }
 }

@@ -5,7 +5,6 @@ use super::{Conflict, Issued, KeyManager, ManageError};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText};
-use crate::mac::Mac;
 use crate::record::{KeyInfo, KeyRecord, SecretSlot};
 
 /// How to rotate a key. Without a word, as the policy has it.
@@ -163,7 +162,7 @@ impl KeyManager {
         narrow: Option<Duration>,
         mut prepare: impl FnMut(&mut KeyRecord, Timestamp) -> Result<(), Conflict> + Send,
     ) -> Result<Issued, ManageError> {
-        let mut seen: Option<(Mac, Option<SecretSlot>)> = None;
+        let mut seen = None;
         let mut fresh: Option<KeyText> = None;
         let updated = self
             .update_and_narrow(id, Demand::Hold, narrow, |record| {
@@ -174,16 +173,17 @@ impl KeyManager {
                 if record.expires_at.is_some_and(|end| now >= end) {
                     return Err(Conflict::Expired.into());
                 }
-                // By being given an end the current secret becomes no other.
-                let secrets = &record.secrets;
-                let held = (secrets.current.mac, secrets.previous.clone());
-                if *seen.get_or_insert_with(|| held.clone()) != held {
+                // By another MAC a secret becomes no other, nor the current one by being given an end.
+                let previous = record.secrets.previous.as_ref();
+                let previous = previous.map(|slot| (slot.created_at, slot.not_after));
+                let held = (record.secrets.current.created_at, previous);
+                if *seen.get_or_insert(held) != held {
                     return Err(Conflict::RotatedMeanwhile.into());
                 }
                 let created_at = record.secrets.next_created_at(now);
                 prepare(record, now)?;
                 let (text, slot) = SecretSlot::generate(
-                    &self.shared.peppers,
+                    self.shared.peppers.current().peppers(),
                     &record.prefix,
                     &record.id,
                     created_at,

@@ -7,9 +7,10 @@ use futures_timer::Delay;
 use super::ceiling::{Caller, Ceiling};
 use super::{Authority, Conflict, KeyManager, ManageError};
 use crate::audit::{AuditAction, AuditEvent, FieldChange};
+use crate::commit::commit;
 use crate::key::KeyId;
 use crate::record::{KeyRecord, SecretSlot};
-use crate::store::{Expect, StoreError, StoreErrorKind, Write};
+use crate::store::{Expect, StoreError, StoreErrorKind};
 
 /// What a change demands of the caller on whose behalf it is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl KeyManager {
                     changed: false,
                 });
             };
-            after.version = next_version(before.version)?;
+            after.version = before.next_version().ok_or(Conflict::VersionsUsedUp)?;
             let expect = Expect::Version(before.version);
             match self.commit(expect, Some(&before), &after, action).await {
                 Err(ManageError::Conflict(Conflict::Busy)) => {}
@@ -111,7 +112,7 @@ impl KeyManager {
     /// Puts a record back, unless somebody else has changed it since. Nothing is told of a failure:
     /// whoever asked is told of what failed before.
     async fn undo(&self, before: KeyRecord, after: &KeyRecord) {
-        let Ok(version) = next_version(after.version) else {
+        let Some(version) = after.next_version() else {
             return;
         };
         let restored = KeyRecord { version, ..before };
@@ -121,7 +122,7 @@ impl KeyManager {
             .await;
     }
 
-    /// Writes one change. Whatever the store answers, what is cached of the key ends here.
+    /// Writes one change of a key.
     pub(super) async fn commit(
         &self,
         expect: Expect,
@@ -130,26 +131,17 @@ impl KeyManager {
         action: AuditAction,
     ) -> Result<(), ManageError> {
         let event = self.event(before, record, action)?;
-        let _invalidate = self.shared.changes.invalidate_on_drop(&record.id);
-        let change = Write {
+        let shared = &*self.shared;
+        commit(
+            &*shared.store,
+            &shared.changes,
+            &shared.events,
             expect,
             record,
-            audit: std::slice::from_ref(&event),
-        };
-        let outcome = match self.shared.store.write(change).await {
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
-                let stored = self.stored(&record.id).await;
-                match stored {
-                    Ok(Some(stored)) if stored == *record => Ok(()),
-                    _ => Err(ManageError::Store(error)),
-                }
-            }
-            outcome => Ok(outcome?),
-        };
-        if outcome.is_ok() {
-            self.shared.events.changed(&event);
-        }
-        outcome
+            &event,
+        )
+        .await?;
+        Ok(())
     }
 
     /// What the audit log is to say of a change that is made now.
@@ -209,14 +201,6 @@ impl Demand {
             true => Ok(()),
             false => Err(ManageError::BeyondCeiling(excesses)),
         }
-    }
-}
-
-/// The contract's largest version is that of most databases.
-fn next_version(version: u64) -> Result<u64, Conflict> {
-    match version.checked_add(1) {
-        Some(next) if i64::try_from(next).is_ok() => Ok(next),
-        _ => Err(Conflict::VersionsUsedUp),
     }
 }
 

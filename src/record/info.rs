@@ -14,7 +14,8 @@ use crate::scope::ScopeSet;
 pub struct KeyInfo {
     /// The key's id.
     pub key_id: KeyId,
-    /// What to recognise it by: `acme_live_4KX9…`.
+    /// What to recognise it by: `acme_live_4KX9…`. An [imported](crate::KeyManager::import) key has
+    /// another text until it is rotated, and is recognised by its name.
     pub hint: String,
     /// The environment it belongs to.
     pub environment: Prefix,
@@ -72,6 +73,8 @@ impl From<&SecretSlot> for SecretInfo {
 pub enum KeyStatus {
     /// It opens.
     Active,
+    /// It opens nothing and never did: it was [planted to be stolen](crate::NewKey::canary).
+    Canary,
     /// Paused; it can be enabled again.
     Disabled,
     /// Past its end.
@@ -113,7 +116,9 @@ impl KeyInfo {
 
 impl KeyStatus {
     pub(crate) fn of(record: &KeyRecord, now: Timestamp) -> Self {
-        if record.revocation.is_some() {
+        if record.is_canary() {
+            Self::Canary
+        } else if record.revocation.is_some() {
             Self::Revoked
         } else if record.disabled_at.is_some() {
             Self::Disabled

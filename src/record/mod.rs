@@ -13,9 +13,11 @@ pub use info::{KeyInfo, KeyStatus, SecretInfo};
 pub(crate) use network::parse_network;
 pub use rate_limit::{RateLimit, RateLimitError};
 pub use text::TextError;
-pub(crate) use text::{check_metadata, check_name, check_owner, check_reason};
+pub(crate) use text::{
+    CANARY, check_metadata, check_name, check_owner, check_reason, check_source, check_user,
+};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -23,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::key::{KeyId, KeyText, Prefix, RandomError, Secret};
-use crate::mac::{Mac, PepperId, PepperRing, Proof, Proofs};
+use crate::mac::{Mac, PepperId, PepperRing, PepperedMac, Proof, Proofs};
 use crate::scope::ScopeSet;
 
 /// Everything a store keeps for one key.
@@ -65,11 +67,18 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Whether it was born revoked, and only tells of whoever presents it.
+    pub(crate) fn is_canary(&self) -> bool {
+        let born_revoked = |revocation: &Revocation| {
+            revocation.at == self.created_at && revocation.reason == CANARY
+        };
+        self.revocation.as_ref().is_some_and(born_revoked)
+    }
+
     /// What a presented secret of this key is held against.
     pub(crate) fn proofs(&self) -> Proofs {
         let proof = |slot: &SecretSlot| Proof {
-            mac: slot.mac,
-            pepper: slot.pepper,
+            sealed: slot.sealed(),
             created_at: slot.created_at,
             ends_at: [slot.not_after, self.expires_at]
                 .into_iter()
@@ -85,6 +94,24 @@ impl KeyRecord {
                 .as_ref()
                 .map(|slot| Box::new(proof(slot))),
         }
+    }
+}
+
+impl KeyRecord {
+    /// The peppers without which a secret of this key would not open that does, or may again.
+    pub(crate) fn needed_peppers(&self, now: Timestamp) -> BTreeSet<PepperId> {
+        if self.revocation.is_some() {
+            return BTreeSet::new();
+        }
+        let proofs = self.proofs();
+        let live = proofs.iter().filter(|proof| !proof.has_ended(now));
+        live.map(|proof| proof.sealed.pepper).collect()
+    }
+
+    /// The version of the next change. The contract's largest version is that of most databases.
+    pub(crate) fn next_version(&self) -> Option<u64> {
+        let next = self.version.checked_add(1)?;
+        i64::try_from(next).is_ok().then_some(next)
     }
 }
 
@@ -148,7 +175,7 @@ impl SecretSlot {
         not_after: Option<Timestamp>,
     ) -> Result<(KeyText, Self), RandomError> {
         let secret = Secret::generate()?;
-        let (pepper, mac) = peppers.mac(id, secret.as_bytes());
+        let PepperedMac { mac, pepper } = peppers.mac(id, secret.as_bytes());
         let slot = Self {
             mac,
             pepper,
@@ -156,6 +183,13 @@ impl SecretSlot {
             not_after,
         };
         Ok((KeyText::new(prefix, id, &secret), slot))
+    }
+
+    pub(crate) fn sealed(&self) -> PepperedMac {
+        PepperedMac {
+            mac: self.mac,
+            pepper: self.pepper,
+        }
     }
 
     pub(crate) fn has_ended(&self, now: Timestamp) -> bool {

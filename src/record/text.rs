@@ -2,25 +2,43 @@
 
 use std::collections::BTreeMap;
 
+use crate::key::PresentedKey;
+
+/// What a reason begins with that no host gives.
+const RESERVED: &str = "keygate:";
+
+/// Why a canary is revoked.
+pub(crate) const CANARY: &str = "keygate:canary";
+
 const MAX_NAME_CHARS: usize = 128;
 const MAX_REASON_CHARS: usize = 512;
+const MAX_SOURCE_CHARS: usize = 480;
 const MAX_METADATA_ENTRIES: usize = 32;
 const MAX_METADATA_KEY_CHARS: usize = 64;
 const MAX_METADATA_VALUE_CHARS: usize = 512;
 
 pub(crate) fn check_owner(owner: &str) -> Result<(), TextError> {
-    if owner.is_empty() {
-        return Err(TextError::Empty { field: "owner" });
-    }
-    check("owner", owner, MAX_NAME_CHARS)
+    check_given("owner", owner, MAX_NAME_CHARS)
 }
 
 pub(crate) fn check_name(name: &str) -> Result<(), TextError> {
     check("name", name, MAX_NAME_CHARS)
 }
 
+pub(crate) fn check_user(name: &str) -> Result<(), TextError> {
+    check_given("name that as_user was given", name, MAX_NAME_CHARS)
+}
+
 pub(crate) fn check_reason(reason: &str) -> Result<(), TextError> {
+    if reason.starts_with(RESERVED) {
+        return Err(TextError::Reserved { field: "reason" });
+    }
     check("reason", reason, MAX_REASON_CHARS)
+}
+
+/// Where a leak was seen. It leaves room in a reason for the word that it was one.
+pub(crate) fn check_source(source: &str) -> Result<(), TextError> {
+    check("source", source, MAX_SOURCE_CHARS)
 }
 
 pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), TextError> {
@@ -31,15 +49,17 @@ pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), 
         });
     }
     for (key, value) in metadata {
-        if key.is_empty() {
-            return Err(TextError::Empty {
-                field: "metadata key",
-            });
-        }
-        check("metadata key", key, MAX_METADATA_KEY_CHARS)?;
+        check_given("metadata key", key, MAX_METADATA_KEY_CHARS)?;
         check("metadata value", value, MAX_METADATA_VALUE_CHARS)?;
     }
     Ok(())
+}
+
+fn check_given(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
+    if text.is_empty() {
+        return Err(TextError::Empty { field });
+    }
+    check(field, text, max)
 }
 
 fn check(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
@@ -48,6 +68,9 @@ fn check(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
     }
     if text.chars().any(char::is_control) {
         return Err(TextError::Control { field });
+    }
+    if PresentedKey::stands_in(text) {
+        return Err(TextError::Key { field });
     }
     Ok(())
 }
@@ -68,6 +91,12 @@ pub enum TextError {
         /// Which text.
         field: &'static str,
     },
+    /// It holds an API key, which would be stored and shown with it.
+    #[error("the {field} holds an API key: leave it out, and consider the key leaked")]
+    Key {
+        /// Which text.
+        field: &'static str,
+    },
     /// It is too long.
     #[error("the {field} is longer than {max} characters")]
     Long {
@@ -75,6 +104,14 @@ pub enum TextError {
         field: &'static str,
         /// The most characters it may have.
         max: usize,
+    },
+    /// It begins as those do that only keygate itself gives.
+    #[error(
+        "the {field} begins with {RESERVED:?}, which only keygate itself writes: say it differently"
+    )]
+    Reserved {
+        /// Which text.
+        field: &'static str,
     },
     /// There are too many entries.
     #[error("there are more than {max} entries of {field}")]
@@ -110,6 +147,14 @@ mod tests {
             check_reason("\u{1b}[31m"),
             Err(TextError::Control { field: "reason" })
         );
+    }
+
+    #[test]
+    fn no_host_gives_a_reason_that_only_keygate_gives() {
+        let reserved = Err(TextError::Reserved { field: "reason" });
+        assert_eq!(check_reason(CANARY), reserved);
+        assert_eq!(check_reason("keygate:"), reserved);
+        assert!(check_reason("keygate was too slow").is_ok());
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Beat {
 /// characters, and a thousand bytes.
 ///
 /// On a store without them, a wrong pepper is not noticed at start, and every valid key is then
-/// answered as an invalid one.
+/// answered as an invalid one; nor is a missing one, without which keys are answered 503.
 #[async_trait]
 pub trait Settings: Send + Sync {
     /// The value under `name`, or `None`.

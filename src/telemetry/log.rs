@@ -1,9 +1,12 @@
 use std::error::Error as StdError;
+use std::net::IpAddr;
 
 use crate::audit::{Actor, AuditEvent};
 use crate::clock::Timestamp;
 use crate::exposure::Exposure;
 use crate::key::KeyId;
+use crate::mac::PepperRing;
+use crate::peppers::PeppersError;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, Rejection};
 use crate::scope::{MissingScopes, Scope};
@@ -71,6 +74,37 @@ pub(super) fn changed(event: &AuditEvent) {
     }
 }
 
+pub(super) fn canary_used(key_id: &KeyId, owner: &str, address: Option<IpAddr>) {
+    let address = address.map(tracing::field::display);
+    tracing::warn!(target: TARGET, %key_id, owner, address,
+        "somebody presented a canary: whoever did has read where it was planted"
+    );
+}
+
+pub(super) fn leak_reported(event: &AuditEvent) {
+    let key_id = event.key_id.as_ref().map(KeyId::as_str);
+    let source = event
+        .changes
+        .first()
+        .and_then(|change| change.after.as_deref());
+    tracing::warn!(target: TARGET, key_id, owner = event.owner.as_deref(), source,
+        "a key was reported to have leaked"
+    );
+}
+
+pub(crate) fn url_leak_is_held_up(error: &(dyn StdError + 'static)) {
+    tracing::warn!(target: TARGET, error = chain(error),
+        "a key that leaked in a URL is not ended yet: it is tried again"
+    );
+}
+
+pub(crate) fn url_leak_was_given_up(key_id: Option<&KeyId>, why: &str) {
+    let key_id = key_id.map(KeyId::as_str);
+    tracing::error!(target: TARGET, key_id, why,
+        "a key that leaked in a URL was not ended, if it is one of ours: look at it, and revoke it"
+    );
+}
+
 pub(super) fn audit_is_dropped(realm: &str, requests: u64, why: &str) {
     tracing::warn!(target: TARGET, realm, requests, why,
         "requests are missing from the audit log, of accepted and refused ones"
@@ -131,6 +165,29 @@ pub(super) fn feed_came_alive(realm: &str) {
 pub(super) fn feed_broke(realm: &str, error: &StoreError) {
     tracing::warn!(target: TARGET, realm, error = chain(error),
         "the change feed is down: records are used for a second until it is back"
+    );
+}
+
+/// Of peppers, their ids alone.
+pub(super) fn peppers_are_reloaded(realm: &str, peppers: &PepperRing) {
+    tracing::info!(target: TARGET, realm, ?peppers, "other peppers are in use");
+}
+
+pub(super) fn peppers_are_not_reloaded(realm: &str, error: &PeppersError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "the peppers are not read anew: those of before stay in use"
+    );
+}
+
+pub(super) fn renewals_are_held_up(realm: &str, error: &StoreError) {
+    tracing::warn!(target: TARGET, realm, error = chain(error),
+        "MACs of keys are not renewed under the active pepper: they wait in memory and are tried again"
+    );
+}
+
+pub(super) fn renewal_is_set_aside(key_id: &KeyId, error: &StoreError) {
+    tracing::warn!(target: TARGET, key_id = %key_id, error = chain(error),
+        "the MAC of a key cannot be renewed under the active pepper: it is tried again when the key is used in some minutes"
     );
 }
 

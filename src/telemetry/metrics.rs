@@ -13,6 +13,11 @@ const LEAKED: &str = "keygate_leaked_in_url_total";
 
 /// Keys that came by a way on which others may have read them.
 const EXPOSED: &str = "keygate_exposed_total";
+/// Requests with canaries.
+const CANARY_USED: &str = "keygate_canary_used_total";
+
+/// Keys that somebody reported to have leaked.
+const LEAK_REPORTED: &str = "keygate_leak_reported_total";
 
 /// How long requests waited for the store.
 const LOOKUP: &str = "keygate_lookup_seconds";
@@ -49,6 +54,8 @@ pub(super) struct Decisions {
     leaked: Counter,
     by_browser: Counter,
     in_plaintext: Counter,
+    canary_used: Counter,
+    leak_reported: Counter,
     lookup: Histogram,
 }
 
@@ -63,6 +70,8 @@ impl Decisions {
             leaked: counter!(LEAKED, "realm" => realm.to_owned()),
             by_browser: exposed(realm, "browser"),
             in_plaintext: exposed(realm, "plaintext"),
+            canary_used: counter!(CANARY_USED, "realm" => realm.to_owned()),
+            leak_reported: counter!(LEAK_REPORTED, "realm" => realm.to_owned()),
             lookup: histogram!(LOOKUP, "realm" => realm.to_owned()),
         }
     }
@@ -88,6 +97,14 @@ impl Decisions {
             Exposure::ByBrowser => self.by_browser.increment(1),
             Exposure::InPlaintext => self.in_plaintext.increment(1),
         }
+    }
+
+    pub(super) fn canary_used(&self) {
+        self.canary_used.increment(1);
+    }
+
+    pub(super) fn leak_reported(&self) {
+        self.leak_reported.increment(1);
     }
 
     pub(super) fn looked_up(&self, took: Duration) {
@@ -138,4 +155,11 @@ pub(super) fn feed_is_left(realm: &str) {
 pub(super) fn feed_broke(realm: &str) {
     feed_is_left(realm);
     counter!(BREAKS, "realm" => realm.to_owned()).increment(1);
+}
+
+/// How often the peppers of a provider were refused, or it had none.
+const NOT_RELOADED: &str = "keygate_pepper_reload_failures_total";
+
+pub(super) fn peppers_are_not_reloaded(realm: &str) {
+    counter!(NOT_RELOADED, "realm" => realm.to_owned()).increment(1);
 }

@@ -10,16 +10,20 @@ mod seldom;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use log::{
     accepted, bound_keys_without_source, failed, no_peer, no_source, refused, request_span,
+    url_leak_is_held_up, url_leak_was_given_up,
 };
 pub(crate) use outcomes::Outcomes;
 pub(crate) use seldom::Seldom;
 
 use std::error::Error as StdError;
+use std::net::IpAddr;
 
 use crate::audit::AuditEvent;
 use crate::clock::Timestamp;
 use crate::exposure::Exposure;
 use crate::key::KeyId;
+use crate::mac::PepperRing;
+use crate::peppers::PeppersError;
 use crate::principal::Principal;
 use crate::scope::Rule;
 use crate::store::StoreError;
@@ -121,6 +125,20 @@ pub(crate) fn changed(event: &AuditEvent) {
     let _ = event;
 }
 
+/// Somebody presented a canary.
+pub(crate) fn canary_used(key_id: &KeyId, owner: &str, address: Option<IpAddr>) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::canary_used(key_id, owner, address);
+    let _ = (key_id, owner, address);
+}
+
+/// Somebody reported a key to have leaked.
+pub(crate) fn leak_reported(event: &AuditEvent) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::leak_reported(event);
+    let _ = event;
+}
+
 /// So many requests are missing from the audit log of the gate named `realm`.
 pub(crate) fn audit_is_dropped(realm: &str, requests: u64, why: &str) {
     #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -148,5 +166,35 @@ pub(crate) fn audit_is_held_up(realm: &str, error: &StoreError) {
 pub(crate) fn audit_is_not_forgotten(realm: &str, error: &StoreError) {
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     log::audit_is_not_forgotten(realm, error);
+    let _ = (realm, error);
+}
+
+/// The store does not take the MACs that the gate named `realm` made anew.
+pub(crate) fn renewals_are_held_up(realm: &str, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::renewals_are_held_up(realm, error);
+    let _ = (realm, error);
+}
+
+/// The record of a key is such that its MAC cannot be renewed.
+pub(crate) fn renewal_is_set_aside(key_id: &KeyId, error: &StoreError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::renewal_is_set_aside(key_id, error);
+    let _ = (key_id, error);
+}
+
+/// Other peppers are in use in the gate named `realm` from now on.
+pub(crate) fn peppers_are_reloaded(realm: &str, peppers: &PepperRing) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::peppers_are_reloaded(realm, peppers);
+    let _ = (realm, peppers);
+}
+
+/// The peppers of before stay in use in the gate named `realm`.
+pub(crate) fn peppers_are_not_reloaded(realm: &str, error: &PeppersError) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::peppers_are_not_reloaded(realm, error);
+    #[cfg(feature = "metrics")]
+    metrics::peppers_are_not_reloaded(realm);
     let _ = (realm, error);
 }

@@ -50,6 +50,20 @@ impl Outcomes {
         let _ = exposure;
     }
 
+    pub(crate) fn canary_used(&self) {
+        #[cfg(feature = "metrics")]
+        if let Some(decisions) = &self.decisions {
+            decisions.canary_used();
+        }
+    }
+
+    pub(crate) fn leak_reported(&self) {
+        #[cfg(feature = "metrics")]
+        if let Some(decisions) = &self.decisions {
+            decisions.leak_reported();
+        }
+    }
+
     /// Waits for the store in the name of a request, and takes the time of it.
     pub(crate) async fn of_lookup<F: Future>(&self, lookup: F) -> F::Output {
         #[cfg(feature = "metrics")]

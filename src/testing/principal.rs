@@ -136,6 +136,7 @@ impl PrincipalBuilder {
             exposure: ExposurePolicy::default(),
             realm: default_realm(&environment),
             credentials: Credentials::new(),
+            foreign: Default::default(),
             page: None,
             catalogue: None,
             end_notice: None,
@@ -144,9 +145,12 @@ impl PrincipalBuilder {
             quotas: Default::default(),
             meter: None,
             events: Default::default(),
+            #[cfg(any(feature = "tower", feature = "actix-web"))]
+            url_leaks: None,
         };
         let identity = Identity {
             gate: Arc::new(gate),
+            is_canary: false,
             key_id: KeyId::generate().expect("random bytes"),
             environment,
             name: self.name.into(),

@@ -11,6 +11,8 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) headers: &'static [(&'static str, &'static str)],
     pub(crate) query: Option<&'static str>,
+    /// What stands in the path of a route that has a place for it.
+    pub(crate) in_path: &'static str,
     pub(crate) setup: Setup,
     pub(crate) route: Route,
     pub(crate) store: Store,
@@ -109,12 +111,14 @@ pub(crate) enum Route {
     MeteredWithin,
     /// Behind `require("orders:read")`, by a handler that charges 5 of the same quota.
     Charging,
+    /// Behind `require("orders:read")`, with a place in the path that takes anything.
+    Named,
     /// Behind no guard, by an extractor that asks who is calling.
     Unguarded,
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Orders,
         Self::Extracted,
         Self::Optional,
@@ -127,6 +131,7 @@ impl Route {
         Self::Metered,
         Self::MeteredWithin,
         Self::Charging,
+        Self::Named,
         Self::Unguarded,
     ];
 
@@ -144,7 +149,16 @@ impl Route {
             Self::Metered => "/metered",
             Self::MeteredWithin => "/within",
             Self::Charging => "/charging",
+            Self::Named => "/named/{name}",
             Self::Unguarded => "/unguarded",
+        }
+    }
+
+    /// Whether a request for `path` is for it.
+    pub(crate) fn serves(self, path: &str) -> bool {
+        match self.path().strip_suffix("{name}") {
+            None => path.ends_with(self.path()),
+            Some(before) => path.contains(before),
         }
     }
 }
@@ -232,6 +246,7 @@ const ORDERS: Case = Case {
     name: "",
     headers: &[],
     query: None,
+    in_path: "",
     setup: Setup::Usual,
     route: Route::Orders,
     store: Store::Works,
@@ -306,9 +321,13 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "two lines", headers: &[("authorization", "Bearer {good}"), ("authorization", "Bearer {good}")], expect: DUPLICATED, ..ORDERS },
     Case { name: "two lines, one of another scheme", headers: &[("authorization", "Basic YTpi"), ("authorization", "Bearer {good}")], expect: DUPLICATED, ..ORDERS },
     Case { name: "two lines of its own field", headers: &[("x-api-key", "{good}"), ("x-api-key", "{other}")], expect: DUPLICATED, ..ORDERS },
-    Case { name: "a key in the query", query: Some("key={good}"), expect: IN_URL, ..ORDERS },
-    Case { name: "a key in the query beside a good header", headers: GOOD, query: Some("a=1&token={good}"), expect: IN_URL, ..ORDERS },
+    Case { name: "a key in the query", query: Some("key={leaked}"), expect: IN_URL, ..ORDERS },
+    Case { name: "a key in the query beside a good header", headers: GOOD, query: Some("a=1&token={leaked}"), expect: IN_URL, ..ORDERS },
     Case { name: "a key in the query that opens nothing", headers: GOOD, query: Some("key={wrong_secret}"), expect: IN_URL, ..ORDERS },
+    Case { name: "a canary in the query", headers: GOOD, query: Some("{canary}"), expect: IN_URL, ..ORDERS },
+    Case { name: "a key in the path", headers: GOOD, in_path: "{leaked_in_path}", route: Route::Named, expect: IN_URL, ..ORDERS },
+    Case { name: "a key in the path that opens nothing", headers: GOOD, in_path: "{wrong_secret}", route: Route::Named, expect: IN_URL, ..ORDERS },
+    Case { name: "something else in the path", headers: GOOD, in_path: "orders_of_42", route: Route::Named, ..ORDERS },
 
     // Where keys are taken from is the service's choice.
     Case { name: "basic, switched on", headers: &[("authorization", "Basic {good:basic}")], setup: Setup::Basic, ..ORDERS },
@@ -341,6 +360,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "the old secret after its overlap", headers: bearer!("{superseded}"), expect: EXPIRED, ..ORDERS },
     Case { name: "the old secret during its overlap", headers: bearer!("{overlapping}"), told: SECRET_IN_A_DAY, ..ORDERS },
     Case { name: "revoked", headers: bearer!("{revoked}"), expect: REVOKED, ..ORDERS },
+    Case { name: "a canary", headers: bearer!("{canary}"), expect: REVOKED, ..ORDERS },
     Case { name: "disabled", headers: bearer!("{disabled}"), expect: DISABLED, ..ORDERS },
     Case { name: "another network's", headers: bearer!("{bound}"), expect: ADDRESS, ..ORDERS },
     Case { name: "another network's, with a forged address", headers: &[("authorization", "Bearer {bound}"), ("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.1")], expect: ADDRESS, ..ORDERS },

@@ -118,6 +118,11 @@ fn routes(config: &mut web::ServiceConfig, keys: &Keygate) {
                 .wrap(keys.require(ORDERS_READ))
                 .route(web::get().to(charging_owner)),
         )
+        .service(
+            resource(Route::Named)
+                .wrap(keys.require(ORDERS_READ))
+                .route(web::get().to(required_owner)),
+        )
         .service(resource(Route::Unguarded).route(web::get().to(required_owner)));
 }
 

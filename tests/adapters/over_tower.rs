@@ -36,7 +36,9 @@ async fn stage(counted: Counted) -> Stage {
 /// What stands before each route, from within.
 pub(crate) fn guards(keys: &Keygate, route: Route) -> Vec<Guard> {
     match route {
-        Route::Orders | Route::Telling | Route::Charging => vec![keys.require(ORDERS_READ)],
+        Route::Orders | Route::Telling | Route::Charging | Route::Named => {
+            vec![keys.require(ORDERS_READ)]
+        }
         Route::Extracted => vec![keys.authenticate()],
         Route::Optional | Route::Insistent => vec![keys.authenticate_optional()],
         Route::Nested => vec![keys.require(ORDERS_READ), keys.authenticate()],
@@ -63,6 +65,7 @@ fn service<B: Send + 'static>(keys: &Keygate, route: Route) -> Service<B> {
             let extensions = request.extensions();
             let owner = match route {
                 Route::Orders
+                | Route::Named
                 | Route::Optional
                 | Route::Nested
                 | Route::Telling
@@ -168,9 +171,7 @@ async fn a_tower_service_on_hyper_answers_every_case() {
                 let setup = Setup::ALL
                     .into_iter()
                     .find(|setup| path.starts_with(setup.path()));
-                let route = Route::ALL
-                    .into_iter()
-                    .find(|route| path.ends_with(route.path()));
+                let route = Route::ALL.into_iter().find(|route| route.serves(&path));
                 service(gates.of(setup.unwrap()), route.unwrap()).oneshot(request)
             });
             let connection = http1::Builder::new()

@@ -9,8 +9,8 @@ use keygate::audit::{AuditAction, AuditKind};
 use keygate::store::AuditQuery;
 use keygate::testing::Fault;
 use keygate::{
-    ClientAddress, Clock, Credentials, KeyId, Keygate, MemoryStore, NewKey, OnExposure, OnOutage,
-    PepperId, PepperRing, RateLimit, StoreErrorKind,
+    ClientAddress, Clock, Credentials, KeyId, KeyStatus, Keygate, MemoryStore, NewKey, OnExposure,
+    OnLeak, OnOutage, PepperId, PepperRing, RateLimit, StoreErrorKind,
 };
 
 use crate::cases::{CASES, Case, Route, Setup, Store};
@@ -56,13 +56,15 @@ pub(crate) struct Sent {
     pub(crate) setup: Setup,
     pub(crate) route: Route,
     pub(crate) query: Option<String>,
+    in_path: String,
     pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Sent {
     /// The path of what is called, such as `/usual/orders`, and the query.
     pub(crate) fn target(&self) -> String {
-        let path = [self.setup.path(), self.route.path()].concat();
+        let route = self.route.path().replace("{name}", &self.in_path);
+        let path = [self.setup.path(), &route].concat();
         match &self.query {
             None => path,
             Some(query) => format!("{path}?{query}"),
@@ -87,6 +89,7 @@ impl Stage {
             let builder = common::builder(world.store.clone(), &world.clock)
                 .scopes(SCOPES)
                 .callers_page_url(PAGE)
+                .on_leak(OnLeak::Revoke)
                 .credentials(credentials);
             let builder = match setup {
                 Setup::Basic => builder,
@@ -131,6 +134,9 @@ impl Stage {
             ("wide", plain().scopes(["orders:*"])),
             ("expired", plain().expires_in(HOUR)),
             ("revoked", plain()),
+            ("canary", plain().canary()),
+            ("leaked", plain()),
+            ("leaked_in_path", plain()),
             ("disabled", plain()),
             ("superseded", plain()),
             ("overlapping", plain()),
@@ -242,6 +248,7 @@ impl Stage {
             setup: case.setup,
             route: case.route,
             query: case.query.map(|query| self.fill(query)),
+            in_path: self.fill(case.in_path),
             headers: headers
                 .map(|(name, value)| (*name, self.fill(value)))
                 .collect(),
@@ -260,6 +267,7 @@ impl Stage {
             setup,
             route,
             query: None,
+            in_path: String::new(),
             headers: vec![(field, self.keys[key].clone())],
         }
     }
@@ -319,6 +327,31 @@ impl Stage {
             }
         }
         assert_eq!(told, expected);
+    }
+
+    /// Keys that stood in URLs are ended, and canaries told of who sent them.
+    pub(crate) async fn check_leaks(&self) {
+        let manager = self.world.keys.manager();
+        for name in ["leaked", "leaked_in_path"] {
+            let info = manager.inspect(&self.ids[name]).await.unwrap();
+            assert_eq!(info.status, KeyStatus::Revoked, "{name}");
+        }
+        let query = AuditQuery {
+            key_id: Some(self.ids["canary"]),
+            kind: Some(AuditKind::Authentication),
+            ..AuditQuery::new()
+        };
+        let events = manager.audit(&query).await.unwrap().events;
+        let mut used = BTreeMap::new();
+        for event in &events {
+            assert_eq!(event.action, AuditAction::CanaryUsed);
+            assert!(event.address.is_some());
+            let requests = event.requests.as_ref().unwrap();
+            let code = requests.code.as_deref().unwrap();
+            *used.entry(code).or_insert(0) += requests.count;
+        }
+        let expected = BTreeMap::from([("key_in_url", 2), ("key_revoked", 2)]);
+        assert_eq!(used, expected);
     }
 
     fn fill(&self, template: &str) -> String {

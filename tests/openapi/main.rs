@@ -4,6 +4,8 @@
 
 #[path = "../../examples/service/audit.rs"]
 mod audit;
+#[path = "../../examples/service/bearer.rs"]
+mod bearer;
 mod document;
 mod guards;
 #[path = "../../examples/service/live.rs"]

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use keygate::{Builder, Keygate, MemoryStore, NewKey, Pepper};
+use keygate::{Builder, ClientAddress, Keygate, MemoryStore, NewKey, Pepper};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -21,7 +21,11 @@ pub(crate) async fn gate(configure: impl FnOnce(Builder) -> Builder) -> Keygate 
 /// The gate of the service example, and what it serves.
 pub(crate) async fn service() -> (Keygate, Router, utoipa::openapi::OpenApi) {
     let keys = gate(|builder| builder.scopes(SCOPES)).await;
-    let (app, document) = crate::routes::app(&keys, "https://api.acme.example");
+    let service = crate::bearer::Service {
+        keys: keys.clone(),
+        source: ClientAddress::peer(),
+    };
+    let (app, document) = crate::routes::app(service, "https://api.acme.example");
     (keys, app, document)
 }
 

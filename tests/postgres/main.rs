@@ -6,6 +6,8 @@
 mod servers;
 
 mod answers;
+#[path = "../common/leaked.rs"]
+mod leaked;
 #[path = "../common/watched.rs"]
 mod watched;
 
@@ -16,10 +18,16 @@ mod damage;
 mod expiry;
 mod faults;
 mod feed;
+#[path = "../common/imported.rs"]
+mod imported;
+mod imports;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;
+mod peppers;
 mod pooler;
 mod records;
+#[path = "../common/peppers.rs"]
+mod rotated;
 mod support;
 mod usage;

@@ -9,6 +9,8 @@
 )]
 
 mod answers;
+#[path = "../common/leaked.rs"]
+mod leaked;
 #[path = "../common/watched.rs"]
 mod watched;
 
@@ -19,13 +21,19 @@ mod damage;
 mod expiry;
 mod faults;
 mod feed;
+#[path = "../common/imported.rs"]
+mod imported;
+mod imports;
 mod limiter;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;
+mod peppers;
 mod propagation;
 mod proxy;
 mod records;
+#[path = "../common/peppers.rs"]
+mod rotated;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod support;

@@ -100,6 +100,41 @@ fn a_key_lives_from_issue_to_revocation() {
 }
 
 #[test]
+fn whoever_holds_a_key_ends_it_also_where_it_does_not_open_and_no_other_key() {
+    let (_directory, service, admin) = started();
+    let end = |key: &str| service.call("POST", "/v1/keys/self/revoke", key, None);
+    let bound = json!({"owner": "org_42", "allowed_ips": ["10.0.0.0/8"]});
+    let used_up = json!({"requests": 1, "per_seconds": 3_600});
+    let used_up = json!({"owner": "org_42", "rate_limit": used_up});
+    for (body, code) in [(bound, "ip_denied"), (used_up, "rate_limited")] {
+        let (id, key) = service.issue(&admin, body);
+        service.get("/v1/whoami", &key);
+        let refused = service.get("/v1/whoami", &key);
+        assert_eq!(refused.body["code"], code);
+        for _again in 0..2 {
+            let ended = end(&key);
+            assert_eq!(ended.status, 200, "{}", ended.body);
+            assert_eq!(ended.headers["cache-control"], "no-store");
+            let expected = json!({"key_id": id, "effective_within_seconds": 1.0});
+            assert_eq!(ended.body, expected, "it says nothing else of the key");
+        }
+        service.get("/v1/whoami", &key).expect(401, "key_revoked");
+        let audit = service.get(&format!("/v1/audit?key_id={id}"), &admin);
+        let events = audit.body["events"].as_array().unwrap();
+        let revoked = events.iter().find(|event| event["action"] == "revoked");
+        assert_eq!(revoked.unwrap()["actor"], json!({"key": id}));
+        assert_eq!(revoked.unwrap()["address"], "127.0.0.1");
+    }
+    let (_, other) = service.issue(&admin, json!({"owner": "org_42"}));
+    end("").expect(401, "key_missing");
+    end("nonsense").expect(401, "key_invalid");
+    let in_url = format!("/v1/keys/self/revoke?key={other}");
+    let in_url = service.call("POST", &in_url, &other, None);
+    in_url.expect(400, "key_in_url");
+    assert_eq!(service.get("/v1/whoami", &other).status, 200);
+}
+
+#[test]
 fn a_key_rotates_itself_and_a_zero_overlap_ends_the_old_secret() {
     let (_directory, service, admin) = started();
     let (id, key) = service.issue(&admin, json!({"owner": "org_42", "scopes": []}));

@@ -4,6 +4,8 @@
 
 mod answers;
 mod audit;
+#[path = "../common/leaked.rs"]
+mod leaked;
 #[path = "../common/watched.rs"]
 mod watched;
 
@@ -14,13 +16,19 @@ mod crash;
 mod damage;
 mod expiry;
 mod feed;
+#[path = "../common/imported.rs"]
+mod imported;
+mod imports;
 mod locks;
 #[path = "../common/notices.rs"]
 mod notices;
 mod opening;
+mod peppers;
 mod records;
 #[cfg(unix)]
 mod replaced;
+#[path = "../common/peppers.rs"]
+mod rotated;
 mod sharing;
 mod support;
 mod usage;

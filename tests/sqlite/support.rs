@@ -22,6 +22,14 @@ impl Place {
         }
     }
 
+    /// Where nothing waits for a disk, if there is such a place.
+    pub(crate) fn in_memory() -> Self {
+        let in_memory = tempfile::tempdir_in("/dev/shm");
+        Self {
+            directory: in_memory.or_else(|_| tempfile::tempdir()).unwrap(),
+        }
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("keys.db")
     }

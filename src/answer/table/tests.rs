@@ -16,6 +16,7 @@ fn answers() -> Answers {
         exposure: ExposurePolicy::default(),
         realm: "R".into(),
         credentials: Credentials::new(),
+        foreign: Default::default(),
         page: None,
         catalogue: None,
         end_notice: None,
@@ -24,6 +25,8 @@ fn answers() -> Answers {
         quotas: Default::default(),
         meter: None,
         events: Default::default(),
+        #[cfg(any(feature = "tower", feature = "actix-web"))]
+        url_leaks: None,
     }))
 }
 
@@ -292,6 +295,17 @@ fn management_errors_have_their_status_and_tell_callers_nothing_of_our_own_failu
             None,
         ),
         (Conflict::Revoked.into(), 409, "conflict", None),
+        (
+            ManageError::PepperInUse {
+                pepper: PepperId(1),
+                keys: 2,
+                owners: vec!["a".into()],
+                unreadable: 0,
+            },
+            409,
+            "conflict",
+            None,
+        ),
         (store.into(), 503, "store_unavailable", Some(NOT_DONE)),
         (
             ManageError::UnknownPepper(PepperId(1)),

@@ -1,0 +1,254 @@
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use super::alphabet::can_stand_in_keys;
+use super::{
+    Alphabet, ForeignFormatError, ForeignText, Hashing, ImportedKey, StoredHash, StoredHashError,
+};
+
+pub(super) const MAX_LABEL_LEN: usize = 64;
+pub(super) const MAX_LITERAL_LEN: usize = 32;
+pub(super) const MAX_SECRET_LEN: usize = 128;
+/// Below this a secret can be found by trying, once somebody has its hash (NIST SP 800-131A).
+pub(super) const MIN_BITS: u32 = 112;
+const MAX_NAME_LEN: usize = 32;
+const MAX_LEN: usize = 2 * MAX_LITERAL_LEN + MAX_LABEL_LEN + 1 + MAX_SECRET_LEN;
+
+/// The keys of another system: what their texts look like, and how it hashed them.
+///
+/// ```text
+/// acme_4f2k|live_7ZkQ0w…
+/// │    │   ││    └ secret
+/// │    │   │└ secret prefix
+/// │    │   └ separator
+/// │    └ label
+/// └ prefix
+/// ```
+///
+/// All parts but the secret can be missing. Only texts that fit exactly are ever looked up. Whatever is
+/// wrong with a format is said when the gate is [built](crate::Builder::accept_foreign).
+///
+/// ```
+/// use keygate::{Alphabet, ForeignFormat, Hashing};
+/// // 17|<40 to 48 letters and digits>, of which the database has the SHA-256 of what follows the bar.
+/// let laravel = ForeignFormat::new("laravel", Hashing::sha256(), Alphabet::ALPHANUMERIC, 40..=48)
+///     .label(Alphabet::DIGITS, 1..=20, '|')
+///     .hashes_secret_alone();
+/// ```
+pub struct ForeignFormat {
+    name: String,
+    hashing: Hashing,
+    hashes_secret_alone: bool,
+    pub(super) prefix: String,
+    pub(super) label: Option<Label>,
+    pub(super) secret_prefix: String,
+    pub(super) secret: Part,
+    environment: Option<String>,
+}
+
+/// A part of a text that differs from key to key.
+pub(super) struct Part {
+    pub(super) alphabet: Alphabet,
+    pub(super) lengths: RangeInclusive<usize>,
+}
+
+pub(super) struct Label {
+    pub(super) part: Part,
+    pub(super) separator: char,
+}
+
+/// A text, taken apart.
+struct Parts<'a> {
+    label: &'a str,
+    /// With the secret prefix.
+    secret: &'a str,
+}
+
+impl ForeignFormat {
+    /// Keys whose secrets consist of `lengths` characters of `alphabet`, each of them uniform. Their
+    /// hashes are of the whole text.
+    ///
+    /// `name` goes into all that is kept of the keys: it must never change. Two systems of one kind
+    /// are two formats, as two names and two prefixes tell.
+    pub fn new(
+        name: impl Into<String>,
+        hashing: Hashing,
+        alphabet: Alphabet,
+        lengths: RangeInclusive<usize>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            hashing,
+            hashes_secret_alone: false,
+            prefix: String::new(),
+            label: None,
+            secret_prefix: String::new(),
+            secret: Part { alphabet, lengths },
+            environment: None,
+        }
+    }
+
+    /// What every text begins with, such as `acme_`. Keys with one are also noticed in URLs.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// What tells the key's row in the other system, and the separator between it and the secret.
+    pub fn label(
+        mut self,
+        alphabet: Alphabet,
+        lengths: RangeInclusive<usize>,
+        separator: char,
+    ) -> Self {
+        self.label = Some(Label {
+            part: Part { alphabet, lengths },
+            separator,
+        });
+        self
+    }
+
+    /// What stands between the label and the secret, and is hashed with the secret.
+    pub fn secret_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.secret_prefix = prefix.into();
+        self
+    }
+
+    /// The hashes are of the secret, with its own prefix, and not of what stands before it.
+    pub fn hashes_secret_alone(mut self) -> Self {
+        self.hashes_secret_alone = true;
+        self
+    }
+
+    /// The accepted prefix of this service whose environment the keys belong to; the first, unless set.
+    pub fn environment(mut self, prefix: impl Into<String>) -> Self {
+        self.environment = Some(prefix.into());
+        self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn named_environment(&self) -> Option<&str> {
+        self.environment.as_deref()
+    }
+
+    /// The key that `text` is, if it can be one of this format.
+    pub(super) fn read<'a>(&'a self, text: &'a str) -> Option<ForeignText<'a>> {
+        let parts = self.split(text)?;
+        let (label, hashed) = match self.hashes_secret_alone {
+            true => (parts.label, parts.secret),
+            false => ("", text),
+        };
+        let key = ImportedKey::new(self, label, self.hashing.hash(hashed));
+        Some(ForeignText { key, text })
+    }
+
+    pub(super) fn fits(&self, text: &str) -> bool {
+        self.split(text).is_some()
+    }
+
+    /// The first of its keys that stands anywhere in `text`. None, if they have no prefix: what merely
+    /// looks alike would be taken for them.
+    pub(super) fn find_in<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if self.prefix.is_empty() {
+            return None;
+        }
+        let key_at = |(at, _): (usize, &str)| {
+            let longest_first = (1..=MAX_LEN).rev();
+            let candidates = longest_first.filter_map(|len| text.get(at..at + len));
+            candidates.into_iter().find(|text| self.fits(text))
+        };
+        text.match_indices(self.prefix.as_str()).find_map(key_at)
+    }
+
+    /// The key of which the other system has stored this.
+    pub(crate) fn imported<'a>(
+        &'a self,
+        stored: &'a StoredHash,
+    ) -> Result<ImportedKey<'a>, StoredHashError> {
+        let name = || self.name.clone();
+        let hash = self.hashing.parse(&stored.bytes);
+        let hash = hash.map_err(|needed| StoredHashError::Length {
+            format: name(),
+            len: stored.bytes.len(),
+            needed,
+        })?;
+        let own = self.label.as_ref().filter(|_| self.hashes_secret_alone);
+        let label = match (own, &stored.label) {
+            (None, None) => "",
+            (None, Some(_)) if self.label.is_some() => {
+                return Err(StoredHashError::LabelHashed(name()));
+            }
+            (Some(_), None) => return Err(StoredHashError::LabelMissing(name())),
+            (Some(own), Some(label)) if own.part.fits(label) => label,
+            (_, Some(_)) => return Err(StoredHashError::LabelUnfit(name())),
+        };
+        Ok(ImportedKey::new(self, label, hash))
+    }
+
+    fn split<'a>(&self, text: &'a str) -> Option<Parts<'a>> {
+        let rest = text.strip_prefix(self.prefix.as_str())?;
+        let (label, secret) = match &self.label {
+            Some(label) => rest.split_once(label.separator)?,
+            None => ("", rest),
+        };
+        let label_fits = self.label.as_ref().is_none_or(|own| own.part.fits(label));
+        let random = secret.strip_prefix(self.secret_prefix.as_str())?;
+        (label_fits && self.secret.fits(random)).then_some(Parts { label, secret })
+    }
+
+    /// What is wrong with it for itself, if anything is.
+    pub(super) fn check(&self) -> Result<(), ForeignFormatError> {
+        let name = || self.name.clone();
+        let of_name = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        if !(1..=MAX_NAME_LEN).contains(&self.name.len()) || !self.name.bytes().all(of_name) {
+            return Err(ForeignFormatError::Name(name()));
+        }
+        for literal in [&self.prefix, &self.secret_prefix] {
+            if literal.len() > MAX_LITERAL_LEN || !literal.chars().all(can_stand_in_keys) {
+                return Err(ForeignFormatError::Literal(name()));
+            }
+        }
+        if let Some(Label { part, separator }) = &self.label {
+            let tells = can_stand_in_keys(*separator)
+                && u8::try_from(*separator).is_ok_and(|c| !part.alphabet.contains(c));
+            if !part.is_possible(MAX_LABEL_LEN) || !tells {
+                return Err(ForeignFormatError::Label(name()));
+            }
+        }
+        if !self.secret.is_possible(MAX_SECRET_LEN) {
+            return Err(ForeignFormatError::SecretLength(name()));
+        }
+        let bits = self.secret.alphabet.bits_of(*self.secret.lengths.start());
+        if bits < f64::from(MIN_BITS) {
+            return Err(ForeignFormatError::Weak {
+                name: name(),
+                bits: bits as u32,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    fn fits(&self, text: &str) -> bool {
+        self.lengths.contains(&text.len()) && text.bytes().all(|c| self.alphabet.contains(c))
+    }
+
+    fn is_possible(&self, max: usize) -> bool {
+        !self.lengths.is_empty() && *self.lengths.start() > 0 && *self.lengths.end() <= max
+    }
+}
+
+/// Shows no key of an HMAC.
+impl fmt::Debug for ForeignFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForeignFormat")
+            .field("name", &self.name)
+            .field("hashing", &self.hashing)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
