@@ -290,7 +290,7 @@ mod tests {
             (vec![key, ("Origin-Agent", "x"), ("Referer", "x")], false),
         ] {
             let lines = headers.iter().map(|(name, line)| (*name, line.as_bytes()));
-            let found = Credentials::new().extract(lines, None, |_| false);
+            let found = Credentials::new().extract(&Formats::default(), lines, None, |_| false);
             assert_eq!(found.unwrap().sent_by_browser(), expected, "{headers:?}");
         }
     }
