@@ -96,7 +96,9 @@ fn letting_a_cached_caller_in_whose_mac_waits_to_be_renewed_allocates_nothing() 
 
 #[test]
 fn letting_a_cached_caller_with_a_key_of_another_system_in_allocates_nothing() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let format = ForeignFormat::new("old", Hashing::sha256(), Alphabet::HEX, 64..=64);
     let text = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     let world = runtime.unwrap().block_on(async {

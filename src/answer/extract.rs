@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::credentials::{AUTHORIZATION, Credentials};
 use crate::foreign::Formats;
-use crate::key::{MAX_KEY_LEN, TAIL_LEN};
+use crate::key::MAX_KEY_LEN;
 use crate::refusal::Rejection;
 
 /// The credential that was found in a request. Nothing about it is proved.
@@ -158,10 +158,6 @@ pub(super) fn key_in(
     foreign: &Formats,
     is_key: impl Fn(&str) -> bool,
 ) -> Option<Zeroizing<String>> {
-    // No shorter part has room for one of ours.
-    if part.len() <= TAIL_LEN && foreign.is_empty() {
-        return None;
-    }
     // Twice: a URL within a URL is encoded again.
     let once = percent_decode_str(part).decode_utf8_lossy();
     let decoded = percent_decode_str(&once).decode_utf8_lossy();

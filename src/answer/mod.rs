@@ -40,6 +40,8 @@ use zeroize::Zeroizing;
 
 use crate::credentials::Credentials;
 use crate::gate::Gate;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use crate::key::TAIL_LEN;
 use crate::limit::Told;
 use crate::manage::ManageError;
 use crate::principal::Principal;
@@ -100,6 +102,10 @@ impl Answers {
         part: &str,
         is_key: impl Fn(&str) -> bool,
     ) -> Option<Zeroizing<String>> {
+        // No shorter part has room for one of ours.
+        if part.len() <= TAIL_LEN && self.0.foreign.is_empty() {
+            return None;
+        }
         extract::key_in(part, &self.0.foreign, is_key)
     }
 

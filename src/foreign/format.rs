@@ -12,7 +12,6 @@ pub(super) const MAX_SECRET_LEN: usize = 128;
 /// Below this a secret can be found by trying, once somebody has its hash (NIST SP 800-131A).
 pub(super) const MIN_BITS: u32 = 112;
 const MAX_NAME_LEN: usize = 32;
-const MAX_LEN: usize = 2 * MAX_LITERAL_LEN + MAX_LABEL_LEN + 1 + MAX_SECRET_LEN;
 
 /// The keys of another system: what their texts look like, and how it hashed them.
 ///
@@ -62,6 +61,7 @@ struct Parts<'a> {
     label: &'a str,
     /// With the secret prefix.
     secret: &'a str,
+    whole: &'a str,
 }
 
 impl ForeignFormat {
@@ -155,12 +155,8 @@ impl ForeignFormat {
         if self.prefix.is_empty() {
             return None;
         }
-        let key_at = |(at, _): (usize, &str)| {
-            let longest_first = (1..=MAX_LEN).rev();
-            let candidates = longest_first.filter_map(|len| text.get(at..at + len));
-            candidates.into_iter().find(|text| self.fits(text))
-        };
-        text.match_indices(self.prefix.as_str()).find_map(key_at)
+        let mut begins = text.match_indices(self.prefix.as_str());
+        begins.find_map(|(at, _)| Some(self.split_start(&text[at..])?.whole))
     }
 
     /// The key of which the other system has stored this.
@@ -189,14 +185,28 @@ impl ForeignFormat {
     }
 
     fn split<'a>(&self, text: &'a str) -> Option<Parts<'a>> {
+        let parts = self.split_start(text)?;
+        (parts.whole.len() == text.len()).then_some(parts)
+    }
+
+    /// The longest key with which `text` begins.
+    fn split_start<'a>(&self, text: &'a str) -> Option<Parts<'a>> {
         let rest = text.strip_prefix(self.prefix.as_str())?;
         let (label, secret) = match &self.label {
-            Some(label) => rest.split_once(label.separator)?,
+            Some(Label { part, separator }) => {
+                let (label, rest) = part.take(rest)?;
+                (label, rest.strip_prefix(*separator)?)
+            }
             None => ("", rest),
         };
-        let label_fits = self.label.as_ref().is_none_or(|own| own.part.fits(label));
-        let random = secret.strip_prefix(self.secret_prefix.as_str())?;
-        (label_fits && self.secret.fits(random)).then_some(Parts { label, secret })
+        let (_, rest) = self
+            .secret
+            .take(secret.strip_prefix(self.secret_prefix.as_str())?)?;
+        Some(Parts {
+            label,
+            secret: &secret[..secret.len() - rest.len()],
+            whole: &text[..text.len() - rest.len()],
+        })
     }
 
     /// What is wrong with it for itself, if anything is.
@@ -234,7 +244,19 @@ impl ForeignFormat {
 
 impl Part {
     fn fits(&self, text: &str) -> bool {
-        self.lengths.contains(&text.len()) && text.bytes().all(|c| self.alphabet.contains(c))
+        self.take(text).is_some_and(|(_, rest)| rest.is_empty())
+    }
+
+    /// As much of `text` as can be this part, and what follows.
+    fn take<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
+        let of_it = |c: &u8| self.alphabet.contains(*c);
+        let len = text
+            .bytes()
+            .take(*self.lengths.end())
+            .take_while(of_it)
+            .count();
+        let taken = text.split_at_checked(len);
+        taken.filter(|_| self.lengths.contains(&len))
     }
 
     fn is_possible(&self, max: usize) -> bool {

@@ -30,6 +30,7 @@ mod finding;
 mod freshness;
 mod herds;
 mod import_recipes;
+mod importing;
 mod imports;
 mod leak_reports;
 #[path = "../common/leaked.rs"]
