@@ -32,8 +32,11 @@ async fn issue(keys: &Keygate) -> Issued {
 async fn shelved(text: &str) -> (World, Shelf) {
     let shelf = Shelf::new(&with_old(text));
     let provider = shelf.clone();
-    let world = World::with(|builder| builder.pepper_provider(provider)).await;
-    (world, shelf)
+    let world = World::with(|builder| {
+        let builder = builder.pepper_provider(provider);
+        builder.pepper_reload_interval(HOUR)
+    });
+    (world.await, shelf)
 }
 
 #[tokio::test]
