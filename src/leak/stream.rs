@@ -68,9 +68,7 @@ impl ScanStream {
         let border = carried.min(piece.len());
         self.kept.extend_from_slice(&piece[..border]);
         // Places count from the beginning of what was kept, until all are known.
-        let begun = self.scanner.scan(&self.kept[..]);
-        let begun = begun.take_while(|found| found.range().start < before);
-        let mut found: Vec<Finding> = begun.collect();
+        let mut found: Vec<Finding> = self.scanner.scan(&self.kept[..]).collect();
         let past = found.last().map_or(before, |found| found.range().end);
         let within = self.scanner.scan(&piece[past - before..]);
         found.extend(within.map(|found| found.moved(past)));
