@@ -71,15 +71,9 @@ impl Leak<'_> {
             Outcome::Proved(proved) if !proved.is_revoked && !proved.is_replaced => {
                 leaks.add(text, address, true, now);
             }
-            Outcome::Unknown if self.is_admitted() => leaks.add(text, address, false, now),
+            Outcome::Unknown => leaks.add(text, address, false, now),
             _ => {}
         }
-    }
-
-    /// Whether it does not come from where too much came from that is no key.
-    fn is_admitted(&self) -> bool {
-        let address = self.attempt.address;
-        address.is_none_or(|address| self.shared.admit_failing(address).is_ok())
     }
 }
 
