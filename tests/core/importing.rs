@@ -1,6 +1,8 @@
 //! How keys that were made elsewhere are taken over, and managed.
 
-use keygate::{Clock, Conflict, FoundSecret, ManageError, NewKey, Policy, Rejection, StoredHash};
+use keygate::{
+    Attempt, Clock, Conflict, FoundSecret, ManageError, NewKey, Policy, Rejection, StoredHash,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::common::*;
@@ -154,4 +156,34 @@ async fn what_cannot_be_imported_is_refused_and_said() {
         .import("laravel", &hash().labelled("1"), new())
         .await;
     assert!(matches!(refused, Err(ManageError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn an_imported_key_is_reported_and_ended_by_its_old_text_alone() {
+    let (world, id) = imported().await;
+    let manager = world.keys.manager();
+    for text in [&TEXT.replace("17", "18"), SECRET, id.as_str()] {
+        assert!(
+            manager
+                .report_leak(text, "a paste")
+                .await
+                .unwrap()
+                .is_none()
+        );
+        let attempt = Attempt::new(text);
+        let ended = world.keys.revoke_presented(attempt, "lost").await;
+        assert!(ended.is_err(), "{text}");
+    }
+    assert!(
+        manager
+            .report_leak(TEXT, "a paste")
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(present(&world.keys, TEXT).await.is_ok(), "it is only told");
+    let attempt = Attempt::new(TEXT);
+    world.keys.revoke_presented(attempt, "lost").await.unwrap();
+    let refused = rejection(present(&world.keys, TEXT).await);
+    assert_eq!(refused, Rejection::KeyRevoked);
 }
