@@ -111,8 +111,8 @@ impl Builder {
 
     /// Checks everything, the peppers and the bound of revocations against the store too.
     ///
-    /// With the feature `tokio`, and on its runtime, this also spawns the background work of a store
-    /// that has any; otherwise, poll [`Keygate::run`].
+    /// With the feature `tokio`, and on its runtime, this also spawns the background work; otherwise,
+    /// poll [`Keygate::run`].
     ///
     /// # Errors
     /// Says what is wrong and what to do about it. A store that does not answer is an error: a

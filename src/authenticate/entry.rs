@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
+use super::Shared;
 use crate::changes::Stamp;
-use crate::environment::EnvironmentIndex;
+use crate::clock::Now;
+use crate::environment::{EnvironmentIndex, Presented};
 use crate::gate::Gate;
 use crate::key::Prefix;
 use crate::mac::{Proofs, Ring};
@@ -39,5 +41,27 @@ impl Entry {
             ring,
             identity: Arc::new(Identity::new(gate, prefix, record)),
         }
+    }
+}
+
+impl Shared {
+    /// What is known of the presented key. Without it, as much work is done as to look for its secret.
+    pub(super) fn entry_of<'e>(
+        &self,
+        presented: &Presented<'_>,
+        entry: Option<&'e Entry>,
+        now: Now,
+    ) -> Option<&'e Entry> {
+        match entry {
+            None => {
+                let ring = self.peppers.current();
+                ring.find_nothing(&presented.key, now.wall);
+            }
+            Some(entry) if entry.environment != presented.environment => {
+                entry.ring.find_nothing(&presented.key, now.wall);
+            }
+            Some(entry) => return Some(entry),
+        }
+        None
     }
 }

@@ -114,8 +114,7 @@ impl Shared {
             let gate = Arc::clone(&self.gate);
             // After the stamp: once a ring is replaced, what was stamped before is not used again.
             let ring = self.peppers.current();
-            let entry = Entry::new(stamp, gate, ring, environment, prefix, record);
-            Some(entry)
+            Some(Entry::new(stamp, gate, ring, environment, prefix, record))
         });
         Ok(match entry {
             Some(entry) => {

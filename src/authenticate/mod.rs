@@ -326,26 +326,6 @@ impl Shared {
         }
     }
 
-    /// What is known of the presented key. Without it, as much work is done as to look for its secret.
-    fn entry_of<'e>(
-        &self,
-        presented: &Presented<'_>,
-        entry: Option<&'e Entry>,
-        now: Now,
-    ) -> Option<&'e Entry> {
-        match entry {
-            None => {
-                let ring = self.peppers.current();
-                ring.find_nothing(&presented.key, now.wall);
-            }
-            Some(entry) if entry.environment != presented.environment => {
-                entry.ring.find_nothing(&presented.key, now.wall);
-            }
-            Some(entry) => return Some(entry),
-        }
-        None
-    }
-
     /// Everything that is asked of a record but the limits, in this order.
     fn decide<'e>(
         &self,
