@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::key::PresentedKey;
+use crate::key::{PresentedKey, redact};
 
 /// One text that looks like a key. Fields that are not known are passed over.
 #[derive(Deserialize)]
@@ -35,6 +35,8 @@ impl Match<'_> {
         // Before it is cut, or a part of the secret would be left.
         let without = match PresentedKey::parse(&self.token) {
             Ok(key) => key.redact(&printable),
+            // Perhaps one that was made elsewhere, of which all is secret.
+            Err(_) if !self.token.is_empty() => redact(&printable, &self.token),
             Err(_) => printable,
         };
         without.chars().take(MOST).collect()

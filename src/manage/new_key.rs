@@ -77,6 +77,9 @@ impl NewKey {
     /// from, which the log tells at the level `warn`, and the metric `keygate_canary_used_total` counts. Like everything that is said of a key,
     /// it needs the right secret: the id of a canary alone raises nothing.
     ///
+    /// It is never let in, so it gets no new MAC: without the pepper under which it was made, it is refused
+    /// as no key, and tells of nobody. Plant others before that pepper goes.
+    ///
     /// Its [status](crate::KeyStatus) is `Canary`. It is not among the active keys, nor among the revoked
     /// ones.
     ///
