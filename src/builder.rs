@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::environment::Environments;
 use crate::expiry::{ExpiryNotifier, Sweeper};
+use crate::exposure::ExposurePolicy;
 use crate::foreign::ForeignFormat;
 use crate::gate::{EndNotice, Gate, StandingSource, default_realm, is_page, is_realm};
 use crate::key::Prefix;
@@ -59,6 +60,7 @@ pub struct Builder {
     failed_attempts: Option<RateLimit>,
     limiter: Option<(Arc<dyn SharedLimiter>, OnOutage)>,
     tells_limits: bool,
+    exposure: ExposurePolicy,
     audits_accepted: bool,
     audit_retention: Duration,
     audit_channel: Option<AuditSender>,
@@ -100,6 +102,7 @@ impl Builder {
             failed_attempts: Some(RateLimit::per_minute(100)),
             limiter: None,
             tells_limits: false,
+            exposure: ExposurePolicy::default(),
             audits_accepted: false,
             audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
             audit_channel: None,
@@ -261,6 +264,7 @@ impl Builder {
             limiter,
             quotas: Default::default(),
             meter,
+            exposure: self.exposure,
             events: Arc::clone(&events),
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             url_leaks,

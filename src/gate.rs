@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::audit::Events;
 use crate::clock::{Clock, Timestamp};
 use crate::credentials::Credentials;
+use crate::exposure::ExposurePolicy;
 use crate::foreign::Formats;
 use crate::key::Prefix;
 use crate::limit::{Limiter, Quota};
@@ -41,6 +42,8 @@ pub(crate) struct Gate {
     pub(crate) quotas: Mutex<BTreeMap<&'static str, RateLimit>>,
     /// Counts how keys are used, if that is done.
     pub(crate) meter: Option<Meter>,
+    /// What becomes of keys that were exposed on their way.
+    pub(crate) exposure: ExposurePolicy,
     /// Who is told of what happens.
     pub(crate) events: Arc<Events>,
     /// Keys in URLs that the policy is to be applied to, if it does more than to tell.

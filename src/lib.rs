@@ -38,6 +38,7 @@ pub mod docs {
 }
 mod environment;
 mod expiry;
+mod exposure;
 mod foreign;
 mod gate;
 #[cfg(feature = "github")]
@@ -79,6 +80,7 @@ pub use changes::ChangeFeedStatus;
 pub use clock::{Clock, Day, SystemClock, Timestamp, TimestampError};
 pub use credentials::{Credentials, CredentialsError};
 pub use expiry::{Ends, ExpiryNotice, ExpiryNotifier, ExpirySweep};
+pub use exposure::{Exposure, OnExposure};
 pub use foreign::{
     Alphabet, ForeignFormat, ForeignFormatError, Hashing, StoredHash, StoredHashError,
 };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::exposure::Exposure;
 use crate::key::KeyId;
 use crate::limit::LimitState;
 use crate::mac::PepperId;
@@ -25,6 +26,10 @@ pub enum Rejection {
     /// The key, or the old secret of a rotation, is past its end.
     #[error("the key has expired")]
     KeyExpired,
+    /// The key is good, and came by a way on which others can read it, which
+    /// [`OnExposure::Refuse`](crate::OnExposure::Refuse) forbids.
+    #[error("the key was sent {0}")]
+    KeyExposed(Exposure),
     /// A key was sent in the URL, where logs and histories keep it.
     #[error("a key was sent in the URL")]
     KeyInUrl,
@@ -163,6 +168,7 @@ impl Rejection {
             Self::KeyDisabled => "key_disabled",
             Self::KeyDuplicated => "key_duplicated",
             Self::KeyExpired => "key_expired",
+            Self::KeyExposed(_) => "key_exposed",
             Self::KeyInUrl => "key_in_url",
             Self::KeyInvalid => "key_invalid",
             Self::KeyMissing => "key_missing",

@@ -14,15 +14,20 @@ use sha2::{Digest as _, Sha256};
 
 #[test]
 fn letting_a_cached_caller_in_allocates_nothing() {
-    allocates_nothing(|builder| builder);
+    allocates_nothing(|builder| builder, false);
 }
 
 #[test]
 fn noting_that_a_cached_caller_came_in_once_more_allocates_nothing() {
-    allocates_nothing(keygate::Builder::audit_accepted);
+    allocates_nothing(keygate::Builder::audit_accepted, false);
 }
 
-fn allocates_nothing(change: fn(keygate::Builder) -> keygate::Builder) {
+#[test]
+fn noting_that_a_cached_caller_exposed_its_key_once_more_allocates_nothing() {
+    allocates_nothing(|builder| builder, true);
+}
+
+fn allocates_nothing(change: fn(keygate::Builder) -> keygate::Builder, is_exposed: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -50,7 +55,9 @@ fn allocates_nothing(change: fn(keygate::Builder) -> keygate::Builder) {
     let rule = Rule::all(["users:read", "orders:write"]).unwrap();
     let attempt = Attempt::new(&text)
         .requiring(&rule)
-        .from_address(Some(address));
+        .from_address(Some(address))
+        .sent_by_browser(is_exposed)
+        .sent_in_plaintext(is_exposed);
     let authenticator = world.keys.authenticator();
     let decide = || {
         let scopes = authenticator.authenticate_cached(attempt, |caller| {
@@ -126,12 +133,13 @@ fn letting_a_cached_caller_with_a_key_of_another_system_in_allocates_nothing() {
 fn learning_who_stands_behind_proxies_allocates_nothing() {
     let plain = ClientAddress::behind(["10.0.0.0/8"]);
     let standard = plain.clone().forwarded();
-    let lines: [(&str, &[u8]); 4] = [
+    let lines: [(&str, &[u8]); 5] = [
         ("X-Forwarded-For", b"nonsense, 192.0.2.1"),
         ("X-Forwarded-For", b"[::ffff:10.0.0.3]:80"),
+        ("X-Forwarded-Proto", b"nonsense, http, https"),
         (
             "Forwarded",
-            b"for=\"\\192.0.2.1:80\";host=\"a,b\", for=10.0.0.3",
+            b"for=\"\\192.0.2.1:80\";host=\"a,b\";proto=\"\\http\", for=10.0.0.3",
         ),
         ("Forwarded", b"for=10.0.0.4"),
     ];
@@ -139,6 +147,8 @@ fn learning_who_stands_behind_proxies_allocates_nothing() {
     let counted = measure(|| {
         assert_eq!(plain.resolve(peer, lines), client);
         assert_eq!(standard.resolve(peer, lines), client);
+        assert!(plain.sent_in_plaintext(peer, lines));
+        assert!(standard.sent_in_plaintext(peer, lines));
     });
     assert_eq!(counted.count_total, 0);
 }

@@ -15,7 +15,8 @@ use axum::routing::{get, post};
 use common::{DAY, DECLINED, Fault, HOUR, World, with_prefix};
 use http_body_util::BodyExt;
 use keygate::{
-    Builder, CallersPage, Credentials, KeyId, Keygate, NewKey, Policy, Principal, StoreErrorKind,
+    Builder, CallersPage, Credentials, KeyId, Keygate, NewKey, OnExposure, Policy, Principal,
+    StoreErrorKind,
 };
 use tower::ServiceExt;
 
@@ -229,7 +230,12 @@ async fn a_service_of_one_environment_speaks_of_no_other() {
     let keys = builder.store(keygate::MemoryStore::new()).build().await;
     let text = text_of_html(&keys.unwrap().callers_page().html());
     assert!(text.contains("Keys that work here begin with acme_live_."));
-    for unsaid in ["acme_test", "acme_sandbox", "wrong_environment"] {
+    for unsaid in [
+        "acme_test",
+        "acme_sandbox",
+        "wrong_environment",
+        "key_exposed",
+    ] {
         assert!(!text.contains(unsaid), "{unsaid}");
     }
 }
@@ -257,7 +263,11 @@ struct Refused {
 }
 
 async fn refused() -> Refused {
-    let world = World::with(|builder| builder.callers_page_url("/docs/keys")).await;
+    let configure = |builder: keygate::Builder| {
+        let builder = builder.keys_from_browsers(OnExposure::Refuse);
+        builder.callers_page_url("/docs/keys")
+    };
+    let world = World::with(configure).await;
     let manager = world.keys.manager();
     let app = Router::new().route("/", get(owner).layer(world.keys.require("orders:read")));
     let issue = async |new: NewKey| -> (KeyId, String) {
@@ -281,6 +291,7 @@ async fn refused() -> Refused {
         ("key_missing", plain()),
         ("request_malformed", bearer("a b")),
         ("key_duplicated", bearer(&good).header("x-api-key", &good)),
+        ("key_exposed", bearer(&weak).header("origin", "null")),
         ("key_in_url", Request::get(format!("/?key={weak}"))),
         ("key_invalid", bearer("nonsense")),
         ("wrong_environment", bearer(&with_prefix(&good, DECLINED))),

@@ -163,6 +163,7 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
     let status = call("/unguarded", Some(key)).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(log.take().contains("no keygate layer guards its route"));
+    exposed_keys_are_logged_once_a_minute_at_most(&log).await;
     a_demand_is_logged_once(&log).await;
     what_a_handler_logs_names_its_caller_once(&log).await;
     a_change_is_logged_with_who_made_it(&log).await;
@@ -310,6 +311,35 @@ async fn a_leak_is_logged_with_the_key_that_it_proved_to_be(log: &Log) {
         assert_eq!(line.contains(&format!("key_id=\"{id}\"")), named, "{line}");
         assert_eq!(line.contains("key_id"), named, "{line}");
         assert!(!lines.contains(&text[text.len() - 49..]));
+    }
+}
+
+async fn exposed_keys_are_logged_once_a_minute_at_most(log: &Log) {
+    let clock = ManualClock::new();
+    let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+    let keys = Keygate::builder("acme_live").pepper(pepper);
+    let keys = keys.store(MemoryStore::new()).clock(clock.clone()).build();
+    let keys = keys.await.unwrap();
+    let issued = keys.manager().issue(NewKey::for_owner("org_42")).await;
+    let issued = issued.unwrap();
+    let (text, id) = (issued.key.expose(), issued.info.key_id);
+    let attempts: [(&str, Attempt<'_>); 2] = [
+        ("a browser", Attempt::new(text).sent_by_browser(true)),
+        ("in plaintext", Attempt::new(text).sent_in_plaintext(true)),
+    ];
+    for warnings in [1, 0, 1] {
+        for (how, attempt) in attempts {
+            log.take();
+            let outcome = keys.authenticator().authenticate(attempt).await;
+            outcome.unwrap();
+            let lines = log.take();
+            let warned = lines.lines().filter(|line| line.contains("WARN keygate:"));
+            let warned: Vec<&str> = warned.filter(|line| line.contains(how)).collect();
+            assert_eq!(warned.len(), warnings, "{lines}");
+            assert!(warned.iter().all(|line| line.contains(id.as_str())));
+            assert!(!lines.contains(&text[text.len() - 49..]));
+        }
+        clock.advance_monotonic(Duration::from_secs(30));
     }
 }
 

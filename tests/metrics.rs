@@ -163,6 +163,33 @@ fn requests_with_canaries_and_reported_leaks_are_counted() {
 }
 
 #[test]
+fn exposed_keys_are_counted_by_how_they_came_once_they_prove_right() {
+    let counters = Counters::default();
+    within(&counters, async {
+        let world = World::with(|builder| builder.realm("orders")).await;
+        let keys = &world.keys;
+        let issued = keys.manager().issue(NewKey::for_owner("b")).await.unwrap();
+        let wrong = common::with_wrong_secret(issued.key.expose());
+        for (text, by_browser, in_plaintext) in [
+            (issued.key.expose(), true, false),
+            (issued.key.expose(), true, true),
+            (issued.key.expose(), false, false),
+            (&wrong, true, true),
+        ] {
+            let attempt = keygate::Attempt::new(text)
+                .sent_by_browser(by_browser)
+                .sent_in_plaintext(in_plaintext);
+            let _ = keys.authenticator().authenticate(attempt).await;
+        }
+    });
+    let expected = [("browser", 2), ("plaintext", 1)].map(|(by, count)| {
+        let labels = format!(r#"[("realm", "orders"), ("by", "{by}")]"#);
+        (format!("keygate_exposed_total {labels}"), count)
+    });
+    assert_eq!(counted(&counters, "keygate_exposed_total"), expected);
+}
+
+#[test]
 fn what_is_missing_from_an_audit_log_and_from_the_channel_is_counted() {
     let counters = Counters::default();
     within(&counters, async {

@@ -24,9 +24,9 @@ impl Subject {
         let starts: [fn() -> Option<Self>; 5] = [
             || Some(Self::Memory(Arc::default())),
             || Some(Self::Sqlite(tempfile::tempdir().unwrap())),
-            || PostgresServer::start().map(Self::postgres_over_tcp),
-            || PostgresServer::start().map(Self::postgres_by_socket),
-            || RedisServer::start().map(Self::Redis),
+            || PostgresServer::start_on_disk().map(Self::postgres_over_tcp),
+            || PostgresServer::start_on_disk().map(Self::postgres_by_socket),
+            || RedisServer::start_on_disk().map(Self::Redis),
         ];
         starts.into_iter().filter_map(|start| start())
     }

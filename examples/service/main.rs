@@ -11,7 +11,7 @@
 //! | `KEYGATE_URL` | `http://` and the address | what callers call, if it is something else |
 //! | `KEYGATE_DB` | `keygate.db` | the SQLite file with the keys, or `postgres://..`, `redis://..` |
 //! | `KEYGATE_PEPPER` | for a file: made on the first start | at least 32 random bytes in base64 |
-//! | `KEYGATE_TRUSTED_PROXIES` | none: the caller is the peer | proxies in front that write `X-Forwarded-For`, like `10.0.0.0/8,::1` |
+//! | `KEYGATE_TRUSTED_PROXIES` | none: the caller is the peer | proxies in front that write `X-Forwarded-For` and `X-Forwarded-Proto`, like `10.0.0.0/8,::1` |
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
 //!
 //! On Redis all instances count rate limits together.
@@ -38,7 +38,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use keygate::{BuildError, ClientAddress, ExpiryNotice, ExpiryNotifier, KeyStore, Keygate, Pepper};
+use keygate::{
+    BuildError, ClientAddress, ExpiryNotice, ExpiryNotifier, KeyStore, Keygate, OnExposure, Pepper,
+};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -142,6 +144,8 @@ pub(crate) async fn gate(
         .scopes(routes::SCOPES)
         .callers_page_url(routes::PAGE)
         .client_address(client_address()?)
+        // Where a proxy says so. Of keys that browsers send it is only told.
+        .keys_in_plaintext(OnExposure::Refuse)
         .tell_callers_of_end(MONTH)
         .tell_rate_limits()
         // Each use of a key, not only what is refused.

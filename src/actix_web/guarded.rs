@@ -70,7 +70,7 @@ impl ActixGuard {
             headers.map(|(name, value)| (name.as_str(), value.as_bytes()))
         };
         let peer = |source: &ClientAddress| source.actix_peer(request);
-        let address = self.guard.origins().address(peer, lines());
+        let arrival = self.guard.origins().arrival(peer, lines());
         // A copy, so that the extensions are not borrowed while it is decided.
         let outer = request.extensions().get::<Principal>().cloned();
         let verdict = self.guard.decide(Incoming {
@@ -78,7 +78,7 @@ impl ActixGuard {
             path: request.uri().path(),
             query: request.uri().query(),
             outer: outer.as_ref(),
-            address,
+            arrival,
         });
         if outer.is_some() && !matches!(verdict, Verdict::Pass(_)) {
             // A principal of another gate means nothing here.

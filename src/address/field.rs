@@ -1,6 +1,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str;
 
+use super::scheme::is_plaintext;
+
 /// The header field in which proxies say where a request came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Field {
@@ -10,21 +12,52 @@ pub(super) enum Field {
     Forwarded,
 }
 
+/// What a proxy says of its peer.
+#[derive(Clone, Copy)]
+pub(super) struct Hop {
+    /// `None`: it is no address.
+    pub(super) address: Option<IpAddr>,
+    /// Whether it says that the peer sent the request in plaintext.
+    pub(super) is_plaintext: bool,
+}
+
+impl Hop {
+    const UNREADABLE: Self = Self {
+        address: None,
+        is_plaintext: false,
+    };
+}
+
 /// How far a walk from the right came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy)]
 pub(super) enum Walked {
-    /// All were trusted, of which this is the leftmost, if there were any.
-    Through(Option<IpAddr>),
-    /// It ended at this client, or at something that is no address.
-    Ended(Option<IpAddr>),
+    /// All were trusted, so many, of which this is the leftmost, if there were any.
+    Through(usize, Option<Hop>),
+    /// It ended, behind so many that were trusted, at this client, or at something that is no address.
+    Ended(usize, Hop),
 }
 
 impl Walked {
-    /// Goes on to the left from a line that was walked through down to `leftmost`.
-    pub(super) fn or_leftmost(self, leftmost: Option<IpAddr>) -> Self {
+    /// Goes on from here with a line that stands further to the right, and was walked so far.
+    pub(super) fn with_right(self, line: Self) -> Self {
+        match (self, line) {
+            (Self::Through(further, left), Self::Through(passed, leftmost)) => {
+                Self::Through(further + passed, left.or(leftmost))
+            }
+            (Self::Ended(further, client), Self::Through(passed, _)) => {
+                Self::Ended(further + passed, client)
+            }
+            // What a line says goes before what the lines to its left have said.
+            (_, ended) => ended,
+        }
+    }
+
+    /// How many proxies stand to the right of the one that names the client, and what that one says, if any
+    /// does.
+    pub(super) fn client(self) -> (usize, Option<Hop>) {
         match self {
-            Self::Through(None) => Self::Through(leftmost),
-            further => further,
+            Self::Through(passed, leftmost) => (passed.saturating_sub(1), leftmost),
+            Self::Ended(passed, client) => (passed, Some(client)),
         }
     }
 }
@@ -37,16 +70,24 @@ impl Field {
         }
     }
 
+    /// Whether proxies that write this field say by that of `name` in what way they were sent a request.
+    pub(super) fn is_schemes(self, name: &str) -> bool {
+        self == Self::XForwardedFor && name.eq_ignore_ascii_case("X-Forwarded-Proto")
+    }
+
     /// Walks one line. What stands to the left of where it ends is not looked at.
     pub(super) fn walk(self, mut line: &[u8], is_trusted: impl Fn(IpAddr) -> bool) -> Walked {
+        let mut passed = 0;
         loop {
             let (left, element) = self.split_last(line);
-            match self.address(element.trim_ascii()) {
-                Some(address) if is_trusted(address) => match left {
-                    Some(left) => line = left,
-                    None => return Walked::Through(Some(address)),
-                },
-                client => return Walked::Ended(client),
+            let hop = self.hop(element.trim_ascii());
+            if !hop.address.is_some_and(&is_trusted) {
+                return Walked::Ended(passed, hop);
+            }
+            passed += 1;
+            match left {
+                Some(left) => line = left,
+                None => return Walked::Through(passed, Some(hop)),
             }
         }
     }
@@ -63,14 +104,17 @@ impl Field {
         }
     }
 
-    fn address(self, element: &[u8]) -> Option<IpAddr> {
+    fn hop(self, element: &[u8]) -> Hop {
         match self {
             Self::XForwardedFor => {
                 let quoted = element.strip_prefix(b"\"");
                 let unquoted = quoted.and_then(|rest| rest.strip_suffix(b"\""));
-                address_in_list(unquoted.unwrap_or(element))
+                Hop {
+                    address: address_in_list(unquoted.unwrap_or(element)),
+                    is_plaintext: false,
+                }
             }
-            Self::Forwarded => forwarded_for(element),
+            Self::Forwarded => forwarded(element).unwrap_or(Hop::UNREADABLE),
         }
     }
 }
@@ -135,10 +179,10 @@ fn is_node_port(text: &str) -> bool {
     }
 }
 
-/// What an element of `Forwarded` names by `for` (RFC 7239, section 4): one whole element, in which all
-/// that is not asked for must be well-formed too.
-fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
-    let mut node = None;
+/// What an element of `Forwarded` says by `for` and `proto` (RFC 7239, section 4): one whole element, in
+/// which all that is not asked for must be well-formed too.
+fn forwarded(element: &[u8]) -> Option<Hop> {
+    let (mut node, mut scheme) = (None, None);
     let mut rest = element;
     loop {
         rest = rest.trim_ascii_start();
@@ -147,14 +191,24 @@ fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
         if !name.is_empty() {
             let value;
             (value, rest) = Value::parse(rest.strip_prefix(b"=")?)?;
+            let earlier = if name.eq_ignore_ascii_case(b"for") {
+                node.replace(value)
+            } else if name.eq_ignore_ascii_case(b"proto") {
+                scheme.replace(value)
+            } else {
+                None
+            };
             // None may occur twice.
-            if name.eq_ignore_ascii_case(b"for") && node.replace(value.node()?).is_some() {
+            if earlier.is_some() {
                 return None;
             }
         }
         rest = rest.trim_ascii_start();
         if rest.is_empty() {
-            return node;
+            return Some(Hop {
+                address: node.and_then(|node: Value<'_>| node.node()),
+                is_plaintext: scheme.is_some_and(|scheme: Value<'_>| scheme.is_plaintext()),
+            });
         }
         rest = rest.strip_prefix(b";")?;
     }
@@ -192,17 +246,24 @@ impl<'a> Value<'a> {
 
     /// The address of a node (RFC 7239, section 6), which may have a port.
     fn node(&self) -> Option<IpAddr> {
-        let mut unescaped = [0; LONGEST_NODE];
-        let text = match self {
-            Self::Token(text) => text,
-            Self::Quoted(text) => unescape(text, &mut unescaped)?,
-        };
-        host_and_port(str::from_utf8(text).ok()?, is_node_port)
+        let mut room = [0; LONGEST];
+        host_and_port(str::from_utf8(self.text(&mut room)?).ok()?, is_node_port)
+    }
+
+    fn is_plaintext(&self) -> bool {
+        self.text(&mut [0; LONGEST]).is_some_and(is_plaintext)
+    }
+
+    fn text<'t>(&'t self, room: &'t mut [u8]) -> Option<&'t [u8]> {
+        match self {
+            Self::Token(text) => Some(text),
+            Self::Quoted(text) => unescape(text, room),
+        }
     }
 }
 
 /// Longer than every address with a port. What does not fit has an obfuscated port of absurd length.
-const LONGEST_NODE: usize = 128;
+const LONGEST: usize = 128;
 
 /// What a quoted string means, if there is room for it.
 fn unescape<'a>(quoted: &[u8], room: &'a mut [u8]) -> Option<&'a [u8]> {

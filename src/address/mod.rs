@@ -3,6 +3,7 @@
 mod field;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod peer;
+mod scheme;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::record::parse_network;
-use field::{Field, Walked};
+use field::{Field, Hop, Walked};
+use scheme::Schemes;
 
 /// How the address of a request's client is learned: from the [peer](Self::peer) of the connection, or
 /// from what [proxies](Self::behind) in front of the service write into a header field.
@@ -45,10 +47,26 @@ use field::{Field, Walked};
 ///
 /// IPv4 within IPv6, such as `::ffff:10.0.0.1`, is IPv4 everywhere.
 ///
+/// # How plaintext is found
+/// Trusted proxies also say whether they were sent a request in plaintext: beside `X-Forwarded-For` by
+/// `X-Forwarded-Proto`, and in `Forwarded` by `proto`. See
+/// [`sent_in_plaintext`](Self::sent_in_plaintext), and
+/// [`keys_in_plaintext`](crate::Builder::keys_in_plaintext) for what comes of it.
+/// 1. The peer must be a trusted proxy, as above.
+/// 2. What counts is said by the proxy that names the client: of the elements of `X-Forwarded-Proto`, the
+///    one that stands as far from the right as the client does in `X-Forwarded-For`. Where there are
+///    fewer, as most proxies hand on what the outermost has set, it is the leftmost. `Forwarded` has both in
+///    one element.
+/// 3. `http` and `ws` are plaintext, in any case. What is missing, or cannot be read, is not; an address
+///    that cannot be read hides nothing.
+///
 /// # Deployment caveat
 /// - Each trusted proxy must append its peer to the field, or set it. nginx does so by
 ///   `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`. A trusted proxy that hands on what
 ///   it was sent lets every client choose its address.
+/// - Of `X-Forwarded-Proto`, the outermost must set it, and the others hand it on; or all must append to it.
+///   In nginx it is `proxy_set_header X-Forwarded-Proto $scheme;`. Where none writes it, a client can say
+///   what it likes about its own request.
 /// - Trust the networks of your proxies alone. From within them, whatever can reach the service can
 ///   forge addresses.
 /// - [`peer`](Self::peer) behind a proxy is the proxy, for all callers: a key that is bound to the
@@ -192,27 +210,81 @@ impl ClientAddress {
         peer: Option<IpAddr>,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Option<IpAddr> {
-        let proxies = self.proxies.as_ref().ok()?;
-        let peer = peer?.to_canonical();
+        self.arrival(peer, headers).address
+    }
+
+    /// Whether the client sent a request in plaintext, as a trusted proxy says. For that, it is an
+    /// [`Attempt::sent_in_plaintext`](crate::Attempt::sent_in_plaintext). The arguments are those of
+    /// [`resolve`](Self::resolve).
+    ///
+    /// ```
+    /// use keygate::ClientAddress;
+    ///
+    /// let proxied = ClientAddress::behind(["10.0.0.0/8"]);
+    /// let lines = [("X-Forwarded-Proto", &b"http"[..])];
+    ///
+    /// let proxy = "10.0.0.2".parse().ok();
+    /// assert!(proxied.sent_in_plaintext(proxy, lines));
+    ///
+    /// let stranger = "203.0.113.9".parse().ok();
+    /// assert!(!proxied.sent_in_plaintext(stranger, lines));
+    /// ```
+    pub fn sent_in_plaintext<'a>(
+        &self,
+        peer: Option<IpAddr>,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> bool {
+        self.arrival(peer, headers).in_plaintext
+    }
+
+    /// Both in one go.
+    pub(crate) fn arrival<'a>(
+        &self,
+        peer: Option<IpAddr>,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Arrival {
+        let (Ok(proxies), Some(peer)) = (&self.proxies, peer) else {
+            return Arrival::UNKNOWN;
+        };
+        let peer = peer.to_canonical();
         let is_trusted = |address: IpAddr| proxies.iter().any(|proxy| proxy.contains(&address));
-        if !is_trusted(peer) {
-            return Some(peer);
-        }
-        let own = headers
-            .into_iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(self.field.name()));
-        // What a line says goes before what the lines to its left have said.
-        let walked = own.fold(Walked::Through(None), |left, (_, line)| {
-            match self.field.walk(line, is_trusted) {
-                Walked::Through(leftmost) => left.or_leftmost(leftmost),
-                ended => ended,
+        let itself = Hop {
+            address: Some(peer),
+            is_plaintext: false,
+        };
+        let (mut walked, mut schemes) = (Walked::Through(0, None), Schemes::default());
+        if is_trusted(peer) {
+            for (name, line) in headers {
+                if name.eq_ignore_ascii_case(self.field.name()) {
+                    walked = walked.with_right(self.field.walk(line, is_trusted));
+                } else if self.field.is_schemes(name) {
+                    schemes.add(line);
+                }
             }
-        });
-        match walked {
-            Walked::Through(leftmost) => Some(leftmost.unwrap_or(peer)),
-            Walked::Ended(client) => client,
+        }
+        let (to_the_right, client) = walked.client();
+        let client = client.unwrap_or(itself);
+        Arrival {
+            address: client.address,
+            in_plaintext: client.is_plaintext || schemes.is_plaintext(to_the_right),
         }
     }
+}
+
+/// How a request came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// From where; `None`: that is not known.
+    pub(crate) address: Option<IpAddr>,
+    /// Whether it is known that its client sent it in plaintext.
+    pub(crate) in_plaintext: bool,
+}
+
+impl Arrival {
+    pub(crate) const UNKNOWN: Self = Self {
+        address: None,
+        in_plaintext: false,
+    };
 }
 
 /// A trusted network in the one form that addresses are compared in.

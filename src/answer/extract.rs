@@ -12,7 +12,10 @@ use crate::key::MAX_KEY_LEN;
 use crate::refusal::Rejection;
 
 /// The credential that was found in a request. Nothing about it is proved.
-pub struct Extracted<'a>(Text<'a>);
+pub struct Extracted<'a> {
+    text: Text<'a>,
+    sent_by_browser: bool,
+}
 
 enum Text<'a> {
     Borrowed(&'a str),
@@ -22,10 +25,15 @@ enum Text<'a> {
 impl Extracted<'_> {
     /// The text of the credential.
     pub fn text(&self) -> &str {
-        match &self.0 {
+        match &self.text {
             Text::Borrowed(text) => text,
             Text::Decoded(text) => text,
         }
+    }
+
+    /// Whether the request has an `Origin`, which browsers add (RFC 6454, section 7).
+    pub fn sent_by_browser(&self) -> bool {
+        self.sent_by_browser
     }
 }
 
@@ -48,7 +56,9 @@ impl Credentials {
         }
         let mut authorized_by = None;
         let mut found = None;
+        let mut sent_by_browser = false;
         for (name, value) in headers {
+            sent_by_browser |= name.eq_ignore_ascii_case("Origin");
             let value = value.trim_ascii();
             let credential =
                 if self.uses_authorization() && name.eq_ignore_ascii_case(AUTHORIZATION) {
@@ -65,10 +75,14 @@ impl Credentials {
                 return Err(Rejection::KeyDuplicated);
             }
         }
-        Ok(Extracted(match found.ok_or(Rejection::KeyMissing)? {
+        let text = match found.ok_or(Rejection::KeyMissing)? {
             Credential::Token(token) => Text::Borrowed(token_text(token, foreign)?),
             Credential::Basic(encoded) => Text::Decoded(user_name(encoded, foreign)?),
-        }))
+        };
+        Ok(Extracted {
+            text,
+            sent_by_browser,
+        })
     }
 
     /// What of ours an `Authorization` field holds. Another scheme is none of our business.
@@ -257,6 +271,23 @@ mod tests {
         for (headers, expected) in cases {
             let found = extract(&Credentials::new(), &headers, None);
             assert_eq!(found, Err(expected), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_has_an_origin_is_a_browser_wherever_it_stands() {
+        let key = ("X-API-Key", KEY);
+        for (headers, expected) in [
+            (vec![key], false),
+            (vec![("Origin", "https://app.example"), key], true),
+            (vec![key, ("origin", "null")], true),
+            (vec![key, ("ORIGIN", "")], true),
+            (vec![key, ("X-Origin", "https://app.example")], false),
+            (vec![key, ("Origin-Agent", "x"), ("Referer", "x")], false),
+        ] {
+            let lines = headers.iter().map(|(name, line)| (*name, line.as_bytes()));
+            let found = Credentials::new().extract(&Formats::default(), lines, None, |_| false);
+            assert_eq!(found.unwrap().sent_by_browser(), expected, "{headers:?}");
         }
     }
 

@@ -12,6 +12,7 @@
 //!     let credential = answers.extract(headers.iter().copied(), None, is_key);
 //!     let credential = credential.map_err(|rejection| answers.refuse(&rejection.into()))?;
 //!     let attempt = Attempt::new(credential.text());
+//!     let attempt = attempt.sent_by_browser(credential.sent_by_browser());
 //!     let caller = authenticator.authenticate(attempt).await;
 //!     caller.map_err(|refusal| answers.refuse(&refusal))
 //! }
@@ -39,6 +40,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::credentials::Credentials;
+use crate::exposure::{Exposure, Exposures};
 use crate::gate::Gate;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use crate::key::TAIL_LEN;
@@ -163,6 +165,11 @@ impl Answers {
     /// Whether callers are told how the limits of their keys stand.
     pub(crate) fn tells_limits(&self) -> bool {
         self.0.limiter.tells
+    }
+
+    /// What keys are refused for that were exposed on their way: the first of it, if it is anything.
+    pub(crate) fn refused_exposure(&self) -> Option<Exposure> {
+        self.0.exposure.refused(Exposures::ALL)
     }
 
     pub(crate) fn credentials(&self) -> &Credentials {

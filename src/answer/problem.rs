@@ -49,7 +49,7 @@ impl<'a> Problem<'a> {
 }
 
 /// The codes of all problems, and what each is called.
-pub(crate) const CODES: [(&str, &str); 20] = [
+pub(crate) const CODES: [(&str, &str); 21] = [
     ("caller_ended", "Caller's key ended"),
     ("ceiling_exceeded", "Beyond the caller's key"),
     ("conflict", "Conflict"),
@@ -59,6 +59,7 @@ pub(crate) const CODES: [(&str, &str); 20] = [
     ("key_disabled", "Key disabled"),
     ("key_duplicated", "More than one key"),
     ("key_expired", "Key expired"),
+    ("key_exposed", "Key exposed on its way"),
     ("key_in_url", "Key in the URL"),
     ("key_invalid", "Key not valid"),
     ("key_missing", "Key missing"),

@@ -5,6 +5,7 @@ use super::problem::Problem;
 use super::{Answer, Answers};
 use std::time::Duration;
 
+use crate::exposure::Exposure;
 use crate::limit::{LimitState, fields, whole_seconds};
 use crate::manage::{Excess, ManageError};
 use crate::refusal::{Error, Refusal, Rejection};
@@ -131,6 +132,19 @@ fn of_rejection(rejection: &Rejection, how_to_send: &str) -> Row {
             grpc::UNAUTHENTICATED,
             invalid(),
             "This API key is disabled. Ask for it to be enabled.",
+        ),
+        Rejection::KeyExposed(exposure) => Row::new(
+            400,
+            grpc::UNAUTHENTICATED,
+            malformed(),
+            match exposure {
+                Exposure::ByBrowser => {
+                    "This API key was sent by a browser, where whoever uses that can read it. Send it from a server, and rotate it."
+                }
+                Exposure::InPlaintext => {
+                    "This API key was sent over a connection that is not encrypted, where others can read it. Call by https alone, and rotate it."
+                }
+            },
         ),
         Rejection::ScopeInsufficient(missing) => {
             let names = |scopes: &[Scope]| -> Vec<String> {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::channel::{AuditSender, Outcome, Weight};
 use super::journal::{Journal, Tag};
 use super::{AuditAction, AuditEvent};
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::{Clock, Now, SystemClock, Timestamp};
+use crate::exposure::Exposure;
 use crate::principal::Identity;
 use crate::refusal::{Refusal, Rejection};
-use crate::telemetry::{self, Outcomes};
+use crate::telemetry::{self, Outcomes, Seldom};
 
 /// Takes the events of one gate, and hands each to those who want it: the log, the metrics, the table of
 /// the store, the host. It waits for none of them.
@@ -20,6 +21,9 @@ pub(crate) struct Events {
     /// For the table of the store, if it has one.
     journal: Option<Arc<Journal>>,
     host: Option<AuditSender>,
+    /// When the log was told last of a key that a browser sent, and of one in plaintext.
+    told_of_browser: Seldom,
+    told_of_plaintext: Seldom,
     /// Whether whoever wants events also wants those of accepted requests.
     tells_accepted: bool,
     outcomes: Outcomes,
@@ -39,6 +43,8 @@ impl Events {
             realm: realm.to_owned(),
             journal,
             host,
+            told_of_browser: Seldom::default(),
+            told_of_plaintext: Seldom::default(),
             tells_accepted: audits_accepted && has_audience,
             outcomes: Outcomes::new(realm),
         }
@@ -84,6 +90,20 @@ impl Events {
             let action = self.action_with(proved, AuditAction::Refused, address);
             self.note(action, code, proved, address, self.clock.wall());
         }
+    }
+
+    /// A key came by a way on which others may have read it; its secret proved right.
+    pub(crate) fn exposed(&self, exposure: Exposure, identity: &Identity, address: Option<IpAddr>) {
+        let (action, told) = match exposure {
+            Exposure::ByBrowser => (AuditAction::SentByBrowser, &self.told_of_browser),
+            Exposure::InPlaintext => (AuditAction::SentInPlaintext, &self.told_of_plaintext),
+        };
+        self.outcomes.exposed(exposure);
+        let now = Now::of(&*self.clock);
+        if told.is_due(now) {
+            telemetry::exposed(&self.realm, &identity.key_id, exposure);
+        }
+        self.note(action, None, Some(identity), address, now.wall);
     }
 
     /// A key stands in a URL. `proved` is whose key it is, where its secret proved right.
@@ -162,6 +182,8 @@ impl Default for Events {
             realm: String::new(),
             journal: None,
             host: None,
+            told_of_browser: Seldom::default(),
+            told_of_plaintext: Seldom::default(),
             tells_accepted: false,
             outcomes: Outcomes::default(),
         }

@@ -30,7 +30,8 @@ pub(crate) const MOST: usize = 2_000;
 /// happens to keys.
 pub(crate) const MOST_OF_STRANGERS: usize = MOST / 2;
 
-/// So many of them may be of requests that were accepted, which must not hide those that were refused.
+/// So many of them may be of requests that were accepted, or exposed their keys, which must not hide those
+/// that were refused.
 const MOST_OF_ACCEPTED: usize = MOST / 4 * 3;
 
 /// So many rows are handed over at once, so that no transaction is long.
@@ -123,7 +124,10 @@ impl Tag {
     const fn most(&self) -> usize {
         match (self.key_id, self.action) {
             (None, _) => MOST_OF_STRANGERS,
-            (Some(_), AuditAction::Accepted) => MOST_OF_ACCEPTED,
+            (
+                Some(_),
+                AuditAction::Accepted | AuditAction::SentByBrowser | AuditAction::SentInPlaintext,
+            ) => MOST_OF_ACCEPTED,
             (Some(_), _) => MOST,
         }
     }

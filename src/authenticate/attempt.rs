@@ -2,6 +2,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::exposure::Exposures;
 use crate::key::KeyId;
 use crate::limit::{Charge, LimitState};
 use crate::principal::{Identity, Principal, Secret};
@@ -14,6 +15,7 @@ pub struct Attempt<'a> {
     pub(super) address: Option<IpAddr>,
     pub(super) rule: Option<&'a Rule>,
     pub(super) charge: &'a Charge,
+    pub(super) exposures: Exposures,
 }
 
 impl<'a> Attempt<'a> {
@@ -24,6 +26,7 @@ impl<'a> Attempt<'a> {
             address: None,
             rule: None,
             charge: &Charge::ONE,
+            exposures: Exposures::NONE,
         }
     }
 
@@ -46,6 +49,26 @@ impl<'a> Attempt<'a> {
     pub const fn charging(self, charge: &'a Charge) -> Self {
         Self { charge, ..self }
     }
+
+    /// Whether a browser sent it, as
+    /// [`Extracted::sent_by_browser`](crate::answer::Extracted::sent_by_browser) says. What comes of it,
+    /// [`keys_from_browsers`](crate::Builder::keys_from_browsers) says.
+    pub const fn sent_by_browser(mut self, sent: bool) -> Self {
+        self.exposures.by_browser = sent;
+        self
+    }
+
+    /// Whether it came in plaintext, as
+    /// [`ClientAddress::sent_in_plaintext`](crate::ClientAddress::sent_in_plaintext) says. What comes of it,
+    /// [`keys_in_plaintext`](crate::Builder::keys_in_plaintext) says.
+    pub const fn sent_in_plaintext(mut self, sent: bool) -> Self {
+        self.exposures.in_plaintext = sent;
+        self
+    }
+
+    pub(crate) const fn exposed(self, exposures: Exposures) -> Self {
+        Self { exposures, ..self }
+    }
 }
 
 impl fmt::Debug for Attempt<'_> {
@@ -54,6 +77,7 @@ impl fmt::Debug for Attempt<'_> {
             .field("address", &self.address)
             .field("rule", &self.rule)
             .field("charge", &self.charge)
+            .field("exposures", &self.exposures)
             .finish_non_exhaustive()
     }
 }

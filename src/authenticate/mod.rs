@@ -31,7 +31,7 @@ use crate::key::KeyId;
 use crate::leak::Scanner;
 use crate::limit::{Bill, Failures, LimitState};
 use crate::mac::{Match, Peppers, Proof};
-use crate::principal::{Principal, Secret};
+use crate::principal::{Identity, Principal, Secret};
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::renewal::{Renewal, Renewals};
 use crate::store::{KeyStore, StoreErrorKind};
@@ -64,7 +64,8 @@ pub(crate) struct Bounds {
 /// 2. Its prefix must be one that is accepted. One that was declared to belong elsewhere is named.
 /// 3. The record comes from the cache, or from the store: one read for all who wait for it.
 /// 4. The MAC proves the secret. Whatever else is wrong so far is answered alike.
-/// 5. Only then: disabled, revoked, expired; the address; the rate limit; the route's rule.
+/// 5. Only then: disabled, revoked, expired; the address; [exposed on its way](crate::OnExposure), where
+///    that is refused; the rate limit; the route's rule.
 ///
 /// A cached record is used for less than a second from the start of its read, or, where the store
 /// has a [change feed](crate::store::ChangeFeed), for as long as that has proved within the last
@@ -361,6 +362,9 @@ impl Shared {
             };
             self.renewals.queue(renewal, now);
         }
+        if let Some(exposure) = self.gate.exposure.refused(attempt.exposures) {
+            return Err(Refused::of(entry, Rejection::KeyExposed(exposure)));
+        }
         if let Some(rule) = attempt.rule {
             let enforced = rule.enforce(&identity.scopes);
             let lacks = |missing| Refused::of(entry, Rejection::ScopeInsufficient(missing));
@@ -379,6 +383,7 @@ impl Shared {
     /// Counts a request that was accepted, and tells of it.
     fn accept(&self, caller: &Verified<'_>, attempt: Attempt<'_>, now: Now) {
         let events = &self.gate.events;
+        self.tell_exposures(caller.identity, attempt);
         events.accepted(caller.identity, attempt.address, now.wall);
         if let Some(meter) = &self.gate.meter {
             meter.count(&Event {
@@ -405,8 +410,19 @@ impl Shared {
             refusal = Rejection::TooManyFailures { retry_after }.into();
         }
         let events = &self.gate.events;
+        if let Some(proved) = &proved {
+            self.tell_exposures(proved, attempt);
+        }
         events.refused(&refusal, proved.as_deref(), attempt.address);
         refusal
+    }
+
+    /// Tells of the ways on which a key was exposed whose secret proved right, whatever is decided.
+    fn tell_exposures(&self, proved: &Identity, attempt: Attempt<'_>) {
+        for exposure in self.gate.exposure.told(attempt.exposures) {
+            let events = &self.gate.events;
+            events.exposed(exposure, proved, attempt.address);
+        }
     }
 
     /// Counts what is no key by the address that it came from. After what time another one would be
@@ -423,9 +439,13 @@ impl Shared {
     /// Whether a refusal stands that was decided on a record as of `stamp`.
     ///
     /// A refusal stands on a recent record alone. Another process may just have made a new secret,
-    /// enabled the key or widened its scopes, and nobody is to be told that a good key is bad.
+    /// enabled the key or widened its scopes, and nobody is to be told that a good key is bad. One
+    /// that was exposed on its way is refused for how it came, and not for its record.
     fn stands(&self, refusal: &Refusal, stamp: &Stamp, now: Now) -> bool {
-        !matches!(refusal, Refusal::Rejected(_)) || now.is_within(RECENT, stamp.read_at)
+        match refusal {
+            Refusal::Failed(_) | Refusal::Rejected(Rejection::KeyExposed(_)) => true,
+            Refusal::Rejected(_) => now.is_within(RECENT, stamp.read_at),
+        }
     }
 }
 

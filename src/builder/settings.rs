@@ -10,6 +10,7 @@ use crate::audit::AuditSender;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::expiry::ExpiryNotifier;
+use crate::exposure::OnExposure;
 use crate::foreign::ForeignFormat;
 use crate::limit::{OnOutage, SharedLimiter};
 use crate::mac::{Pepper, PepperId, PepperRing};
@@ -254,9 +255,35 @@ impl Builder {
         self
     }
 
+    /// What becomes of requests with a key that a browser sent, [`OnExposure::Tell`] unless set: those with a
+    /// header field `Origin`, whatever it holds, `null` too. Whoever uses a browser can read what it sends.
+    ///
+    /// Browsers add `Origin` to requests to other sites, to all that change something, and to WebSockets.
+    /// To a `GET` of the page's own site they do not, so that it is not seen. `Sec-Fetch-Mode` is not
+    /// looked at, because clients on servers send it too. Preflights of CORS carry no key, and are answered
+    /// as requests without one. A few clients that are no browsers send `Origin` for a WebSocket.
+    ///
+    /// A service whose keys are made for browsers says [`OnExposure::Ignore`].
+    pub fn keys_from_browsers(mut self, on_exposure: OnExposure) -> Self {
+        self.exposure.by_browser = on_exposure;
+        self
+    }
+
+    /// What becomes of requests with a key that came in plaintext, [`OnExposure::Tell`] unless set, where a
+    /// trusted proxy says that they did: see
+    /// [`ClientAddress`](crate::ClientAddress#how-plaintext-is-found).
+    ///
+    /// A service that listens without TLS, and has no proxy, does not know how its callers reach it, and
+    /// nothing is told. A refusal tells the caller; the key was read on its way all the same, so close the
+    /// port, or redirect it where no key is sent along.
+    pub fn keys_in_plaintext(mut self, on_exposure: OnExposure) -> Self {
+        self.exposure.in_plaintext = on_exposure;
+        self
+    }
+
     /// Also notes each accepted request for the [audit log](crate::KeyManager::audit) of the store, and sends it
-    /// to the [channel](Self::audit_channel). Refused requests, and keys in URLs, are noted and sent in any
-    /// case; accepted ones are not unless this says so, as each is work where none else is done.
+    /// to the [channel](Self::audit_channel). Refused requests, keys in URLs and exposed keys are noted and sent in
+    /// any case; accepted ones are not unless this says so, as each is work where none else is done.
     ///
     /// Those that are alike are one row within five seconds. At most 2,000 rows wait for the store, of
     /// which requests without a proved key take half at most, and accepted ones three quarters; what comes
@@ -278,7 +305,7 @@ impl Builder {
     }
 
     /// Sends what happens to the host, by a [`channel`](crate::audit::channel) of it: changes of keys after
-    /// they were committed, refused requests, keys in URLs, and also accepted requests where
+    /// they were committed, refused requests, keys in URLs, exposed keys, and also accepted requests where
     /// [`audit_accepted`](Self::audit_accepted) says so. Each is sent at most once, and none waits for the
     /// host: what the channel has no place for is dropped, and counted.
     ///

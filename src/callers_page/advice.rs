@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::document::Text;
 use super::facts::{Facts, spelt};
+use crate::exposure::Exposure;
 use crate::limit::{LimitState, OWN};
 use crate::record::RateLimit;
 use crate::refusal::{Error, Refusal, Rejection};
@@ -186,6 +187,17 @@ failures! { facts:
         "The key is paused. It can be enabled again, with the same text.",
         ["Ask for it to be enabled."]
     );
+    Rejected(Rejection::KeyExposed(_)), as exposed(facts) => (
+        Retry::Corrected,
+        "The key is good, and came by a way on which others can read it: from a browser, or over a \
+         connection that is not encrypted. `detail` says which.",
+        [
+            "From a browser: call your own server instead, and let that call with the key.",
+            "Unencrypted: call by `https`, and never by `http` first, not even to be redirected.",
+            Text::from("Others may have read the key. Replace it: ")
+                .and(Text::link("#leaks", "When a key leaks")).and("."),
+        ]
+    );
     Rejected(Rejection::ScopeInsufficient(_)), as Rejection::ScopeInsufficient(missing(facts)) => (
         Retry::Granted,
         "The key is good, and lacks a scope that this route asks for.",
@@ -246,9 +258,16 @@ failures! { facts:
 fn is_answered(facts: &Facts, refusal: &Refusal) -> bool {
     match refusal {
         Rejected(Rejection::MethodDenied) => facts.grpc,
+        Rejected(Rejection::KeyExposed(_)) => facts.answers.refused_exposure().is_some(),
         Rejected(Rejection::WrongEnvironment) => facts.declined().is_some(),
         _ => true,
     }
+}
+
+/// For what the service refuses them.
+fn exposed(facts: &Facts) -> Rejection {
+    let exposure = facts.answers.refused_exposure();
+    Rejection::KeyExposed(exposure.unwrap_or(Exposure::ByBrowser))
 }
 
 /// A request that comes right after the two that a minute has room for.

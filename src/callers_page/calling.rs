@@ -71,6 +71,10 @@ fn sending(document: &mut Document, facts: &Facts) {
         "Send it over HTTPS alone.".into(),
         "Keep it on servers. A key in a web page, an app or a repository is public.".into(),
     ];
+    if facts.answers.refused_exposure().is_some() {
+        let refused = Text::from("A key that comes otherwise may be refused as ");
+        rules.push(refused.and(failure("key_exposed")).and("."));
+    }
     if facts.grpc {
         rules.push("Over gRPC, the same names are keys of the metadata, in lower case.".into());
     }

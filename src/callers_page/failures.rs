@@ -134,12 +134,13 @@ mod tests {
 
     use super::*;
     use crate::callers_page::document::Block;
-    use crate::{CallersPage, Keygate, MemoryStore, Pepper};
+    use crate::{CallersPage, Keygate, MemoryStore, OnExposure, Pepper};
 
     /// Of a service that gives every answer.
     async fn page() -> CallersPage {
         let builder = Keygate::builder("acme_live").pepper(pepper());
         let builder = builder.decline_prefix("acme_test");
+        let builder = builder.keys_from_browsers(OnExposure::Refuse);
         let builder = builder.store(MemoryStore::new());
         let keys = builder.callers_page_url("/docs/keys").build().await;
         keys.unwrap().callers_page().grpc()
@@ -156,7 +157,7 @@ mod tests {
         let page = page().await;
         let failures = failures(&Facts::of(&page));
         let codes: Vec<&str> = failures.iter().map(|f| f.refusal.code()).collect();
-        assert_eq!(codes.len(), 15);
+        assert_eq!(codes.len(), 16);
         let different: HashSet<&str> = codes.iter().copied().collect();
         assert_eq!(different.len(), codes.len(), "{codes:?}");
         let titles: HashSet<&str> = codes.iter().map(|code| title(code)).collect();

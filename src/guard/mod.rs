@@ -23,8 +23,10 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::address::Arrival;
 use crate::answer::{Answers, Ending, Extracted};
 use crate::authenticate::{Attempt, Authenticator};
+use crate::exposure::Exposures;
 use crate::key::KeyId;
 use crate::limit::{Charge, Told};
 use crate::principal::Principal;
@@ -59,7 +61,7 @@ pub(crate) struct Incoming<'a, H> {
     pub(crate) query: Option<&'a str>,
     /// The principal that an outer guard has left.
     pub(crate) outer: Option<&'a Principal>,
-    pub(crate) address: Option<IpAddr>,
+    pub(crate) arrival: Arrival,
 }
 
 /// What becomes of a request.
@@ -210,11 +212,12 @@ impl Guard {
             charge,
             ..
         } = &*self.shared;
+        let address = request.arrival.address;
         let access = match demand.of(request.path) {
             Ok(access) => access,
             Err(rejection) => {
                 let outer = request.outer;
-                return Verdict::refuse_told(authenticator, rejection, outer, request.address);
+                return Verdict::refuse_told(authenticator, rejection, outer, address);
             }
         };
         let charge = demand.charge_of(request.path).or(*charge);
@@ -231,7 +234,7 @@ impl Guard {
         }
         let is_key = |text: &str| authenticator.recognises(text);
         if let Some(text) = answers.key_in(request.path, is_key) {
-            return Verdict::Ask(self.refuse_leak(Some(text), request.address));
+            return Verdict::Ask(self.refuse_leak(Some(text), address));
         }
         let extracted = answers.extract(request.headers, request.query, is_key);
         let extracted: Extracted<'a> = match extracted {
@@ -243,14 +246,18 @@ impl Guard {
                 let text = request
                     .query
                     .and_then(|query| answers.key_in(query, is_key));
-                return Verdict::Ask(self.refuse_leak(text, request.address));
+                return Verdict::Ask(self.refuse_leak(text, address));
             }
             Err(rejection) => {
-                return Verdict::refuse_told(authenticator, rejection, None, request.address);
+                return Verdict::refuse_told(authenticator, rejection, None, address);
             }
         };
         let text = extracted.text();
-        let attempt = attempt(text, request.address, access.rule(), &charge);
+        let exposures = Exposures {
+            by_browser: extracted.sent_by_browser(),
+            in_plaintext: request.arrival.in_plaintext,
+        };
+        let attempt = attempt(text, address, access.rule(), &charge).exposed(exposures);
         match authenticator.decide_cached(attempt, |caller, limits| caller.to_told(limits)) {
             Some(Ok(principal)) => {
                 accepted(&principal, access.rule());
@@ -262,7 +269,7 @@ impl Guard {
             }
             None => {
                 let rule = access.rule().cloned();
-                Verdict::Ask(self.ask(text, request.address, rule, charge))
+                Verdict::Ask(self.ask(text, address, rule, charge, exposures))
             }
         }
     }
@@ -273,11 +280,12 @@ impl Guard {
         address: Option<IpAddr>,
         rule: Option<Rule>,
         charge: Charge,
+        exposures: Exposures,
     ) -> Decision {
         let text = Zeroizing::new(text.to_owned());
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let attempt = attempt(&text, address, rule.as_ref(), &charge);
+            let attempt = attempt(&text, address, rule.as_ref(), &charge).exposed(exposures);
             let decision = shared.authenticator.authenticate_uncached(attempt).await;
             let decision = decision.map(|(principal, limits)| principal.with_limits(limits));
             match &decision {

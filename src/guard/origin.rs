@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::address::ClientAddress;
+use crate::address::{Arrival, ClientAddress};
 use crate::authenticate::within;
 use crate::refusal::{Refusal, Rejection};
 use crate::store::{KeyStore, Page};
@@ -50,21 +50,23 @@ impl Origins {
         }
     }
 
-    /// The address of the client of a request, where a source is configured.
-    pub(crate) fn address<'a, H>(
+    /// How a request came, where a source is configured.
+    pub(crate) fn arrival<'a, H>(
         &self,
         peer: impl FnOnce(&ClientAddress) -> Option<IpAddr>,
         headers: H,
-    ) -> Option<IpAddr>
+    ) -> Arrival
     where
         H: IntoIterator<Item = (&'a str, &'a [u8])>,
     {
-        let source = self.source.as_ref()?;
+        let Some(source) = &self.source else {
+            return Arrival::UNKNOWN;
+        };
         let peer = peer(source);
         if peer.is_none() && is_first(&self.told_of_no_peer) {
             telemetry::no_peer();
         }
-        source.resolve(peer, headers)
+        source.arrival(peer, headers)
     }
 
     /// A request was refused. If that is for want of a source, it is told, once.

@@ -86,7 +86,8 @@ impl KeyManager {
     ///
     /// What the [policy](crate::Builder::on_leak) says is done first, whatever the status of the key, and
     /// then the audit log gets an event [`LeakReported`](AuditAction::LeakReported) with the source. So it
-    /// may be reported again after an error. What is reported twice is told twice, and done once.
+    /// may be reported again after an error. What is reported twice is told twice, and done once. Keys in
+    /// the source are masked.
     ///
     /// Like [`find`](Self::find), it asks the store each time: where strangers can call it, bound that.
     /// Whoever holds a key has it ended, so a manager that acts
@@ -124,6 +125,12 @@ impl KeyManager {
             return Ok(None);
         };
         let source = key.redact(source);
+        let source = self
+            .shared
+            .environments
+            .scanner()
+            .redact(&source)
+            .into_owned();
         let secret = leaked.which;
         let reason = format!("leaked: {source}");
         let (record, outcome) = self.apply_leak_policy(leaked, &reason).await?;

@@ -36,9 +36,10 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), TextError> {
     check("reason", reason, MAX_REASON_CHARS)
 }
 
-/// Where a leak was seen. It leaves room in a reason for the word that it was one.
+/// Where a leak was seen. It leaves room in a reason for the word that it was one. Keys in it are for the
+/// caller to mask: the one that has leaked is to be ended, also where its place has it in its name.
 pub(crate) fn check_source(source: &str) -> Result<(), TextError> {
-    check("source", source, MAX_SOURCE_CHARS)
+    check_form("source", source, MAX_SOURCE_CHARS)
 }
 
 pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), TextError> {
@@ -63,14 +64,19 @@ fn check_given(field: &'static str, text: &str, max: usize) -> Result<(), TextEr
 }
 
 fn check(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
+    check_form(field, text, max)?;
+    match PresentedKey::stands_in(text) {
+        true => Err(TextError::Key { field }),
+        false => Ok(()),
+    }
+}
+
+fn check_form(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
     if text.chars().count() > max {
         return Err(TextError::Long { field, max });
     }
     if text.chars().any(char::is_control) {
         return Err(TextError::Control { field });
-    }
-    if PresentedKey::stands_in(text) {
-        return Err(TextError::Key { field });
     }
     Ok(())
 }

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 
 use crate::audit::{Actor, AuditEvent};
 use crate::clock::Timestamp;
+use crate::exposure::Exposure;
 use crate::key::KeyId;
 use crate::mac::PepperRing;
 use crate::peppers::PeppersError;
@@ -42,6 +43,17 @@ pub(crate) fn request_span(principal: &Principal, is_within: bool) -> tracing::S
         return tracing::Span::none();
     }
     tracing::info_span!(target: TARGET, "request", key_id = %principal.key_id(), owner = principal.owner())
+}
+
+pub(super) fn exposed(realm: &str, key_id: &KeyId, exposure: Exposure) {
+    match exposure {
+        Exposure::ByBrowser => tracing::warn!(target: TARGET, realm, %key_id,
+            "a browser sent a key, which whoever uses that can read: call from a server, and rotate it. This is said once a minute at most"
+        ),
+        Exposure::InPlaintext => tracing::warn!(target: TARGET, realm, %key_id,
+            "a key was sent in plaintext, where others can read it: close that way, and rotate it. This is said once a minute at most"
+        ),
+    }
 }
 
 pub(super) fn changed(event: &AuditEvent) {

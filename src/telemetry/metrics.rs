@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 
+use crate::exposure::Exposure;
+
 /// How requests were decided.
 const REQUESTS: &str = "keygate_requests_total";
 
@@ -15,6 +17,9 @@ const CANARY_USED: &str = "keygate_canary_used_total";
 /// Keys that somebody reported to have leaked.
 const LEAK_REPORTED: &str = "keygate_leak_reported_total";
 
+/// Keys that came by a way on which others may have read them.
+const EXPOSED: &str = "keygate_exposed_total";
+
 /// How long requests waited for the store.
 const LOOKUP: &str = "keygate_lookup_seconds";
 
@@ -22,12 +27,13 @@ const LOOKUP: &str = "keygate_lookup_seconds";
 const AUDIT_DROPPED: &str = "keygate_audit_dropped_total";
 
 /// All codes of refusals.
-const CODES: [&str; 15] = [
+const CODES: [&str; 16] = [
     "internal",
     "ip_denied",
     "key_disabled",
     "key_duplicated",
     "key_expired",
+    "key_exposed",
     "key_in_url",
     "key_invalid",
     "key_missing",
@@ -49,6 +55,8 @@ pub(super) struct Decisions {
     leaked: Counter,
     canary_used: Counter,
     leak_reported: Counter,
+    by_browser: Counter,
+    in_plaintext: Counter,
     lookup: Histogram,
 }
 
@@ -63,6 +71,8 @@ impl Decisions {
             leaked: counter!(LEAKED, "realm" => realm.to_owned()),
             canary_used: counter!(CANARY_USED, "realm" => realm.to_owned()),
             leak_reported: counter!(LEAK_REPORTED, "realm" => realm.to_owned()),
+            by_browser: exposed(realm, "browser"),
+            in_plaintext: exposed(realm, "plaintext"),
             lookup: histogram!(LOOKUP, "realm" => realm.to_owned()),
         }
     }
@@ -91,6 +101,13 @@ impl Decisions {
         self.leak_reported.increment(1);
     }
 
+    pub(super) fn exposed(&self, exposure: Exposure) {
+        match exposure {
+            Exposure::ByBrowser => self.by_browser.increment(1),
+            Exposure::InPlaintext => self.in_plaintext.increment(1),
+        }
+    }
+
     pub(super) fn looked_up(&self, took: Duration) {
         self.lookup.record(took);
     }
@@ -98,6 +115,10 @@ impl Decisions {
 
 fn decided(realm: &str, outcome: &'static str) -> Counter {
     counter!(REQUESTS, "realm" => realm.to_owned(), "outcome" => outcome)
+}
+
+fn exposed(realm: &str, by: &'static str) -> Counter {
+    counter!(EXPOSED, "realm" => realm.to_owned(), "by" => by)
 }
 
 pub(super) fn audit_is_dropped(realm: &str, requests: u64) {

@@ -5,6 +5,7 @@ mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod outcomes;
+mod seldom;
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use log::{
@@ -12,12 +13,14 @@ pub(crate) use log::{
     url_leak_is_held_up, url_leak_was_given_up,
 };
 pub(crate) use outcomes::Outcomes;
+pub(crate) use seldom::Seldom;
 
 use std::error::Error as StdError;
 use std::net::IpAddr;
 
 use crate::audit::AuditEvent;
 use crate::clock::Timestamp;
+use crate::exposure::Exposure;
 use crate::key::KeyId;
 use crate::mac::PepperRing;
 use crate::peppers::PeppersError;
@@ -106,6 +109,13 @@ pub(crate) fn usage_was_not_counted(realm: &str, requests: u64) {
     #[cfg(feature = "metrics")]
     metrics::usage_was_not_counted(realm, requests);
     let _ = (realm, requests);
+}
+
+/// A key came by a way on which others may have read it, to the gate named `realm`.
+pub(crate) fn exposed(realm: &str, key_id: &KeyId, exposure: Exposure) {
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    log::exposed(realm, key_id, exposure);
+    let _ = (realm, key_id, exposure);
 }
 
 /// A key was changed, and that is committed.

@@ -1,3 +1,4 @@
+use crate::exposure::Exposure;
 use crate::refusal::Refusal;
 
 /// How the requests of one gate are decided, as the feature `metrics` counts it; without it, nothing is
@@ -53,6 +54,14 @@ impl Outcomes {
         if let Some(decisions) = &self.decisions {
             decisions.leak_reported();
         }
+    }
+
+    pub(crate) fn exposed(&self, exposure: Exposure) {
+        #[cfg(feature = "metrics")]
+        if let Some(decisions) = &self.decisions {
+            decisions.exposed(exposure);
+        }
+        let _ = exposure;
     }
 
     /// Waits for the store in the name of a request, and takes the time of it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::credentials::Credentials;
+use crate::exposure::ExposurePolicy;
 use crate::gate::{Gate, default_realm};
 use crate::key::{KeyId, Prefix};
 use crate::limit::Limiter;
@@ -132,6 +133,7 @@ impl PrincipalBuilder {
     pub fn build(self) -> Principal {
         let environment: Prefix = self.environment.parse().expect("an environment");
         let gate = Gate {
+            exposure: ExposurePolicy::default(),
             realm: default_realm(&environment),
             credentials: Credentials::new(),
             foreign: Default::default(),

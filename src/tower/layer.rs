@@ -63,7 +63,7 @@ impl HttpGuard {
             headers.map(|(name, value)| (name.as_str(), value.as_bytes()))
         };
         let peer = |source: &ClientAddress| source.http_peer(request.extensions());
-        let address = self.guard.origins().address(peer, lines());
+        let arrival = self.guard.origins().arrival(peer, lines());
         let outer = request.extensions().get();
         let is_within = self.guard.is_within(outer);
         let verdict = self.guard.decide(Incoming {
@@ -71,7 +71,7 @@ impl HttpGuard {
             path: request.uri().path(),
             query: request.uri().query(),
             outer,
-            address,
+            arrival,
         });
         if !matches!(verdict, Verdict::Pass(_)) {
             // A principal of another gate means nothing here.

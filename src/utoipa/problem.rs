@@ -30,7 +30,7 @@ pub(super) const REFUSALS: [(&str, Refusal); 5] = [
         "400",
         Refusal {
             name: "KeyMalformed",
-            description: "The request is wrong: its key is sent twice, in the URL or in a malformed header, or something else in it is, as the problem says.",
+            description: "The request is wrong: its key is sent twice, in the URL, in a malformed header or where others can read it, or something else in it is, as the problem says.",
             header: Header::Challenge,
         },
     ),

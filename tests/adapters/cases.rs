@@ -3,6 +3,8 @@
 //! In headers and queries, `{name}` stands for the text of a key of that name, and `{name:basic}` for
 //! the same as basic credentials: see `world.rs`.
 
+use keygate::audit::AuditAction;
+
 /// One request, and what must come of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
@@ -19,6 +21,8 @@ pub(crate) struct Case {
     pub(crate) told: Option<(&'static str, &'static str)>,
     /// The scope of a rule that only reports which the key lacks.
     pub(crate) lacked: Option<&'static str>,
+    /// The key of which is told that it was exposed on its way, and how.
+    pub(crate) exposed: Option<(&'static str, AuditAction)>,
 }
 
 /// Where the gate takes keys from, and the client's address: from the peer, unless said otherwise.
@@ -34,17 +38,20 @@ pub(crate) enum Setup {
     Proxied,
     /// As `Proxied`, by `Forwarded`.
     ProxiedForwarded,
+    /// As `Proxied`, and keys that were exposed on their way are refused.
+    Refusing,
     /// No address at all.
     Addressless,
 }
 
 impl Setup {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Usual,
         Self::Basic,
         Self::OwnField,
         Self::Proxied,
         Self::ProxiedForwarded,
+        Self::Refusing,
         Self::Addressless,
     ];
 
@@ -55,6 +62,7 @@ impl Setup {
             Self::OwnField => "/own",
             Self::Proxied => "/proxied",
             Self::ProxiedForwarded => "/forwarded",
+            Self::Refusing => "/refusing",
             Self::Addressless => "/addressless",
         }
     }
@@ -213,6 +221,7 @@ const ELSEWHERE: Expect = Expect::Refused(refused(
     Some(r#", error="invalid_token", error_description="The key belongs to another environment""#),
     16,
 ));
+const EXPOSED: Expect = Expect::Refused(refused("key_exposed", 400, REQUEST, 16));
 const EXPIRED: Expect = Expect::Refused(refused("key_expired", 401, TOKEN, 16));
 const REVOKED: Expect = Expect::Refused(refused("key_revoked", 401, TOKEN, 16));
 const DISABLED: Expect = Expect::Refused(refused("key_disabled", 401, TOKEN, 16));
@@ -244,6 +253,7 @@ const ORDERS: Case = Case {
     expect: ACCEPTED,
     told: None,
     lacked: None,
+    exposed: None,
 };
 
 /// What the handler that tells itself says of the key's end.
@@ -265,6 +275,16 @@ const GOOD: &[(&str, &str)] = &[("authorization", "Bearer {good}")];
 macro_rules! bearer {
     ($key:literal) => {
         &[("authorization", concat!("Bearer ", $key))]
+    };
+}
+
+const BY_BROWSER: AuditAction = AuditAction::SentByBrowser;
+const IN_PLAINTEXT: AuditAction = AuditAction::SentInPlaintext;
+
+/// A key, and other header lines.
+macro_rules! with {
+    ($key:literal, $($name:literal: $value:literal),+) => {
+        &[("authorization", concat!("Bearer ", $key)), $(($name, $value)),+]
     };
 }
 
@@ -375,6 +395,33 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "forwarded from elsewhere, behind an open quotation mark", headers: bound!("forwarded": "for=10.0.0.1;by=\", for=198.51.100.7"), setup: Setup::ProxiedForwarded, expect: ADDRESS, ..ORDERS },
     Case { name: "forwarded, and obfuscated", headers: bound!("forwarded": "for=10.0.0.1, for=_hidden"), setup: Setup::ProxiedForwarded, expect: ADDRESS, ..ORDERS },
     Case { name: "forwarded by the other field alone", headers: bound!("x-forwarded-for": "10.0.0.1"), setup: Setup::ProxiedForwarded, expect: ADDRESS, ..ORDERS },
+
+    // Keys that were exposed on their way: told of, or refused too, once they prove right.
+    Case { name: "by a browser", headers: with!("{good}", "origin": "https://app.example"), exposed: Some(("good", BY_BROWSER)), ..ORDERS },
+    Case { name: "by a browser that tells no origin", headers: with!("{good}", "origin": "null"), exposed: Some(("good", BY_BROWSER)), ..ORDERS },
+    Case { name: "by a browser, through two guards", headers: with!("{good}", "origin": "null"), route: Route::Nested, exposed: Some(("good", BY_BROWSER)), ..ORDERS },
+    Case { name: "by a browser, with a wrong secret", headers: with!("{wrong_secret}", "origin": "null"), expect: INVALID, ..ORDERS },
+    Case { name: "by a browser, without a key", headers: &[("origin", "null")], expect: MISSING, ..ORDERS },
+    Case { name: "by a browser, in the query", headers: &[("origin", "null")], query: Some("key={leaked}"), expect: IN_URL, ..ORDERS },
+    Case { name: "by what says as much as a browser", headers: with!("{good}", "sec-fetch-mode": "cors", "referer": "https://app.example/"), setup: Setup::Refusing, ..ORDERS },
+    Case { name: "by a browser, refused", headers: with!("{good}", "origin": "https://app.example"), setup: Setup::Refusing, expect: EXPOSED, exposed: Some(("good", BY_BROWSER)), ..ORDERS },
+    Case { name: "by a browser, refused also without the scope", headers: with!("{weak}", "origin": "null"), setup: Setup::Refusing, expect: EXPOSED, exposed: Some(("weak", BY_BROWSER)), ..ORDERS },
+    Case { name: "by a browser, refused where a key is optional", headers: with!("{good}", "origin": "null"), setup: Setup::Refusing, route: Route::Optional, expect: EXPOSED, exposed: Some(("good", BY_BROWSER)), ..ORDERS },
+    Case { name: "by a browser, refused where a key is optional, and without one", headers: &[("origin", "null")], setup: Setup::Refusing, route: Route::Optional, expect: Expect::Accepted("nobody"), ..ORDERS },
+    Case { name: "by a browser, refused, and revoked", headers: with!("{revoked}", "origin": "null"), setup: Setup::Refusing, expect: REVOKED, exposed: Some(("revoked", BY_BROWSER)), ..ORDERS },
+    Case { name: "by a browser, refused, with a wrong secret", headers: with!("{wrong_secret}", "origin": "null"), setup: Setup::Refusing, expect: INVALID, ..ORDERS },
+    Case { name: "by a browser, refused, and the store fails", headers: with!("{good}", "origin": "null"), setup: Setup::Refusing, store: Store::Fails, expect: UNAVAILABLE, ..ORDERS },
+    Case { name: "in plaintext", headers: with!("{good}", "x-forwarded-for": "198.51.100.7", "x-forwarded-proto": "http"), setup: Setup::Proxied, exposed: Some(("good", IN_PLAINTEXT)), ..ORDERS },
+    Case { name: "in plaintext, forwarded", headers: with!("{good}", "forwarded": "for=198.51.100.7;proto=http"), setup: Setup::ProxiedForwarded, exposed: Some(("good", IN_PLAINTEXT)), ..ORDERS },
+    Case { name: "in plaintext, by the other field alone", headers: with!("{good}", "forwarded": "for=198.51.100.7;proto=http"), setup: Setup::Refusing, ..ORDERS },
+    Case { name: "in plaintext, and nobody is trusted to say so", headers: with!("{good}", "x-forwarded-proto": "http"), ..ORDERS },
+    Case { name: "in plaintext, refused", headers: with!("{good}", "x-forwarded-for": "198.51.100.7", "x-forwarded-proto": "http"), setup: Setup::Refusing, expect: EXPOSED, exposed: Some(("good", IN_PLAINTEXT)), ..ORDERS },
+    Case { name: "in plaintext, refused, from an address that cannot be read", headers: with!("{good}", "x-forwarded-for": "unknown", "x-forwarded-proto": "http"), setup: Setup::Refusing, expect: EXPOSED, exposed: Some(("good", IN_PLAINTEXT)), ..ORDERS },
+    Case { name: "in plaintext, refused, from elsewhere", headers: bound!("x-forwarded-for": "198.51.100.7", "x-forwarded-proto": "http"), setup: Setup::Refusing, expect: ADDRESS, exposed: Some(("bound", IN_PLAINTEXT)), ..ORDERS },
+    Case { name: "in plaintext, as was forged", headers: with!("{good}", "x-forwarded-for": "198.51.100.7", "x-forwarded-proto": "http, https"), setup: Setup::Refusing, ..ORDERS },
+    Case { name: "in plaintext, as was forged in a line", headers: with!("{good}", "x-forwarded-proto": "http", "x-forwarded-proto": "https"), setup: Setup::Refusing, ..ORDERS },
+    Case { name: "in plaintext between proxies", headers: with!("{good}", "x-forwarded-for": "198.51.100.7, 192.0.2.7", "x-forwarded-proto": "https, http"), setup: Setup::Refusing, ..ORDERS },
+    Case { name: "encrypted", headers: with!("{good}", "x-forwarded-for": "198.51.100.7", "x-forwarded-proto": "https"), setup: Setup::Refusing, ..ORDERS },
 
     // What the route asks for.
     Case { name: "without the scope", headers: bearer!("{weak}"), expect: LACKING, ..ORDERS },

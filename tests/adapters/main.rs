@@ -37,6 +37,7 @@ async fn play_http(stage: &Stage, adapter: &mut impl Http) {
     }
     stage.check_usage().await;
     stage.check_leaks().await;
+    stage.check_exposures().await;
     limits::play_http(stage, adapter).await;
 }
 
@@ -50,5 +51,6 @@ async fn play_grpc(stage: &Stage, adapter: &mut impl Grpc) {
     }
     stage.check_usage().await;
     stage.check_leaks().await;
+    stage.check_exposures().await;
     limits::play_grpc(stage, adapter).await;
 }

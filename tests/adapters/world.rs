@@ -9,8 +9,8 @@ use keygate::audit::{AuditAction, AuditKind};
 use keygate::store::AuditQuery;
 use keygate::testing::Fault;
 use keygate::{
-    ClientAddress, Clock, Credentials, KeyId, KeyStatus, Keygate, MemoryStore, NewKey, OnLeak,
-    OnOutage, PepperId, PepperRing, RateLimit, StoreErrorKind,
+    ClientAddress, Clock, Credentials, KeyId, KeyStatus, Keygate, MemoryStore, NewKey, OnExposure,
+    OnLeak, OnOutage, PepperId, PepperRing, RateLimit, StoreErrorKind,
 };
 
 use crate::cases::{CASES, Case, Route, Setup, Store};
@@ -97,6 +97,9 @@ impl Stage {
             };
             let builder = match setup {
                 Setup::Usual => builder.tell_rate_limits(),
+                Setup::Refusing => builder
+                    .keys_from_browsers(OnExposure::Refuse)
+                    .keys_in_plaintext(OnExposure::Refuse),
                 Setup::OwnField => builder.failed_attempts(RateLimit::per_minute(2)),
                 _ => builder,
             };
@@ -110,7 +113,7 @@ impl Stage {
             let proxied = || ClientAddress::behind(["127.0.0.0/8", "192.0.2.7"]);
             let address = match setup {
                 Setup::Addressless => None,
-                Setup::Proxied => Some(proxied()),
+                Setup::Proxied | Setup::Refusing => Some(proxied()),
                 Setup::ProxiedForwarded => Some(proxied().forwarded()),
                 _ => Some(ClientAddress::peer()),
             };
@@ -320,6 +323,35 @@ impl Stage {
         }
         let expected = BTreeMap::from([("key_in_url", 2), ("key_revoked", 2)]);
         assert_eq!(used, expected);
+    }
+
+    /// Of each exposed key it is told, once for each request of the table, and of nothing else.
+    pub(crate) async fn check_exposures(&self) {
+        let mut expected = BTreeMap::new();
+        for (key, action) in CASES.iter().filter_map(|case| case.exposed) {
+            *expected
+                .entry((self.ids[key], action.as_str()))
+                .or_insert(0) += 2;
+        }
+        let manager = self.world.keys.manager();
+        let mut told = BTreeMap::new();
+        for (_, id) in &self.ids {
+            let query = AuditQuery {
+                key_id: Some(*id),
+                kind: Some(AuditKind::Authentication),
+                ..AuditQuery::new()
+            };
+            let page = manager.audit(&query).await.unwrap();
+            assert!(page.next.is_none());
+            for event in page.events {
+                let exposures = [AuditAction::SentByBrowser, AuditAction::SentInPlaintext];
+                if exposures.contains(&event.action) {
+                    let place = told.entry((*id, event.action.as_str())).or_insert(0);
+                    *place += event.requests.unwrap().count;
+                }
+            }
+        }
+        assert_eq!(told, expected);
     }
 
     fn fill(&self, template: &str) -> String {

@@ -169,6 +169,7 @@ async fn the_codes_of_problems_are_the_whole_catalogue() {
         "key_missing",
         "request_malformed",
         "key_duplicated",
+        "key_exposed",
         "key_in_url",
         "key_invalid",
         "wrong_environment",

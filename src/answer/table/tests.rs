@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use crate::answer::problem::CODES;
 use crate::credentials::Credentials;
+use crate::exposure::{Exposure, ExposurePolicy};
 use crate::gate::Gate;
 use crate::key::{KeyId, RandomError};
 use crate::mac::PepperId;
@@ -12,6 +13,7 @@ use crate::store::{StoreError, StoreErrorKind};
 
 fn answers() -> Answers {
     Answers::new(Arc::new(Gate {
+        exposure: ExposurePolicy::default(),
         realm: "R".into(),
         credentials: Credentials::new(),
         foreign: Default::default(),
@@ -97,6 +99,20 @@ fn every_code_of_the_catalogue_has_its_status_challenge_and_retry() {
             None,
         ),
         (Rejection::KeyInUrl.into(), "key_in_url", 400, request, None),
+        (
+            Rejection::KeyExposed(Exposure::ByBrowser).into(),
+            "key_exposed",
+            400,
+            request,
+            None,
+        ),
+        (
+            Rejection::KeyExposed(Exposure::InPlaintext).into(),
+            "key_exposed",
+            400,
+            request,
+            None,
+        ),
         (
             Rejection::KeyInvalid.into(),
             "key_invalid",

@@ -97,6 +97,13 @@ async fn every_field(subject: Subject<'_>) -> Result<(), Setback> {
         requests: None,
         ..stranger
     });
+    let exposures = [AuditAction::SentByBrowser, AuditAction::SentInPlaintext];
+    for (millis, action) in (10..).zip(exposures) {
+        written.push(AuditEvent {
+            action,
+            ..requests_of(IDS[3], millis)?
+        });
+    }
     record(subject, &written).await?;
     // Also of a change, a person may be the one who made it.
     let changed = records::plain(IDS[2])?;

@@ -23,6 +23,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tempfile::TempDir;
+
 /// Set to 1 where a test that finds no server to start is to fail.
 const REQUIRED: &str = "KEYGATE_REQUIRE_SERVERS";
 
@@ -59,6 +61,30 @@ fn find(name: &str, elsewhere: &[&Path]) -> Option<PathBuf> {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// A new directory, in memory where that has room for servers, so that an fsync costs no more than the
+/// rest: a slow disk would make a server late for what has nothing to do with it. What is in memory
+/// outlives a server that is killed as what is on a disk does.
+pub fn directory_in_memory() -> TempDir {
+    const MEMORY: &str = "/dev/shm";
+    // Enough for some servers at once. Containers often have less.
+    const KILOBYTES: u64 = 4 << 20;
+    let has_room = kilobytes_left(MEMORY).is_some_and(|left| left >= KILOBYTES);
+    let in_memory = has_room.then(|| tempfile::tempdir_in(MEMORY).ok());
+    in_memory.flatten().unwrap_or_else(directory_on_disk)
+}
+
+/// A new directory for what is to cost as much as it does in truth.
+pub fn directory_on_disk() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn kilobytes_left(directory: &str) -> Option<u64> {
+    let output = Command::new("df").args(["-Pk", directory]).output().ok()?;
+    let table = String::from_utf8(output.stdout).ok()?;
+    let row = table.lines().nth(1)?;
+    row.split_whitespace().nth(3)?.parse().ok()
 }
 
 /// Sends a signal such as `STOP`, `CONT` or `KILL`; whether somebody was there to take it.

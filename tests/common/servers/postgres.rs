@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{free_port, program, signal};
+use super::{directory_in_memory, directory_on_disk, free_port, program, signal};
 
 /// How long a server may take to start, also after a crash.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,6 +57,14 @@ impl PostgresServer {
         Some(server)
     }
 
+    /// One whose writes cost what the disk costs.
+    pub fn start_on_disk() -> Option<Self> {
+        let mut server = Self::prepare_in(|| directory_on_disk().keep(), &[])?;
+        server.make_cluster("UTF8");
+        server.launch();
+        Some(server)
+    }
+
     /// On the data that an earlier server left in `directory`, if any. It stays there.
     pub fn start_at(directory: &Path) -> Option<Self> {
         fs::create_dir_all(directory).unwrap();
@@ -90,7 +98,7 @@ impl PostgresServer {
     }
 
     fn prepare(settings: &[&str]) -> Option<Self> {
-        Self::prepare_in(|| tempfile::tempdir().unwrap().keep(), settings)
+        Self::prepare_in(|| directory_in_memory().keep(), settings)
     }
 
     fn prepare_in(directory: impl FnOnce() -> PathBuf, settings: &[&str]) -> Option<Self> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{free_port, program, rare_program, signal};
+use super::{directory_in_memory, directory_on_disk, free_port, program, rare_program, signal};
 
 /// How long a server may take to start, also with much to load.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,16 +30,23 @@ impl RedisServer {
 
     /// One with further arguments, which come before the usual ones.
     pub fn start_with(arguments: &[&str]) -> Option<Self> {
-        Some(Self::of(program("redis-server", &[])?, arguments))
+        let program = program("redis-server", &[])?;
+        Some(Self::of(program, directory_in_memory(), arguments))
+    }
+
+    /// One whose writes cost what the disk costs.
+    pub fn start_on_disk() -> Option<Self> {
+        let program = program("redis-server", &[])?;
+        Some(Self::of(program, directory_on_disk(), &[]))
     }
 
     /// The other server of the same kind, where it is installed.
     pub fn start_valkey() -> Option<Self> {
-        Some(Self::of(rare_program("valkey-server")?, &[]))
+        let program = rare_program("valkey-server")?;
+        Some(Self::of(program, directory_in_memory(), &[]))
     }
 
-    fn of(program: PathBuf, arguments: &[&str]) -> Self {
-        let directory = directory_in_memory();
+    fn of(program: PathBuf, directory: TempDir, arguments: &[&str]) -> Self {
         let port = free_port();
         let process = launch(&program, &directory, port, arguments);
         let mut server = Self {
@@ -135,12 +142,6 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Where there is one, so that an fsync costs no more than the rest: a slow disk would make the server
-/// late for what has nothing to do with it.
-fn directory_in_memory() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 fn launch(program: &PathBuf, directory: &TempDir, port: u16, arguments: &[&str]) -> Child {
