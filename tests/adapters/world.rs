@@ -335,7 +335,7 @@ impl Stage {
         }
         let manager = self.world.keys.manager();
         let mut told = BTreeMap::new();
-        for (_, id) in &self.ids {
+        for id in self.ids.values() {
             let query = AuditQuery {
                 key_id: Some(*id),
                 kind: Some(AuditKind::Authentication),
