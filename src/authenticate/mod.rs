@@ -20,6 +20,7 @@ pub use attempt::{Attempt, Verified};
 pub(crate) use within::{Lost, caught, within};
 
 use std::fmt;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
