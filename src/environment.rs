@@ -142,6 +142,13 @@ impl Environments {
         named.unwrap_or(EnvironmentIndex(0))
     }
 
+    /// What tells this declaration of a format from another, under which the keys of this one do not open.
+    /// Which texts fit is no part of it: more of them may be let in later.
+    pub(crate) fn mark_of(&self, format: &ForeignFormat) -> String {
+        let environment = self.prefix(self.index_of_foreign(format));
+        format.mark(environment.as_str())
+    }
+
     /// The environment that a key is of, if that is served.
     pub(crate) fn admit(&self, key: &Claim<'_>) -> Result<EnvironmentIndex, Rejection> {
         let own = match key {

@@ -14,6 +14,9 @@
 //! # Ok::<(), keygate::PrefixError>(())
 //! ```
 //!
+//! Keys that other systems have made ([`ForeignFormat`](crate::ForeignFormat)) have no checksum, and are not
+//! found, not masked and in no rules: where they appear in logs, mask them by what their format says.
+//!
 //! What stands before or after a key does not hide it: quotes, a URL, other letters, another key. What it
 //! is written in does: a key in base64, in UTF-16 or with its underscores as `%5F` has to be decoded
 //! first.
