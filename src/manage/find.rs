@@ -70,6 +70,8 @@ impl KeyManager {
             Match::Current(fit) => (FoundSecret::Current, fit.proof.created_at),
             Match::Previous(fit) => (FoundSecret::Previous, fit.proof.created_at),
             Match::None => return Ok(None),
+            // Its pepper may be gone for good, and it opens for nobody.
+            Match::UnknownPepper(_) if record.revocation.is_some() => return Ok(None),
             Match::UnknownPepper(pepper) => return Err(ManageError::UnknownPepper(pepper)),
         };
         Ok(Some(Holder {
