@@ -16,6 +16,9 @@ mod uncached;
 mod within;
 
 pub use attempt::{Attempt, Verified};
+pub(crate) use flight::Flights;
+#[cfg(feature = "github")]
+pub(crate) use flight::Waiting;
 pub(crate) use within::{Lost, caught, within};
 
 use std::fmt;
@@ -38,7 +41,6 @@ use crate::store::{KeyStore, StoreErrorKind};
 use crate::usage::{Event, Needs};
 use cache::Cache;
 use entry::Entry;
-use flight::Flights;
 use lookup::Lookup;
 use outage::Outage;
 use refused::Refused;

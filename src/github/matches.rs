@@ -31,6 +31,13 @@ impl Match<'_> {
         words.chars().filter(|c| !c.is_control()).collect()
     }
 
+    /// What tells a text in this place from all others.
+    pub(super) fn place(&self, found_in: &str) -> [u8; 32] {
+        let token = Sha256::digest(self.token.as_bytes());
+        let place = Sha256::new().chain_update(token).chain_update(found_in);
+        place.finalize().into()
+    }
+
     /// SHA-256 of the text, in hexadecimal digits.
     pub(super) fn hash(&self) -> String {
         let mut hash = String::new();

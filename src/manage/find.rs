@@ -34,7 +34,8 @@ pub(super) struct Holder {
 }
 
 impl KeyManager {
-    /// The key that `text` is a key text of: also an expired, disabled or revoked one.
+    /// The key that `text` is a key text of: also an expired, disabled or revoked one, but for a revoked one
+    /// whose pepper is gone.
     ///
     /// Only the right secret finds a key. An id alone, which is public, must not accuse anyone.
     ///

@@ -114,6 +114,16 @@ impl KeyManager {
         text: &str,
         source: &str,
     ) -> Result<Option<LeakReport>, ManageError> {
+        self.act_on_report(text, source, true).await
+    }
+
+    /// As [`report_leak`](Self::report_leak), and tells of it or not.
+    pub(crate) async fn act_on_report(
+        &self,
+        text: &str,
+        source: &str,
+        tells: bool,
+    ) -> Result<Option<LeakReport>, ManageError> {
         check_source(source)?;
         if let Authority::Host(person) = &self.authority {
             person.check()?;
@@ -129,7 +139,9 @@ impl KeyManager {
         let secret = leaked.which;
         let reason = format!("leaked: {source}");
         let (record, outcome) = self.apply_leak_policy(leaked, &reason).await?;
-        self.tell_leak(&record, source).await?;
+        if tells {
+            self.tell_leak(&record, source).await?;
+        }
         Ok(Some(LeakReport {
             info: self.info(&record),
             secret,
