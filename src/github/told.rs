@@ -35,3 +35,21 @@ impl Told {
         self.places.insert(place);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn what_is_noted_is_bounded() {
+        let (mut told, now) = (Told::default(), Now::of(&SystemClock));
+        for number in 0..=MOST {
+            let mut place = [0; 32];
+            place[..8].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
+            assert!(!told.has(&place, now));
+            told.note(place);
+            assert!(told.has(&place, now) && told.places.len() <= MOST);
+        }
+    }
+}

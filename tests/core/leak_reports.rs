@@ -3,8 +3,8 @@
 use keygate::audit::{Actor, AuditAction, AuditEvent, AuditKind};
 use keygate::store::AuditQuery;
 use keygate::{
-    FoundSecret, Issued, KeyStatus, LeakOutcome, LeakReport, ManageError, NewKey, OnLeak, PepperId,
-    Rejection, StoreErrorKind, TextError,
+    Alphabet, ForeignFormat, FoundSecret, Hashing, Issued, KeyStatus, LeakOutcome, LeakReport,
+    ManageError, NewKey, OnLeak, PepperId, Rejection, StoreErrorKind, TextError,
 };
 
 use crate::common::*;
@@ -231,6 +231,25 @@ async fn a_source_is_cut_and_nothing_of_another_key_in_it_is_left_wherever_the_c
     assert_eq!(longest, Some(480));
     let everything = format!("{told:?} {:?}", last_change(&world).await);
     assert!(!everything.contains(&secret[..8]), "{everything}");
+}
+
+#[tokio::test]
+async fn a_source_with_a_key_that_was_made_elsewhere_is_not_kept() {
+    let format = ForeignFormat::new("old", Hashing::sha256(), Alphabet::HEX, 64..=64);
+    let world = World::with(|builder| builder.accept_foreign(format.prefix("old_"))).await;
+    let issued = issue(&world).await;
+    let other = format!("old_{}", "0123456789abcdef".repeat(4));
+    for other in [other.clone(), other.replace('_', "%5F")] {
+        let source = format!("{SOURCE}?{other}");
+        let reported = world
+            .keys
+            .manager()
+            .report_leak(issued.key.expose(), &source);
+        reported.await.unwrap().unwrap();
+    }
+    for told in events(&world, AuditKind::Authentication).await {
+        assert_eq!(told.changes[0].after.as_deref(), Some("[redacted]"));
+    }
 }
 
 #[tokio::test]
