@@ -17,6 +17,9 @@ mod uncached;
 mod within;
 
 pub use attempt::{Attempt, Verified};
+pub(crate) use flight::Flights;
+#[cfg(feature = "github")]
+pub(crate) use flight::Waiting;
 pub(crate) use within::{Lost, caught, within};
 
 use std::fmt;
@@ -41,7 +44,6 @@ use crate::usage::{Event, Needs};
 use cache::Cache;
 use decide::bill;
 use entry::Entry;
-use flight::Flights;
 use lookup::Lookup;
 use outage::Outage;
 use refused::Refused;
