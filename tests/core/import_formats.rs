@@ -16,7 +16,7 @@ fn beside(world: &World) -> Builder {
 }
 
 async fn refusal(builder: Builder) -> BuildError {
-    builder.build().await.err().expect("must not start")
+    builder.build().await.expect_err("must not start")
 }
 
 /// Texts of one kind, hashed by an HMAC under `key`.
