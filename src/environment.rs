@@ -1,7 +1,7 @@
 //! Which prefixes and formats of keys this process knows, and which of them it serves.
 
 use crate::foreign::{ForeignFormat, ForeignFormatError, Formats};
-use crate::key::{ParseKeyError, Prefix, PresentedKey};
+use crate::key::{ParseKeyError, Prefix, PresentedKey, unless_it_holds};
 use crate::leak::Scanner;
 use crate::mac::Claim;
 use crate::refusal::Rejection;
@@ -162,6 +162,15 @@ impl Environments {
             None if self.declines(own) => Err(Rejection::WrongEnvironment),
             None => Err(Rejection::KeyInvalid),
         }
+    }
+
+    /// `text` without what is secret of the keys in it. Where one is percent-encoded, or was made elsewhere,
+    /// nothing is left of the text.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let scanner = self.scanner();
+        unless_it_holds(scanner.redact(text).into_owned(), |text| {
+            scanner.finds_in(text) || self.foreign.find_in(text).is_some()
+        })
     }
 
     /// Finds the keys of all declared prefixes.
