@@ -174,6 +174,7 @@ pub(super) fn key_in(
     // Twice: a URL within a URL is encoded again.
     let once = percent_decode_str(part).decode_utf8_lossy();
     let decoded = percent_decode_str(&once).decode_utf8_lossy();
+    let is_owned = |text: &Cow<'_, str>| matches!(text, Cow::Owned(_));
     // Also as it was before: what follows a percent sign by chance is no longer there when it is decoded.
     let texts = [
         Some(&*decoded),
