@@ -178,8 +178,8 @@ pub(super) fn key_in(
     // Also as it was before: what follows a percent sign by chance is no longer there when it is decoded.
     let texts = [
         Some(&*decoded),
-        matches!(decoded, Cow::Owned(_)).then_some(&*once),
-        matches!(once, Cow::Owned(_)).then_some(part),
+        is_owned(&decoded).then_some(&*once),
+        is_owned(&once).then_some(part),
     ];
     let found = texts.into_iter().flatten().find_map(|text| {
         let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
