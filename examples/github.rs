@@ -76,7 +76,7 @@ for want of GitHub's own key:
   PEM=$(openssl ec -in github.pem -pubout | awk '{{printf "%s\\n", $0}}')
   printf '{{"public_keys":[{{"key_identifier":"mine","key":"%s","is_current":true}}]}}' "$PEM" > public_keys.json
   printf '[{{"token":"%s","type":"acme_key","url":"https://github.example/x","source":"commit"}}]' "$KEY" > found.json
-  SIGNATURE=$(openssl dgst -sha256 -sign github.pem found.json | base64 -w 0)
+  SIGNATURE=$(openssl dgst -sha256 -sign github.pem found.json | openssl base64 -A)
   curl -H "Github-Public-Key-Identifier: mine" -H "Github-Public-Key-Signature: $SIGNATURE" --data-binary @found.json {url}/github/found
 the key is ended:
   curl -H "X-API-Key: $KEY" {url}/whoami"#,

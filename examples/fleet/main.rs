@@ -56,7 +56,7 @@ fn run(name: Option<String>) -> Result<bool, Failure> {
     };
     let database = Database::named(&name)?;
     // As the instances do, and before they are started.
-    let pepper = database.pepper(variable("KEYGATE_PEPPER")?)?;
+    let builder = database.peppers(Keygate::builder("acme_live"))?;
 
     say("three instances on one database:")?;
     let mut instances = Vec::new();
@@ -65,7 +65,7 @@ fn run(name: Option<String>) -> Result<bool, Failure> {
     }
     let keys = runtime.block_on(async {
         let store = database.open().await?;
-        service::gate(&database, store, pepper).await
+        service::gate(builder, &database, store).await
     })?;
     let all_well = show(&runtime, &database, &keys, &instances);
     runtime.block_on(keys.shutdown());

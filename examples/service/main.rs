@@ -10,7 +10,8 @@
 //! | `KEYGATE_BIND` | `127.0.0.1:8080` | where to listen; port 0 picks a free one |
 //! | `KEYGATE_URL` | `http://` and the address | what callers call, if it is something else |
 //! | `KEYGATE_DB` | `keygate.db` | the SQLite file with the keys, or `postgres://..`, `redis://..` |
-//! | `KEYGATE_PEPPER` | for a file: made on the first start | at least 32 random bytes in base64 |
+//! | `KEYGATE_PEPPER_FILE` | for a SQLite file: one beside it, made on the first start | the peppers of the keys; read again every minute, so they are changed without a restart |
+//! | `KEYGATE_PEPPER` | as above | the same as a text: at least 32 random bytes in base64, or several as in `2:<base64> 1:<base64>` |
 //! | `KEYGATE_TRUSTED_PROXIES` | none: the caller is the peer | proxies in front that write `X-Forwarded-For` and `X-Forwarded-Proto`, like `10.0.0.0/8,::1` |
 //! | `RUST_LOG` | `info` | `debug` shows each decision, never a key |
 //!
@@ -39,7 +40,7 @@ use std::time::Duration;
 
 use axum::Router;
 use keygate::{
-    BuildError, ClientAddress, ExpiryNotice, ExpiryNotifier, KeyStore, Keygate, OnExposure, Pepper,
+    BuildError, Builder, ClientAddress, ExpiryNotice, ExpiryNotifier, KeyStore, Keygate, OnExposure,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -89,9 +90,9 @@ async fn run() -> Result<(), Failure> {
     let database = Database::named(&database)?;
 
     let starting = database.lock_start().await?;
-    let pepper = database.pepper(variable("KEYGATE_PEPPER")?)?;
+    let builder = database.peppers(Keygate::builder("acme_live"))?;
     let store = database.open().await?;
-    let keys = gate(&database, Arc::clone(&store), pepper).await?;
+    let keys = gate(builder, &database, Arc::clone(&store)).await?;
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| format!("cannot listen on {bind} (KEYGATE_BIND): {error}"))?;
@@ -135,11 +136,11 @@ for whoever gets a key: {url}/docs/keys"#
 
 /// The gate of every instance on a database.
 pub(crate) async fn gate(
+    builder: Builder,
     database: &Database,
     store: Arc<dyn KeyStore>,
-    pepper: Pepper,
 ) -> Result<Keygate, Failure> {
-    let gate = Keygate::builder("acme_live")
+    let gate = builder
         .decline_prefix("acme_test")
         .scopes(routes::SCOPES)
         .callers_page_url(routes::PAGE)
@@ -152,11 +153,10 @@ pub(crate) async fn gate(
         .audit_accepted()
         // Every minute, to try it out. The default, which is an hour, is often enough.
         .expiry_notifier(ExpiryNotifier::new(tell).every(Duration::from_secs(60)))
-        .pepper(pepper)
         .store(store);
     let gate = database.limiting(gate).await?;
     gate.build().await.map_err(|error| match error {
-        BuildError::WrongPepper(_) => database.wrong_pepper(),
+        BuildError::WrongPepper(id) => database.wrong_pepper(id),
         error => error.into(),
     })
 }

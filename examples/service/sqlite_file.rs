@@ -44,8 +44,8 @@ pub(super) async fn lock(db: &Path) -> Result<File, Failure> {
     .into())
 }
 
-/// Without KEYGATE_PEPPER: the pepper in a file beside the database, made on the first start.
-pub(super) fn trial_pepper(db: &Path) -> Result<Pepper, Failure> {
+/// Where no pepper is named: the file of one beside the database, made on the first start.
+pub(super) fn trial_pepper(db: &Path) -> Result<PathBuf, Failure> {
     let path = beside(db, "pepper");
     if !path.exists() {
         if db.exists() {
@@ -66,7 +66,7 @@ pub(super) fn trial_pepper(db: &Path) -> Result<Pepper, Failure> {
         "KEYGATE_PEPPER is not set: using the pepper in {}. That is for trying out only: a thief of the directory has both.",
         path.display()
     );
-    Ok(Pepper::from_file(path)?)
+    Ok(path)
 }
 
 /// A new file that only its owner can read. What a start that was cut off left there is removed.

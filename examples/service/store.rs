@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keygate::{Builder, KeyStore, Pepper, SqliteStore};
+use keygate::{Builder, KeyStore, PepperFile, PepperId, PepperRing, SqliteStore};
 
-use super::{Failure, sqlite_file};
+use super::{Failure, sqlite_file, variable};
 
 /// What `KEYGATE_DB` names.
 pub(crate) enum Database {
@@ -55,18 +55,31 @@ impl Database {
         }
     }
 
-    /// The pepper of the keys: `KEYGATE_PEPPER`, or for a file the one that lies beside it.
-    pub(crate) fn pepper(&self, text: Option<String>) -> Result<Pepper, Failure> {
-        match (text, self) {
-            (Some(text), _) => {
-                Ok(Pepper::from_base64(&text)
-                    .map_err(|error| format!("KEYGATE_PEPPER: {error}"))?)
+    /// Gives the gate the peppers of `KEYGATE_PEPPER_FILE` or `KEYGATE_PEPPER`, or for a file the pepper
+    /// that lies beside it.
+    pub(crate) fn peppers(&self, gate: Builder) -> Result<Builder, Failure> {
+        let (path, text) = (
+            variable("KEYGATE_PEPPER_FILE")?,
+            variable("KEYGATE_PEPPER")?,
+        );
+        match (path, text, self) {
+            (Some(_), Some(_), _) => {
+                Err("KEYGATE_PEPPER and KEYGATE_PEPPER_FILE are both set: unset one of them".into())
             }
-            (None, Self::File(path)) => sqlite_file::trial_pepper(path),
+            (Some(path), None, _) => Ok(gate.pepper_provider(PepperFile::new(path))),
+            (None, Some(text), _) => {
+                let ring = PepperRing::parse(&text);
+                Ok(gate.peppers(ring.map_err(|error| format!("KEYGATE_PEPPER: {error}"))?))
+            }
+            (None, None, Self::File(path)) => {
+                let path = sqlite_file::trial_pepper(path)?;
+                Ok(gate.pepper_provider(PepperFile::new(path)))
+            }
             #[cfg(any(feature = "postgres", feature = "redis"))]
-            (None, _) => Err(
+            (None, None, _) => Err(
                 "KEYGATE_PEPPER is not set, and all instances on a database need the \
-                 same: set it to 32 random bytes, as from openssl rand -base64 32"
+                 same: set it to 32 random bytes, as from openssl rand -base64 32, or name a file that \
+                 holds them by KEYGATE_PEPPER_FILE"
                     .into(),
             ),
         }
@@ -105,17 +118,18 @@ impl Database {
         }
     }
 
-    pub(crate) fn wrong_pepper(&self) -> Failure {
+    pub(crate) fn wrong_pepper(&self, id: PepperId) -> Failure {
         match self {
             Self::File(path) => format!(
-                "the pepper (KEYGATE_PEPPER, or else {}) is not the one that the keys in {} were made with: bring it back",
+                "pepper {id} (of KEYGATE_PEPPER_FILE, KEYGATE_PEPPER, or else {}) is not the one that the keys in {} were made with: bring it back",
                 sqlite_file::beside(path, "pepper").display(),
                 path.display()
             ),
             #[cfg(any(feature = "postgres", feature = "redis"))]
-            _ => "KEYGATE_PEPPER is not the one that the keys in this database were made with: bring \
-                  it back"
-                .into(),
+            _ => format!(
+                "pepper {id} (of KEYGATE_PEPPER_FILE or KEYGATE_PEPPER) is not the one that the keys in this \
+                 database were made with: bring it back"
+            ),
         }
         .into()
     }

@@ -25,7 +25,8 @@
 //! - One with something in its middle: a line break after 76 characters, a colour code, a space.
 //! - One that is cut. Without its checksum it cannot be told from other text, though its secret may be whole:
 //!   whatever shortens texts must do so after they were masked.
-//! - One that was made elsewhere and [imported](crate::KeyManager::import), until it is rotated.
+//! - One that was made elsewhere and [imported](crate::KeyManager::import), until it is rotated: it has no
+//!   checksum. Where such keys appear in logs, mask them by what their [format](crate::ForeignFormat) says.
 //!
 //! # Logs
 //!

@@ -1,7 +1,7 @@
 //! Starting: configuration, the first key, and starts that are cut off.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keygate::store::SqliteStore;
 use keygate::{Keygate, NewKey, Pepper};
@@ -35,6 +35,32 @@ fn the_first_start_prints_one_key_that_survives_a_restart() {
     assert_eq!(service.bootstrap_keys(), Vec::<String>::new());
     assert_eq!(service.get("/v1/whoami", &key).status, 200);
     assert!(service.stop("INT").status.success(), "so does Ctrl-C");
+}
+
+#[test]
+fn a_pepper_is_added_to_a_file_without_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let new = Pepper::generate_base64().unwrap();
+    let start = |file: &str, peppers: &str| {
+        fs::write(directory.path().join(file), peppers).unwrap();
+        Service::spawn(command(directory.path()).env("KEYGATE_PEPPER_FILE", file))
+    };
+    let behind = start("behind", PEPPER);
+    let admin = behind.bootstrap_keys().remove(0);
+    let ahead = start("ahead", &format!("2:{} 1:{PEPPER}", *new));
+    let (_, key) = ahead.issue(&admin, json!({"owner": "org_42", "scopes": []}));
+    assert_eq!(ahead.get("/v1/whoami", &key).status, 200);
+    assert_eq!(behind.get("/v1/whoami", &key).status, 503);
+
+    let both = format!("1:{PEPPER} 2:{}", *new);
+    fs::write(directory.path().join("behind.new"), both).unwrap();
+    let [new_file, file] = ["behind.new", "behind"].map(|name| directory.path().join(name));
+    fs::rename(new_file, file).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while behind.get("/v1/whoami", &key).status != 200 {
+        assert!(Instant::now() < deadline, "it never reads the file again");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
@@ -178,6 +204,7 @@ fn a_wrong_configuration_ends_the_start_with_one_clear_line() {
             )],
             "is not the one that the keys",
         ),
+        (&[("KEYGATE_PEPPER_FILE", "peppers")], "both set"),
         (&[("RUST_LOG", "loud")], "RUST_LOG"),
     ];
     for (variables, expected) in cases {
