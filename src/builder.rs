@@ -24,7 +24,7 @@ use crate::key::Prefix;
 use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
 use crate::mac::Peppers;
-use crate::manage::{KeyManager, OnLeak, Policy};
+use crate::manage::{KeyManager, OnLeak, Policy, check_formats};
 use crate::peppers::{Demand, PepperSource, Reloader, Turn, check_peppers};
 use crate::record::RateLimit;
 use crate::renewal::{Renewals, Renewer};
@@ -178,6 +178,7 @@ impl Builder {
         let peppers = self.peppers.ok_or(BuildError::NoPepper)?;
         let (peppers, provider) = peppers.open().await.map_err(BuildError::Peppers)?;
         check_peppers(&*store, &peppers, demand).await?;
+        check_formats(&*store, &environments, demand).await?;
         let peppers = Arc::new(Peppers::new(peppers)?);
         let changes = Arc::new(Changes::new(Arc::clone(&self.clock), self.outage_grace));
         check_bound(&*store, changes.bound())
@@ -341,8 +342,9 @@ impl Builder {
         Ok(self.assemble(Demand::All).await?.authenticator)
     }
 
-    /// Only the managing half, for services that verify no keys. It is also built where a pepper is
-    /// missing: it can [retire](KeyManager::retire_pepper) it.
+    /// Only the managing half, for services that verify no keys. It is also built where a pepper
+    /// or a foreign format is missing: it can [retire](KeyManager::retire_pepper)
+    /// [them](KeyManager::retire_foreign_format).
     ///
     /// # Errors
     /// As [`build`](Self::build).

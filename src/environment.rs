@@ -1,7 +1,7 @@
 //! Which prefixes and formats of keys this process knows, and which of them it serves.
 
 use crate::foreign::{ForeignFormat, ForeignFormatError, Formats};
-use crate::key::{ParseKeyError, Prefix, PresentedKey};
+use crate::key::{ParseKeyError, Prefix, PresentedKey, unless_it_holds};
 use crate::leak::Scanner;
 use crate::mac::Claim;
 use crate::refusal::Rejection;
@@ -142,6 +142,13 @@ impl Environments {
         named.unwrap_or(EnvironmentIndex(0))
     }
 
+    /// What tells this declaration of a format from another, under which the keys of this one do not open.
+    /// Which texts fit is no part of it: more of them may be let in later.
+    pub(crate) fn mark_of(&self, format: &ForeignFormat) -> String {
+        let environment = self.prefix(self.index_of_foreign(format));
+        format.mark(environment.as_str())
+    }
+
     /// The environment that a key is of, if that is served.
     pub(crate) fn admit(&self, key: &Claim<'_>) -> Result<EnvironmentIndex, Rejection> {
         let own = match key {
@@ -155,6 +162,15 @@ impl Environments {
             None if self.declines(own) => Err(Rejection::WrongEnvironment),
             None => Err(Rejection::KeyInvalid),
         }
+    }
+
+    /// `text` without what is secret of the keys in it. Where one is percent-encoded, or was made elsewhere,
+    /// nothing is left of the text.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let scanner = self.scanner();
+        unless_it_holds(scanner.redact(text).into_owned(), |text| {
+            scanner.finds_in(text) || self.foreign.find_in(text).is_some()
+        })
     }
 
     /// Finds the keys of all declared prefixes.

@@ -139,7 +139,8 @@ impl Keygate {
     /// that they came from, and within the same bounds on what reaches the store. A secret that a rotation
     /// has replaced, and that has ended, ends nothing. A [canary](crate::NewKey::canary) is answered as a
     /// key that was revoked before, and tells of whoever presented it. The rule, the charge and the limits
-    /// of the attempt are not looked at.
+    /// of the attempt are not looked at, so whoever holds a key, also one that has ended, has the store asked
+    /// each time: bound how often the route may be called.
     ///
     /// For an endpoint for token revocation (RFC 7009), answer 200 where this answers
     /// [`Rejected`](crate::Refusal::Rejected) too: there, a token that is none is no error.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::authenticate::{Lost, within};
 use crate::changes::Stop;
 use crate::clock::Clock;
-use crate::key::PresentedKey;
+use crate::key::KeyId;
 use crate::manage::{Conflict, KeyManager, ManageError, WeakManager};
 use crate::store::StoreErrorKind;
 use crate::telemetry;
@@ -52,7 +52,8 @@ struct Waiting {
 struct Leak {
     text: Zeroizing<String>,
     address: Option<IpAddr>,
-    is_proved: bool,
+    /// The key that its secret has proved. An id that is not proved accuses nobody.
+    proved: Option<KeyId>,
     since: Instant,
 }
 
@@ -77,25 +78,31 @@ impl Leaks {
     }
 
     /// Notes one, once for as long as it waits.
-    pub(crate) fn add(&self, text: &str, address: Option<IpAddr>, is_proved: bool, now: Instant) {
+    pub(crate) fn add(
+        &self,
+        text: &str,
+        address: Option<IpAddr>,
+        proved: Option<KeyId>,
+        now: Instant,
+    ) {
         let leak = Leak {
             text: Zeroizing::new(text.to_owned()),
             address,
-            is_proved,
+            proved,
             since: now,
         };
         let mut waiting = lock(&self.waiting.leaks);
         if waiting.iter().any(|other| other.text == leak.text) {
             return;
         }
-        let most = match is_proved {
-            true => MOST,
-            false => MOST_UNPROVED,
+        let most = match proved {
+            Some(_) => MOST,
+            None => MOST_UNPROVED,
         };
         if waiting.len() >= most {
             drop(waiting);
             // What strangers send makes no line of the log each.
-            if is_proved {
+            if proved.is_some() {
                 leak.give_up("more of them wait than are kept");
             }
             return;
@@ -107,11 +114,9 @@ impl Leaks {
 }
 
 impl Leak {
-    /// Tells operators what they have to do themselves. An id that is not proved accuses nobody.
+    /// Tells operators what they have to do themselves.
     fn give_up(&self, why: &str) {
-        let key = PresentedKey::parse(&self.text).ok();
-        let proved = key.as_ref().filter(|_| self.is_proved);
-        telemetry::url_leak_was_given_up(proved.map(PresentedKey::id), why);
+        telemetry::url_leak_was_given_up(self.proved.as_ref(), why);
     }
 }
 
@@ -273,11 +278,12 @@ mod tests {
         let leaks = leaks().await;
         let now = Instant::now();
         for number in 0..=MOST_UNPROVED {
-            leaks.add(&format!("stranger {number}"), None, false, now);
+            leaks.add(&format!("stranger {number}"), None, None, now);
         }
         assert_eq!(leaks.waiting.len(), MOST_UNPROVED);
+        let proved = "4KX9vQ2mB7tZ".parse().ok();
         for number in 0..=MOST {
-            leaks.add(&format!("key {number}"), None, true, now);
+            leaks.add(&format!("key {number}"), None, proved, now);
         }
         assert_eq!(leaks.waiting.len(), MOST);
     }
@@ -285,8 +291,9 @@ mod tests {
     #[tokio::test]
     async fn a_text_waits_once() {
         let leaks = leaks().await;
-        for is_proved in [false, true, true] {
-            leaks.add("key", None, is_proved, Instant::now());
+        let proved = "4KX9vQ2mB7tZ".parse().ok();
+        for proved in [None, proved, proved] {
+            leaks.add("key", None, proved, Instant::now());
         }
         assert_eq!(leaks.waiting.len(), 1);
     }

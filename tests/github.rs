@@ -6,13 +6,14 @@ mod common;
 
 use std::error::Error;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use common::{
-    DECLINED, Fault, SECOND, World, millis, present, secret_of, with_prefix, with_wrong_secret,
+    DECLINED, Fault, HOUR, SECOND, World, millis, present, secret_of, with_prefix,
+    with_wrong_secret,
 };
 use keygate::audit::{Actor, AuditAction};
 use keygate::github::{GithubAnswer, GithubKeyError, GithubKeySource, GithubKeys, SecretScanning};
@@ -22,6 +23,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::{Notify, Semaphore};
 
 /// Samples that GitHub has published in its documentation, with the keys for them: identifier, key,
 /// signature and body.
@@ -210,12 +212,18 @@ async fn keys_that_prove_right_are_ended_and_told_by_their_hash_and_never_in_the
         action: Some(AuditAction::LeakReported),
         ..AuditQuery::new()
     };
-    let events = world.keys.manager().audit(&query).await.unwrap().events;
-    assert_eq!(events.len(), 2);
-    for event in events {
-        assert_eq!(event.key_id, Some(leaked.info.key_id));
-        assert_eq!(event.actor, Actor::User("github".into()));
-    }
+    let told = async || world.keys.manager().audit(&query).await.unwrap().events;
+    let [event] = &told().await[..] else {
+        panic!("what is sent again within an hour is told once")
+    };
+    assert_eq!(event.key_id, Some(leaked.info.key_id));
+    assert_eq!(event.actor, Actor::User("github".into()));
+    let elsewhere = json!([{ "token": text, "type": "acme_key", "source": "wiki" }]).to_string();
+    github.send(&scanning, elsewhere.as_bytes()).await;
+    assert_eq!(told().await.len(), 2, "another place is told");
+    world.clock.advance_monotonic(HOUR);
+    github.send(&scanning, body.as_bytes()).await;
+    assert_eq!(told().await.len(), 3);
 }
 
 #[tokio::test]
@@ -336,6 +344,76 @@ async fn where_it_was_found_is_made_fit_for_the_audit_log_whatever_it_holds() {
 struct Meta {
     keys: Option<GithubKeys>,
     fetched: Arc<AtomicUsize>,
+}
+
+/// Publishes what it holds, once it may.
+#[derive(Clone)]
+struct Held {
+    keys: Arc<Mutex<Option<GithubKeys>>>,
+    fetched: Arc<AtomicUsize>,
+    begun: Arc<Notify>,
+    may_go_on: Arc<Semaphore>,
+}
+
+#[async_trait::async_trait]
+impl GithubKeySource for Held {
+    async fn fetch(&self) -> Result<GithubKeys, Box<dyn Error + Send + Sync>> {
+        self.fetched.fetch_add(1, Ordering::SeqCst);
+        self.begun.notify_one();
+        drop(self.may_go_on.acquire().await);
+        let keys = self.keys.lock().unwrap().clone();
+        keys.ok_or_else(|| "no route to host".into())
+    }
+}
+
+impl Held {
+    fn publishing(keys: GithubKeys) -> Self {
+        Self {
+            keys: Arc::new(Mutex::new(Some(keys))),
+            fetched: Arc::default(),
+            begun: Arc::default(),
+            may_go_on: Arc::new(Semaphore::new(0)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn strangers_who_ask_and_leave_keep_nobody_from_the_public_keys() {
+    let world = world().await;
+    let (github, stranger) = (Signer::new("k1"), Signer::new("made up"));
+    let source = Held::publishing(github.published());
+    let scanning = SecretScanning::with_source(world.keys.manager(), source.clone());
+    let asking = scanning.clone();
+    let asking = tokio::spawn(async move { stranger.send(&asking, b"[]").await });
+    source.begun.notified().await;
+    asking.abort();
+    asking.await.unwrap_err();
+    source.may_go_on.add_permits(1);
+    assert_eq!(github.send(&scanning, b"[]").await.status, 200);
+    assert_eq!(source.fetched.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_public_key_that_was_withdrawn_is_trusted_for_a_day_and_longer_only_in_an_outage() {
+    let world = world().await;
+    let (withdrawn, new) = (Signer::new("k1"), Signer::new("k2"));
+    let source = Held::publishing(withdrawn.published());
+    source.may_go_on.add_permits(1);
+    let scanning = SecretScanning::with_source(world.keys.manager(), source.clone());
+    assert_eq!(withdrawn.send(&scanning, b"[]").await.status, 200);
+    *source.keys.lock().unwrap() = None;
+    world.clock.advance(23 * HOUR);
+    assert_eq!(withdrawn.send(&scanning, b"[]").await.status, 200);
+    assert_eq!(source.fetched.load(Ordering::SeqCst), 1);
+    world.clock.advance(HOUR);
+    for _ in 0..3 {
+        assert_eq!(withdrawn.send(&scanning, b"[]").await.status, 200);
+    }
+    assert_eq!(source.fetched.load(Ordering::SeqCst), 2, "and fails");
+    *source.keys.lock().unwrap() = Some(new.published());
+    world.clock.advance(60 * SECOND);
+    assert_eq!(withdrawn.send(&scanning, b"[]").await.status, 401);
+    assert_eq!(new.send(&scanning, b"[]").await.status, 200);
 }
 
 #[async_trait::async_trait]

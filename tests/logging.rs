@@ -9,11 +9,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use keygate::testing::ManualClock;
+use keygate::testing::{Fault, FaultyStore, ManualClock};
 use keygate::{
-    Attempt, Keygate, ManageError, MemoryStore, NewKey, Pepper, Policy, Principal, RateLimit, Rule,
-    StoreError, StoreErrorKind,
+    Alphabet, Attempt, ForeignFormat, Hashing, Keygate, ManageError, MemoryStore, NewKey, OnLeak,
+    Pepper, Policy, Principal, RateLimit, Rule, StoreError, StoreErrorKind, StoredHash,
 };
+use sha2::{Digest as _, Sha256};
 use tower::ServiceExt;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -168,6 +169,7 @@ async fn refusals_and_failures_of_ours_are_logged_with_the_key_they_are_about() 
     what_a_handler_logs_names_its_caller_once(&log).await;
     a_change_is_logged_with_who_made_it(&log).await;
     a_leak_is_logged_with_the_key_that_it_proved_to_be(&log).await;
+    a_leak_that_is_given_up_is_logged_with_the_key(&log).await;
     a_canary_and_a_reported_leak_are_logged_as_warnings(&log).await;
     #[cfg(feature = "tonic")]
     statuses_of_grpc_leave_failures_of_ours_in_the_log(&log);
@@ -209,6 +211,37 @@ async fn a_canary_and_a_reported_leak_are_logged_as_warnings(log: &Log) {
     ] {
         assert!(lines.contains(part), "{part} in {lines}");
     }
+}
+
+/// Also of a key that was made elsewhere, whose text says nothing of its id.
+async fn a_leak_that_is_given_up_is_logged_with_the_key(log: &Log) {
+    const TEXT: &str = "old_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    let store = Arc::new(FaultyStore::new(MemoryStore::new()));
+    let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+    let format = ForeignFormat::new("old", Hashing::sha256(), Alphabet::HEX, 64..=64);
+    let builder = Keygate::builder("acme_live").pepper(pepper);
+    let builder = builder.store(store.clone()).on_leak(OnLeak::Revoke);
+    let builder = builder.accept_foreign(format.prefix("old_"));
+    let keys = builder.build().await.unwrap();
+    let hash = StoredHash::from_bytes(Sha256::digest(TEXT).to_vec());
+    let imported = keys.manager().import("old", &hash, NewKey::for_owner("a"));
+    let imported = imported.await.unwrap();
+    let gone = Fault::Fail(StoreErrorKind::Unavailable);
+    store.writes.always(gone);
+    let app = Router::new().route("/x", get(|| async {}).layer(keys.authenticate()));
+    let request = Request::get(format!("/x?{TEXT}"));
+    let request = request.body(Body::empty()).unwrap();
+    assert_eq!(app.oneshot(request).await.unwrap().status(), 400);
+    log.take();
+    keys.shutdown().await;
+    let lines = log.take();
+    let given_up = lines.lines().find(|line| line.contains("was not ended"));
+    let id = imported.info.key_id;
+    assert!(
+        given_up.unwrap_or_default().contains(id.as_str()),
+        "{lines}"
+    );
+    assert!(!lines.contains(TEXT));
 }
 
 async fn gate() -> Keygate {

@@ -165,8 +165,7 @@ fn user_name(encoded: &[u8], foreign: &Formats) -> Result<Zeroizing<String>, Rej
     token_text(user, foreign).map(|text| Zeroizing::new(text.to_owned()))
 }
 
-/// The first key that stands anywhere in a part of a URL, percent-encoded or not, perhaps behind other
-/// text.
+/// A key that stands anywhere in a part of a URL, percent-encoded or not, perhaps behind other text.
 pub(super) fn key_in(
     part: &str,
     foreign: &Formats,
@@ -175,16 +174,27 @@ pub(super) fn key_in(
     // Twice: a URL within a URL is encoded again.
     let once = percent_decode_str(part).decode_utf8_lossy();
     let decoded = percent_decode_str(&once).decode_utf8_lossy();
-    let found = decoded
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .find(|text| is_key(text))
-        .or_else(|| foreign.find_in(&decoded))
-        .map(|key| Zeroizing::new(key.to_owned()));
+    // Also as it was before: what follows a percent sign by chance is no longer there when it is decoded.
+    let texts = [
+        Some(&*decoded),
+        is_owned(&decoded).then_some(&*once),
+        is_owned(&once).then_some(part),
+    ];
+    let found = texts.into_iter().flatten().find_map(|text| {
+        let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let key = words.find(|word| is_key(word));
+        key.or_else(|| foreign.find_in(text))
+            .map(|key| Zeroizing::new(key.to_owned()))
+    });
     if found.is_some() {
         wipe(decoded);
         wipe(once);
     }
     found
+}
+
+fn is_owned(text: &Cow<'_, str>) -> bool {
+    matches!(text, Cow::Owned(_))
 }
 
 fn wipe(text: Cow<'_, str>) {
@@ -309,6 +319,8 @@ mod tests {
             format!("api_key={KEY}"),
             format!("a=1&token={encoded}&b=2"),
             format!("auth=Bearer%20{KEY}"),
+            format!("off=100%{KEY}"),
+            format!("off=100%25{KEY}"),
             KEY.to_owned(),
         ] {
             let found = extract(&Credentials::new(), &[("X-API-Key", KEY)], Some(&query));

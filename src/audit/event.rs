@@ -29,9 +29,8 @@ pub struct AuditEvent {
     pub requests: Option<Requests>,
 }
 
-/// Requests that were alike, and are one event: of one key, from one address, with one outcome. Of those
-/// whose key was not proved, from one network of 64 bits where the address is of IPv6: the event has the
-/// address of the first of them.
+/// Requests that were alike, and are one event: of one key, from one address, with one outcome. Where the
+/// address is of IPv6, from one network of 64 bits: the event has the address of the first of them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Requests {

@@ -111,14 +111,14 @@ impl Tag {
         }
     }
 
-    /// What others are to have in common with it. Of strangers the network is enough: whoever has one of
-    /// IPv6 has as many addresses as they like, and each would be a row.
+    /// What others are to have in common with it. Of addresses the network is enough: whoever has one of
+    /// IPv6 has as many addresses as they like, and each would be a row, also of a key that was revoked or
+    /// planted.
     fn alike(self) -> Self {
-        let address = match self.key_id {
-            Some(_) => self.address,
-            None => self.address.map(network),
-        };
-        Self { address, ..self }
+        Self {
+            address: self.address.map(network),
+            ..self
+        }
     }
 
     const fn most(&self) -> usize {

@@ -66,6 +66,7 @@ impl<'a> Attempt<'a> {
         self
     }
 
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) const fn exposed(self, exposures: Exposures) -> Self {
         Self { exposures, ..self }
     }

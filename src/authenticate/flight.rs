@@ -15,19 +15,19 @@ use crate::waiters::{Waiters, lock};
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The reads that are under way, at most one for a `K`.
-pub(super) struct Flights<K: Copy + Eq + Hash, T> {
+pub(crate) struct Flights<K: Copy + Eq + Hash, T> {
     by_key: Mutex<HashMap<K, Weak<Flight<K, T>>>>,
 }
 
 impl<K: Copy + Eq + Hash, T> Flights<K, T> {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             by_key: Mutex::default(),
         })
     }
 
     /// Waits for the read of `key` that is under way, or starts one.
-    pub(super) fn join<F>(self: &Arc<Self>, key: K, start: impl FnOnce() -> F) -> Waiting<K, T>
+    pub(crate) fn join<F>(self: &Arc<Self>, key: K, start: impl FnOnce() -> F) -> Waiting<K, T>
     where
         F: Future<Output = T> + Send + 'static,
     {
@@ -47,7 +47,7 @@ impl<K: Copy + Eq + Hash, T> Flights<K, T> {
     }
 
     /// Waits for the read of `key` that is under way, if one is.
-    pub(super) fn join_any(&self, key: &K) -> Option<Waiting<K, T>> {
+    pub(crate) fn join_any(&self, key: &K) -> Option<Waiting<K, T>> {
         let under_way = lock(&self.by_key).get(key).and_then(Weak::upgrade);
         under_way.map(Waiting::on)
     }
@@ -84,7 +84,7 @@ impl<K: Copy + Eq + Hash, T> Drop for Flight<K, T> {
 }
 
 /// One who waits.
-pub(super) struct Waiting<K: Copy + Eq + Hash, T> {
+pub(crate) struct Waiting<K: Copy + Eq + Hash, T> {
     flight: Arc<Flight<K, T>>,
     seat: u64,
 }

@@ -69,9 +69,9 @@ impl Leak<'_> {
         let now = self.shared.clock.monotonic();
         match &self.outcome {
             Outcome::Proved(proved) if !proved.is_revoked && !proved.is_replaced => {
-                leaks.add(text, address, true, now);
+                leaks.add(text, address, Some(proved.identity.key_id), now);
             }
-            Outcome::Unknown => leaks.add(text, address, false, now),
+            Outcome::Unknown => leaks.add(text, address, None, now),
             _ => {}
         }
     }

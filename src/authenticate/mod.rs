@@ -2,6 +2,7 @@
 
 mod attempt;
 mod cache;
+mod decide;
 mod entry;
 mod flight;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -16,9 +17,13 @@ mod uncached;
 mod within;
 
 pub use attempt::{Attempt, Verified};
+pub(crate) use flight::Flights;
+#[cfg(feature = "github")]
+pub(crate) use flight::Waiting;
 pub(crate) use within::{Lost, caught, within};
 
 use std::fmt;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -29,16 +34,16 @@ use crate::environment::{Environments, Presented};
 use crate::gate::Gate;
 use crate::key::KeyId;
 use crate::leak::Scanner;
-use crate::limit::{Bill, Failures, LimitState};
-use crate::mac::{Match, Peppers, Proof};
-use crate::principal::{Identity, Principal, Secret};
+use crate::limit::{Failures, LimitState};
+use crate::mac::Peppers;
+use crate::principal::{Identity, Principal};
 use crate::refusal::{Error, Refusal, Rejection};
-use crate::renewal::{Renewal, Renewals};
+use crate::renewal::Renewals;
 use crate::store::{KeyStore, StoreErrorKind};
 use crate::usage::{Event, Needs};
 use cache::Cache;
+use decide::bill;
 use entry::Entry;
-use flight::Flights;
 use lookup::Lookup;
 use outage::Outage;
 use refused::Refused;
@@ -327,59 +332,6 @@ impl Shared {
         }
     }
 
-    /// Everything that is asked of a record but the limits, in this order.
-    fn decide<'e>(
-        &self,
-        presented: &Presented<'_>,
-        entry: Option<&'e Entry>,
-        attempt: Attempt<'_>,
-        now: Now,
-    ) -> Result<Verified<'e>, Refused> {
-        let Some(entry) = self.entry_of(presented, entry, now) else {
-            return Err(Rejection::KeyInvalid.into());
-        };
-        let identity = &entry.identity;
-        let fit = match entry.ring.find(&presented.key, &entry.proofs, now.wall) {
-            Match::Current(fit) | Match::Previous(fit) => fit,
-            Match::None => return Err(Rejection::KeyInvalid.into()),
-            // Nothing of it is proved, and it opens for nobody.
-            Match::UnknownPepper(_) if entry.revoked => return Err(Rejection::KeyInvalid.into()),
-            Match::UnknownPepper(pepper) => {
-                self.peppers.miss();
-                let key_id = identity.key_id;
-                return Err(Error::UnknownPepper { key_id, pepper }.into());
-            }
-        };
-        let proof = fit.proof;
-        let opens = entry.opens(proof, attempt.address, now);
-        opens.map_err(|refusal| Refused::of(entry, refusal))?;
-        if let Some(renewed) = fit.renewed {
-            let renewal = Renewal {
-                key_id: identity.key_id,
-                secret: proof.created_at,
-                kept: proof.sealed,
-                renewed,
-            };
-            self.renewals.queue(renewal, now);
-        }
-        if let Some(exposure) = self.gate.exposure.refused(attempt.exposures) {
-            return Err(Refused::of(entry, Rejection::KeyExposed(exposure)));
-        }
-        if let Some(rule) = attempt.rule {
-            let enforced = rule.enforce(&identity.scopes);
-            let lacks = |missing| Refused::of(entry, Rejection::ScopeInsufficient(missing));
-            enforced.map_err(lacks)?;
-        }
-        Ok(Verified {
-            identity,
-            secret: Secret {
-                created_at: proof.created_at,
-                ends_at: proof.end(),
-            },
-            address: attempt.address,
-        })
-    }
-
     /// Counts a request that was accepted, and tells of it.
     fn accept(&self, caller: &Verified<'_>, attempt: Attempt<'_>, now: Now) {
         let events = &self.gate.events;
@@ -434,59 +386,5 @@ impl Shared {
             }
             _ => None,
         }
-    }
-
-    /// Whether a refusal stands that was decided on a record as of `stamp`.
-    ///
-    /// A refusal stands on a recent record alone. Another process may just have made a new secret,
-    /// enabled the key or widened its scopes, and nobody is to be told that a good key is bad. One
-    /// that was exposed on its way is refused for how it came, and not for its record.
-    fn stands(&self, refusal: &Refusal, stamp: &Stamp, now: Now) -> bool {
-        match refusal {
-            Refusal::Failed(_) | Refusal::Rejected(Rejection::KeyExposed(_)) => true,
-            Refusal::Rejected(_) => now.is_within(RECENT, stamp.read_at),
-        }
-    }
-}
-
-/// What a request takes of the limits of its key: nothing, unless the key may be used, and from where it
-/// came. A caller that lacks a scope pays too.
-fn bill<'a>(
-    decision: &Result<Verified<'_>, Refused>,
-    entry: Option<&'a Entry>,
-    attempt: Attempt<'_>,
-) -> Option<(&'a Entry, Bill<'a>)> {
-    match decision.as_ref().map_err(|refused| &refused.refusal) {
-        Ok(_) | Err(Refusal::Rejected(Rejection::ScopeInsufficient(_))) => {}
-        Err(_) => return None,
-    }
-    let entry = entry?;
-    let identity = &entry.identity;
-    let bill = Bill::of(&identity.key_id, identity.rate_limit(), attempt.charge)?;
-    Some((entry, bill))
-}
-
-impl Entry {
-    /// What is asked of a key after the MAC of one of its secrets, of which `proof` is kept, matched.
-    fn opens(&self, proof: &Proof, address: Option<IpAddr>, now: Now) -> Result<(), Refusal> {
-        if self.disabled {
-            return Err(Rejection::KeyDisabled.into());
-        }
-        if self.revoked {
-            return Err(Rejection::KeyRevoked.into());
-        }
-        if proof.has_ended(now.wall) {
-            return Err(Rejection::KeyExpired.into());
-        }
-        if let Some(restrictions) = &self.identity.restrictions {
-            if !restrictions.allow(address) {
-                return Err(Rejection::IpDenied.into());
-            }
-            if let Some(Err(source)) = restrictions.rate_limit.map(|limit| limit.check()) {
-                let key_id = self.identity.key_id;
-                return Err(Error::Unenforceable { key_id, source }.into());
-            }
-        }
-        Ok(())
     }
 }

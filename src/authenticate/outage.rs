@@ -88,8 +88,13 @@ impl Shared {
         let in_grace = |entry: &Entry| self.changes.is_in_grace(id, &entry.stamp, now);
         let graced = |entry: &Entry| in_grace(entry).then(|| entry.clone());
         let entry = self.known.read(id, graced).flatten()?;
-        // Nobody is told by an old record that a key is bad.
-        let caller = self.decide(presented, Some(&entry), attempt, now).ok()?;
+        let caller = match self.decide(presented, Some(&entry), attempt, now) {
+            Ok(caller) => caller,
+            // Of how it came an old record says nothing.
+            Err(refused) if refused.is_for_exposure() => return Some(Err(refused)),
+            // Nobody is told by an old record that a key is bad.
+            Err(_) => return None,
+        };
         let settled = self.settle(Ok(caller), Some(&entry), attempt, paid, |now| {
             self.changes.is_in_grace(id, &entry.stamp, now)
         });

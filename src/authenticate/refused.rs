@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 use crate::principal::Identity;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Rejection};
 
 /// A refusal, and whose key it is of.
 pub(super) struct Refused {
@@ -18,6 +18,11 @@ impl Refused {
             refusal: refusal.into(),
             proved: Some(Arc::clone(&entry.identity)),
         }
+    }
+
+    /// Whether it is for how the key came, whatever the record of the key says.
+    pub(super) fn is_for_exposure(&self) -> bool {
+        matches!(self.refusal, Refusal::Rejected(Rejection::KeyExposed(_)))
     }
 }
 

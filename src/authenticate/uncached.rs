@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::attempt::{Attempt, Verified};
+use super::decide::bill;
 use super::entry::Entry;
 use super::lookup::Lookup;
 use super::refused::Refused;
-use super::{Decision, Shared, bill, timeout};
+use super::{Decision, Shared, timeout};
 use crate::clock::Now;
 use crate::environment::Presented;
 use crate::key::KeyId;

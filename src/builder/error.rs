@@ -5,6 +5,7 @@ use crate::credentials::CredentialsError;
 use crate::foreign::ForeignFormatError;
 use crate::key::{PrefixError, RandomError};
 use crate::mac::PepperId;
+use crate::manage::FormatCheckError;
 use crate::peppers::{PepperCheckError, PeppersError};
 use crate::record::RateLimitError;
 use crate::store::StoreError;
@@ -50,6 +51,11 @@ pub enum BuildError {
     /// Keys of another system cannot be accepted as they were declared.
     #[error(transparent)]
     ForeignFormat(#[from] ForeignFormatError),
+    /// Keys of another system were imported, and would not open as it is declared now.
+    #[error(
+        "keys of the foreign format {0:?} were imported under another hashing, hash key or environment, and would not open: declare it as it was"
+    )]
+    ForeignFormatChanged(String),
     /// An outage grace was set on a store that cannot tell other instances of it.
     #[error(
         "outage_grace needs a store with settings, so that every instance knows how long a revocation may take: leave it out, or add the ability"
@@ -61,6 +67,11 @@ pub enum BuildError {
     /// What happens to requests would be forgotten at once.
     #[error("audit_retention must be longer than zero: months are good")]
     NoAuditRetention,
+    /// Keys of another system were imported, and would be told that they are not valid.
+    #[error(
+        "keys of the foreign format {0:?} were imported, and it is not accepted: declare it by accept_foreign, or build a manager alone and retire it by retire_foreign_format"
+    )]
+    MissingForeignFormat(String),
     /// Keys may need a pepper that is not there, and would be answered 503.
     #[error(
         "pepper {0} is missing, and keys may have been made with it: add it as verify-only, or build a manager alone and retire it by retire_pepper"
@@ -117,6 +128,16 @@ impl From<PepperCheckError> for BuildError {
             PepperCheckError::Missing(id) => Self::MissingPepper(id),
             PepperCheckError::Store(error) => Self::Store(error),
             PepperCheckError::Wrong(id) => Self::WrongPepper(id),
+        }
+    }
+}
+
+impl From<FormatCheckError> for BuildError {
+    fn from(error: FormatCheckError) -> Self {
+        match error {
+            FormatCheckError::Changed(name) => Self::ForeignFormatChanged(name),
+            FormatCheckError::Missing(name) => Self::MissingForeignFormat(name),
+            FormatCheckError::Store(error) => Self::Store(error),
         }
     }
 }

@@ -83,6 +83,10 @@ impl Builder {
     /// with the texts that their bearers have. A text must not be a key of two formats, nor of one and of
     /// this service.
     ///
+    /// All instances have to accept the format before its first key is imported: one that does not
+    /// answers those keys as no keys of this service. From that import on, an instance without it does not start, until it
+    /// is [retired](crate::KeyManager::retire_foreign_format), where the store keeps settings.
+    ///
     /// ```
     /// # use keygate::{Alphabet, Builder, ForeignFormat, Hashing};
     /// # fn set(builder: Builder) -> Builder {

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use sha2::{Digest as _, Sha256};
+
 use super::alphabet::can_stand_in_keys;
 use super::{
     Alphabet, ForeignFormatError, ForeignText, Hashing, ImportedKey, StoredHash, StoredHashError,
@@ -70,6 +72,9 @@ impl ForeignFormat {
     ///
     /// `name` goes into all that is kept of the keys: it must never change. Two systems of one kind
     /// are two formats, as two names and two prefixes tell.
+    ///
+    /// Once keys are imported, how they were hashed and their environment stay as they are, or no
+    /// instance starts. Which texts fit can be widened; what no longer fits is no key.
     pub fn new(
         name: impl Into<String>,
         hashing: Hashing,
@@ -88,7 +93,8 @@ impl ForeignFormat {
         }
     }
 
-    /// What every text begins with, such as `acme_`. Keys with one are also noticed in URLs.
+    /// What every text begins with, such as `acme_`. Keys with one are also noticed in URLs, where no
+    /// letter and no digit stands next to them.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -149,14 +155,22 @@ impl ForeignFormat {
         self.split(text).is_some()
     }
 
-    /// The first of its keys that stands anywhere in `text`. None, if they have no prefix: what merely
-    /// looks alike would be taken for them.
+    /// The first of its keys that stands in `text`. None, if they have no prefix: what merely looks alike
+    /// would be taken for them. No checksum tells a key from what lies within a longer word either, such
+    /// as a cursor in base64, so it has to stand between other characters than letters and digits.
     pub(super) fn find_in<'t>(&self, text: &'t str) -> Option<&'t str> {
         if self.prefix.is_empty() {
             return None;
         }
         let mut begins = text.match_indices(self.prefix.as_str());
-        begins.find_map(|(at, _)| Some(self.split_start(&text[at..])?.whole))
+        begins.find_map(|(at, _)| {
+            let key = self.split_start(&text[at..])?.whole;
+            let before = text[..at].bytes().next_back();
+            let after = text[at + key.len()..].bytes().next();
+            let is_within = before.is_some_and(|c| c.is_ascii_alphanumeric())
+                || after.is_some_and(|c| c.is_ascii_alphanumeric());
+            (!is_within).then_some(key)
+        })
     }
 
     /// The key of which the other system has stored this.
@@ -182,6 +196,19 @@ impl ForeignFormat {
             (_, Some(_)) => return Err(StoredHashError::LabelUnfit(name())),
         };
         Ok(ImportedKey::new(self, label, hash))
+    }
+
+    /// In hex, what the ids of its keys follow from, and the environment of their records. Of the key of an
+    /// HMAC nothing is in it but what that makes of a text.
+    pub(crate) fn mark(&self, environment: &str) -> String {
+        let sample = self.hashing.hash("-keygate format 1");
+        let mut mark = Sha256::new();
+        for piece in [environment.as_bytes(), b"\0", sample.as_bytes()] {
+            mark.update(piece);
+        }
+        mark.update([u8::from(self.hashes_secret_alone)]);
+        let mark = mark.finalize();
+        mark.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn split<'a>(&self, text: &'a str) -> Option<Parts<'a>> {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 ///
 /// All that GitHub publishes count, also those that are not `is_current`: a request that was signed just
 /// before a new key took over is as good, and a key that is not to be trusted any more is not published any
-/// more. So fetch them anew now and then, or give a [`GithubKeySource`].
+/// more. So fetch them anew now and then, or give a [`GithubKeySource`], which is asked once a day.
 #[derive(Clone, Default)]
 pub struct GithubKeys(Vec<GithubKey>);
 

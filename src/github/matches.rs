@@ -6,8 +6,6 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::key::{PresentedKey, redact};
-
 /// One text that looks like a key. Fields that are not known are passed over.
 #[derive(Deserialize)]
 pub(super) struct Match<'a> {
@@ -24,22 +22,20 @@ pub(super) struct Match<'a> {
 }
 
 impl Match<'_> {
-    /// Where it was found, as the audit log can have it.
+    /// Where it was found, in characters that the audit log can have.
     pub(super) fn found_in(&self) -> String {
-        const MOST: usize = 480;
         let parts = [self.source.as_deref(), self.url.as_deref()];
         let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
         let words: Vec<&str> = std::iter::once("GitHub").chain(parts).collect();
         let words = words.join(" ");
-        let printable: String = words.chars().filter(|c| !c.is_control()).collect();
-        // Before it is cut, or a part of the secret would be left.
-        let without = match PresentedKey::parse(&self.token) {
-            Ok(key) => key.redact(&printable),
-            // Perhaps one that was made elsewhere, of which all is secret.
-            Err(_) if !self.token.is_empty() => redact(&printable, &self.token),
-            Err(_) => printable,
-        };
-        without.chars().take(MOST).collect()
+        words.chars().filter(|c| !c.is_control()).collect()
+    }
+
+    /// What tells a text in this place from all others.
+    pub(super) fn place(&self, found_in: &str) -> [u8; 32] {
+        let token = Sha256::digest(self.token.as_bytes());
+        let place = Sha256::new().chain_update(token).chain_update(found_in);
+        place.finalize().into()
     }
 
     /// SHA-256 of the text, in hexadecimal digits.

@@ -10,8 +10,8 @@
 //!    [`Builder::on_leak`](crate::Builder::on_leak) says is done, and the audit log has where it was found.
 //! 3. GitHub is told which of the texts were keys, by their SHA-256 and never in the clear.
 //!
-//! What fails by the store is answered 503, so that GitHub sends it again; what is sent twice does no more
-//! than once, but that it is told in the audit log again.
+//! What fails by the store is answered 503, so that GitHub sends it again. What is sent twice does no more
+//! than once; for an hour, a process does not tell it in the audit log again.
 //!
 //! ```
 //! # use keygate::{Keygate, github::{GithubKeys, SecretScanning}};
@@ -36,8 +36,10 @@
 
 mod answer;
 mod keys;
+mod known;
 mod matches;
 mod scanning;
+mod told;
 
 pub use answer::GithubAnswer;
 pub use keys::{GithubKeyError, GithubKeySource, GithubKeys};

@@ -1,17 +1,17 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::answer::{Feedback, GithubAnswer, Label};
 use super::keys::{GithubKeySource, GithubKeys};
+use super::known::KnownKeys;
 use super::matches::Match;
-use crate::authenticate::within;
+use super::told::Told;
 use crate::clock::{Clock, Now};
 use crate::key::PresentedKey;
-use crate::manage::{KeyManager, ManageError};
+use crate::manage::{KeyManager, LeakReport, ManageError};
 use crate::store::StoreErrorKind;
 use crate::waiters::lock;
 
@@ -24,23 +24,9 @@ pub struct SecretScanning {
 struct Shared {
     manager: KeyManager,
     clock: Arc<dyn Clock>,
-    keys: Mutex<Published>,
-    source: Option<Box<dyn GithubKeySource>>,
+    keys: KnownKeys,
+    told: Mutex<Told>,
 }
-
-/// The keys that are known.
-struct Published {
-    keys: Arc<GithubKeys>,
-    fetched_at: Option<Now>,
-    /// Whoever asks then may still wait for the answer.
-    asked_at: Option<Now>,
-}
-
-/// Public keys are not fetched more often: whoever makes up identifiers makes nobody fetch.
-const FETCH_EVERY: Duration = Duration::from_secs(60);
-
-/// How long their source may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 impl SecretScanning {
     /// Longer bodies are answered 413, in bytes.
@@ -51,28 +37,30 @@ impl SecretScanning {
 
     /// A receiver that trusts `keys`. The audit log says of what it does that the user `github` did it.
     pub fn new(manager: &KeyManager, keys: GithubKeys) -> Self {
+        Self::of(manager, keys, None)
+    }
+
+    /// A receiver that asks `source` for the public keys when a request names one that is not known, at
+    /// the first request and when GitHub has a new one, and when it has not asked for a day, as GitHub may have
+    /// withdrawn one. What it has answered counts for a minute at least.
+    pub fn with_source(manager: &KeyManager, source: impl GithubKeySource) -> Self {
+        Self::of(manager, GithubKeys::default(), Some(Arc::new(source)))
+    }
+
+    fn of(
+        manager: &KeyManager,
+        keys: GithubKeys,
+        source: Option<Arc<dyn GithubKeySource>>,
+    ) -> Self {
+        let clock = manager.clock();
         Self {
             shared: Arc::new(Shared {
                 manager: manager.as_user("github"),
-                clock: manager.clock(),
-                keys: Mutex::new(Published {
-                    keys: Arc::new(keys),
-                    fetched_at: None,
-                    asked_at: None,
-                }),
-                source: None,
+                keys: KnownKeys::new(Arc::clone(&clock), keys, source),
+                clock,
+                told: Mutex::default(),
             }),
         }
-    }
-
-    /// A receiver that asks `source` for the public keys when a request names one that is not known: at
-    /// the first request, and when GitHub has a new one. What it has answered counts for a minute at least.
-    pub fn with_source(manager: &KeyManager, source: impl GithubKeySource) -> Self {
-        let mut shared = Self::new(manager, GithubKeys::default()).shared;
-        if let Some(shared) = Arc::get_mut(&mut shared) {
-            shared.source = Some(Box::new(source));
-        }
-        Self { shared }
     }
 
     /// The answer to a request: `identifier` is its field `Github-Public-Key-Identifier`, `signature` its
@@ -119,44 +107,15 @@ impl Shared {
         let identifier = identifier.ok_or_else(unsigned)?;
         let signature = signature.and_then(|text| BASE64_STANDARD.decode(text).ok());
         let signature = signature.ok_or_else(unsigned)?;
-        let keys = self.keys_for(identifier).await?;
-        match keys.verify(identifier, &signature, body) {
-            true => Ok(()),
-            false => Err(unsigned()),
-        }
-    }
-
-    /// The public keys that are known, asked for anew where this one is not among them.
-    async fn keys_for(&self, identifier: &str) -> Result<Arc<GithubKeys>, GithubAnswer> {
         let away = || {
             let why = "the public keys of GitHub cannot be had now: send it again";
             GithubAnswer::refused(503, why)
         };
-        let source = {
-            let mut published = lock(&self.keys);
-            let now = Now::of(&*self.clock);
-            let is_lately = |limit, at: Option<Now>| at.is_some_and(|at| now.is_within(limit, at));
-            let is_known = published.keys.has(identifier);
-            let Some(source) = self.source.as_ref().filter(|_| !is_known) else {
-                return Ok(Arc::clone(&published.keys));
-            };
-            if is_lately(FETCH_EVERY, published.fetched_at) {
-                return Ok(Arc::clone(&published.keys));
-            }
-            if is_lately(PATIENCE, published.asked_at) {
-                return Err(away());
-            }
-            published.asked_at = Some(now);
-            source
-        };
-        let Ok(Ok(keys)) = within(PATIENCE, source.fetch()).await else {
-            return Err(away());
-        };
-        let keys = Arc::new(keys);
-        let mut published = lock(&self.keys);
-        published.keys = Arc::clone(&keys);
-        published.fetched_at = Some(Now::of(&*self.clock));
-        Ok(keys)
+        let keys = self.keys.with(identifier).await.ok_or_else(away)?;
+        match keys.verify(identifier, &signature, body) {
+            true => Ok(()),
+            false => Err(unsigned()),
+        }
     }
 
     /// Reports one after the other. What fails is left for when it is sent again, and the rest is done all
@@ -165,8 +124,7 @@ impl Shared {
         let mut feedback = Vec::new();
         let mut has_failed = false;
         for found in matches {
-            let source = found.found_in();
-            let label = match self.manager.report_leak(&found.token, &source).await {
+            let label = match self.report(found).await {
                 Ok(Some(_)) => Label::TruePositive,
                 // It may open something elsewhere.
                 Ok(None) if self.is_elsewhere(&found.token) => continue,
@@ -191,6 +149,19 @@ impl Shared {
         }
     }
 
+    /// Reports one, and tells of it unless it was told lately.
+    async fn report(&self, found: &Match<'_>) -> Result<Option<LeakReport>, ManageError> {
+        let source = found.found_in();
+        let place = found.place(&source);
+        let is_told = lock(&self.told).has(&place, Now::of(&*self.clock));
+        let report = self.manager.act_on_report(&found.token, &source, !is_told);
+        let report = report.await?;
+        if report.is_some() {
+            lock(&self.told).note(place);
+        }
+        Ok(report)
+    }
+
     /// Whether it is a key of an environment that this service does not serve.
     fn is_elsewhere(&self, text: &str) -> bool {
         let environments = self.manager.environments();
@@ -213,7 +184,7 @@ fn is_away(error: &ManageError) -> bool {
 impl fmt::Debug for SecretScanning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretScanning")
-            .field("keys", &lock(&self.shared.keys).keys)
+            .field("keys", &self.shared.keys.current())
             .finish_non_exhaustive()
     }
 }

@@ -22,8 +22,8 @@ mod text;
 
 pub use id::{KeyId, ParseKeyIdError};
 pub use prefix::{Prefix, PrefixError};
-pub(crate) use presented::redact;
 pub use presented::{ParseKeyError, PresentedKey};
+pub(crate) use presented::{redact, unless_it_holds};
 pub use text::KeyText;
 pub(crate) use text::{Secret, hint};
 

@@ -14,9 +14,19 @@
 //! # Ok::<(), keygate::PrefixError>(())
 //! ```
 //!
-//! What stands before or after a key does not hide it: quotes, a URL, other letters, another key. What it
-//! is written in does: a key in base64, in UTF-16 or with its underscores as `%5F` has to be decoded
-//! first.
+//! What stands before or after a key does not hide it: quotes, a URL, other letters, another key.
+//!
+//! # What is not found
+//!
+//! A key is found, and masked, as it was issued, byte by byte. These are not:
+//!
+//! - One that is written in another way: in base64, in UTF-16, with its underscores as `%5F` or `\u005f`, in
+//!   upper case. Decode such a text first. (A guard decodes the URLs that it judges.)
+//! - One with something in its middle: a line break after 76 characters, a colour code, a space.
+//! - One that is cut. Without its checksum it cannot be told from other text, though its secret may be whole:
+//!   whatever shortens texts must do so after they were masked.
+//! - One that was made elsewhere and [imported](crate::KeyManager::import), until it is rotated: it has no
+//!   checksum. Where such keys appear in logs, mask them by what their [format](crate::ForeignFormat) says.
 //!
 //! # Logs
 //!

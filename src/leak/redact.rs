@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
+use std::thread;
 
 use zeroize::Zeroizing;
 
@@ -63,21 +64,24 @@ pub struct RedactingWriter<W: Write> {
 }
 
 impl<W: Write> Write for RedactingWriter<W> {
-    /// Takes all of `text`. An error is one of the inner writer, and what it did not take is lost.
+    /// Takes all of `text`. An error is one of the inner writer: then `text` does not count as written,
+    /// though the inner writer may have taken a part.
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let held = Zeroizing::new(self.stream.cut_secret().to_vec());
+        let held = self.stream.cut_secret();
         let start = self.stream.end().wrapping_sub(held.len());
-        let found = self.stream.push(text);
+        let mut after = self.stream.fork();
+        let found = after.push(text);
         let joined;
         let mut ready = text;
         if !held.is_empty() {
-            joined = Zeroizing::new([&held[..], text].concat());
+            joined = Zeroizing::new([held, text].concat());
             ready = &joined;
         }
-        ready = &ready[..ready.len() - self.stream.cut_secret().len()];
+        ready = &ready[..ready.len() - after.cut_secret().len()];
         let found = found.into_iter();
         let hidden = found.map(|found| found.moved(start.wrapping_neg()).hidden());
         self.inner.write_all(&masked(ready, hidden))?;
+        self.stream = after;
         Ok(text.len())
     }
 
@@ -88,7 +92,8 @@ impl<W: Write> Write for RedactingWriter<W> {
 
 impl<W: Write> Drop for RedactingWriter<W> {
     fn drop(&mut self) {
-        if !self.stream.cut_secret().is_empty() {
+        // An inner writer that panicked would panic again, and end the process.
+        if !self.stream.cut_secret().is_empty() && !thread::panicking() {
             // There is nobody to tell of an error.
             let _ = self.inner.write_all(MASK.as_bytes());
         }

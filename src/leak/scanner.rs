@@ -26,6 +26,7 @@ struct Sought {
 struct Family {
     /// What all their keys begin with.
     needle: Finder<'static>,
+    first_segment_len: usize,
     prefixes: Vec<Prefix>,
 }
 
@@ -61,7 +62,10 @@ impl Scanner {
             let segment = prefix.as_str().split('_').next().unwrap_or_default();
             by_segment.entry(segment).or_default().push(prefix.clone());
         }
-        let families = by_segment.into_values().map(Family::new).collect();
+        let families = by_segment
+            .into_iter()
+            .map(|(segment, prefixes)| Family::new(segment, prefixes))
+            .collect();
         Self(Arc::new(Sought { prefixes, families }))
     }
 
@@ -72,6 +76,7 @@ impl Scanner {
         let ahead = families.map(|family| (family, family.find(text, 0)));
         Scan {
             text,
+            overlap: self.overlap(),
             ahead: ahead.collect(),
         }
     }
@@ -97,6 +102,16 @@ impl Scanner {
                 .unwrap_or(0)
     }
 
+    /// How many of its last characters a key may share with one that follows: the first segment of a
+    /// prefix, as no underscore stands in a secret.
+    pub(super) fn overlap(&self) -> usize {
+        let families = self.0.families.iter();
+        families
+            .map(|family| family.first_segment_len)
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Whether `text` ends where the secret of a key could begin: with `acme_live_4KX9vQ2mB7tZ_`.
     pub(super) fn secret_may_follow(&self, text: &[u8]) -> bool {
         let Some(prefix_end) = text.len().checked_sub(1 + ID_LEN + 1) else {
@@ -113,7 +128,7 @@ impl Scanner {
 
 impl Family {
     /// Of one prefix at least.
-    fn new(prefixes: Vec<Prefix>) -> Self {
+    fn new(first_segment: &str, prefixes: Vec<Prefix>) -> Self {
         let beginning = |prefix: &Prefix| format!("{prefix}_").into_bytes();
         let mut shared = prefixes.first().map(beginning).unwrap_or_default();
         for prefix in &prefixes {
@@ -122,6 +137,7 @@ impl Family {
         }
         Self {
             needle: Finder::new(&shared).into_owned(),
+            first_segment_len: first_segment.len(),
             prefixes,
         }
     }
@@ -159,6 +175,7 @@ fn key_at(text: &[u8], at: usize, prefix: &Prefix) -> Option<Finding> {
 /// The keys in a text, in the order of their places. Made by [`Scanner::scan`].
 pub struct Scan<'s, 't> {
     text: &'t [u8],
+    overlap: usize,
     /// The next key of each family.
     ahead: Vec<(&'s Family, Option<Finding>)>,
 }
@@ -169,10 +186,11 @@ impl Iterator for Scan<'_, '_> {
     fn next(&mut self) -> Option<Finding> {
         let ahead = self.ahead.iter().filter_map(|(_, next)| next.as_ref());
         let first = ahead.min_by_key(|next| next.range.start)?.clone();
-        let end = first.range.end;
+        // Who makes a key that ends as another begins must not hide the other by it.
+        let past = first.range.end - self.overlap;
         for (family, next) in &mut self.ahead {
-            if next.as_ref().is_some_and(|next| next.range.start < end) {
-                *next = family.find(self.text, end);
+            if next.as_ref().is_some_and(|next| next.range.start < past) {
+                *next = family.find(self.text, past);
             }
         }
         Some(first)

@@ -54,7 +54,8 @@ impl Scanner {
 /// It keeps fewer bytes than the longest key has, and wipes them when it is dropped.
 pub struct ScanStream {
     scanner: Scanner,
-    /// The end of what came so far, in which a key may have begun: none of a key that was found.
+    /// The end of what came so far, in which a key may have begun. Of a key that was found, only what
+    /// another may begin with.
     kept: Zeroizing<Vec<u8>>,
     /// Where in the stream that ends.
     end: usize,
@@ -69,11 +70,13 @@ impl ScanStream {
         self.kept.extend_from_slice(&piece[..border]);
         // Places count from the beginning of what was kept, until all are known.
         let mut found: Vec<Finding> = self.scanner.scan(&self.kept[..]).collect();
-        let past = found.last().map_or(before, |found| found.range().end);
-        let within = self.scanner.scan(&piece[past - before..]);
-        found.extend(within.map(|found| found.moved(past)));
+        let overlap = self.scanner.overlap();
+        let past = |found: &[Finding]| found.last().map(|found| found.range().end - overlap);
+        let searched = past(&found).map_or(before, |past| past.max(before));
+        let within = self.scanner.scan(&piece[searched - before..]);
+        found.extend(within.map(|found| found.moved(searched)));
 
-        let done = found.last().map_or(0, |found| found.range().end);
+        let done = past(&found).unwrap_or(0);
         self.keep(piece, carried.min(before + piece.len() - done));
         let start = self.end.wrapping_sub(before);
         self.end = self.end.wrapping_add(piece.len());
@@ -93,6 +96,14 @@ impl ScanStream {
                 self.kept.drain(..past);
             }
         }
+    }
+
+    /// The same once more, to go on from here twice.
+    pub(super) fn fork(&self) -> Self {
+        let mut fork = self.scanner.stream();
+        fork.kept.extend_from_slice(&self.kept);
+        fork.end = self.end;
+        fork
     }
 
     /// Where the stream ends so far.

@@ -34,7 +34,8 @@ pub(super) struct Holder {
 }
 
 impl KeyManager {
-    /// The key that `text` is a key text of: also an expired, disabled or revoked one.
+    /// The key that `text` is a key text of: also an expired, disabled or revoked one, but for a revoked one
+    /// whose pepper is gone.
     ///
     /// Only the right secret finds a key. An id alone, which is public, must not accuse anyone.
     ///
@@ -70,6 +71,8 @@ impl KeyManager {
             Match::Current(fit) => (FoundSecret::Current, fit.proof.created_at),
             Match::Previous(fit) => (FoundSecret::Previous, fit.proof.created_at),
             Match::None => return Ok(None),
+            // Its pepper may be gone for good, and it opens for nobody.
+            Match::UnknownPepper(_) if record.revocation.is_some() => return Ok(None),
             Match::UnknownPepper(pepper) => return Err(ManageError::UnknownPepper(pepper)),
         };
         Ok(Some(Holder {

@@ -1,6 +1,6 @@
 use super::{Conflict, KeyManager, ManageError, NewKey};
 use crate::audit::AuditAction;
-use crate::foreign::StoredHash;
+use crate::foreign::{ForeignFormat, StoredHash};
 use crate::record::{KeyInfo, KeyRecord, SecretSlot};
 use crate::store::{Expect, StoreErrorKind};
 
@@ -36,8 +36,8 @@ impl KeyManager {
     /// ```
     ///
     /// # Errors
-    /// [`ManageError::Invalid`] for an unknown format, a hash that is none of it, another environment than
-    /// the format's, and on behalf of a caller; [`Conflict::ImportedForAnother`]; what is wrong with `new`, as
+    /// [`ManageError::Invalid`] for an unknown format, one that was declared in another way when keys of it
+    /// were imported, a hash that is none of it, another environment than the format's, and on behalf of a caller; [`Conflict::ImportedForAnother`]; what is wrong with `new`, as
     /// for [`issue`](Self::issue); [`ManageError::Store`].
     pub async fn import(
         &self,
@@ -50,7 +50,10 @@ impl KeyManager {
             return Err(ManageError::Invalid(problem.into()));
         }
         new.check_owner()?;
+        let format = self.accepted_format(format)?;
         let record = self.record_of_import(format, hash, new)?;
+        // Before the key is there: an instance that lacks the format must not start from then on.
+        self.note_format(format).await?;
         let written = self.commit(Expect::Absent, None, &record, AuditAction::Imported);
         match written.await {
             Ok(()) => Ok(Imported {
@@ -74,13 +77,11 @@ impl KeyManager {
 
     fn record_of_import(
         &self,
-        format: &str,
+        format: &ForeignFormat,
         hash: &StoredHash,
         new: NewKey,
     ) -> Result<KeyRecord, ManageError> {
         let shared = &self.shared;
-        let format = shared.environments.foreign().named(format);
-        let format = format.ok_or_else(|| ManageError::Invalid(self.unknown_format()))?;
         let key = format.imported(hash)?;
         let environment = shared.environments.index_of_foreign(format);
         let prefix = shared.environments.prefix(environment);
@@ -105,6 +106,11 @@ impl KeyManager {
             record.name = key.title();
         }
         Ok(record)
+    }
+
+    fn accepted_format(&self, name: &str) -> Result<&ForeignFormat, ManageError> {
+        let format = self.shared.environments.foreign().named(name);
+        format.ok_or_else(|| ManageError::Invalid(self.unknown_format()))
     }
 
     fn unknown_format(&self) -> String {

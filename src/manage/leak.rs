@@ -9,7 +9,7 @@ use super::{Authority, Conflict, FoundSecret, KeyManager, ManageError};
 use crate::audit::{AuditAction, AuditEvent, FieldChange, Requests};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
-use crate::record::{KeyInfo, KeyRecord, SecretSlot, check_source};
+use crate::record::{KeyInfo, KeyRecord, SecretSlot, check_source, cut_source};
 use crate::refusal::Refusal;
 
 /// What is done about a key that has leaked: that stood in a URL, or was
@@ -87,7 +87,7 @@ impl KeyManager {
     /// What the [policy](crate::Builder::on_leak) says is done first, whatever the status of the key, and
     /// then the audit log gets an event [`LeakReported`](AuditAction::LeakReported) with the source. So it
     /// may be reported again after an error. What is reported twice is told twice, and done once. Keys in
-    /// the source are masked.
+    /// the source are masked, and only then the source is cut to 480 characters: hand it over whole.
     ///
     /// Like [`find`](Self::find), it asks the store each time: where strangers can call it, bound that.
     /// Whoever holds a key has it ended, so a manager that acts
@@ -107,34 +107,41 @@ impl KeyManager {
     /// ```
     ///
     /// # Errors
-    /// [`ManageError::Text`] for a source that is longer than 480 characters or holds a control character;
+    /// [`ManageError::Text`] for a source that holds a control character;
     /// [`ManageError::UnknownPepper`]; [`Conflict::Busy`]; [`ManageError::Store`].
     pub async fn report_leak(
         &self,
         text: &str,
         source: &str,
     ) -> Result<Option<LeakReport>, ManageError> {
+        self.act_on_report(text, source, true).await
+    }
+
+    /// As [`report_leak`](Self::report_leak), and tells of it or not.
+    pub(crate) async fn act_on_report(
+        &self,
+        text: &str,
+        source: &str,
+        tells: bool,
+    ) -> Result<Option<LeakReport>, ManageError> {
         check_source(source)?;
         if let Authority::Host(person) = &self.authority {
             person.check()?;
         }
-        let Ok(key) = self.shared.environments.read(text) else {
+        let environments = &self.shared.environments;
+        let Ok(key) = environments.read(text) else {
             return Ok(None);
         };
         let Some(leaked) = self.holder_of(&key, None).await? else {
             return Ok(None);
         };
-        let source = key.redact(source);
-        let source = self
-            .shared
-            .environments
-            .scanner()
-            .redact(&source)
-            .into_owned();
+        let source = cut_source(&environments.redact(&key.redact(source)));
         let secret = leaked.which;
         let reason = format!("leaked: {source}");
         let (record, outcome) = self.apply_leak_policy(leaked, &reason).await?;
-        self.tell_leak(&record, source).await?;
+        if tells {
+            self.tell_leak(&record, source).await?;
+        }
         Ok(Some(LeakReport {
             info: self.info(&record),
             secret,

@@ -18,12 +18,12 @@ impl From<StoreError> for PepperCheckError {
     }
 }
 
-/// What is asked of a ring.
+/// What is asked of a configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Demand {
-    /// Every pepper that keys may need.
+    /// Every pepper and every foreign format that keys may need.
     All,
-    /// That no pepper is wrong.
+    /// That none of them is wrong.
     Right,
 }
 

@@ -15,6 +15,7 @@ pub use rate_limit::{RateLimit, RateLimitError};
 pub use text::TextError;
 pub(crate) use text::{
     CANARY, check_metadata, check_name, check_owner, check_reason, check_source, check_user,
+    cut_source,
 };
 
 use std::collections::{BTreeMap, BTreeSet};

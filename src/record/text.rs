@@ -36,10 +36,16 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), TextError> {
     check("reason", reason, MAX_REASON_CHARS)
 }
 
-/// Where a leak was seen. It leaves room in a reason for the word that it was one. Keys in it are for the
-/// caller to mask: the one that has leaked is to be ended, also where its place has it in its name.
+/// Where a leak was seen. Keys in it are for the caller to mask: the one that has leaked is to be ended,
+/// also where its place has it in its name.
 pub(crate) fn check_source(source: &str) -> Result<(), TextError> {
-    check_form("source", source, MAX_SOURCE_CHARS)
+    check_printable("source", source)
+}
+
+/// As much of a source as is kept, which leaves room in a reason for the word that it was a leak. What was
+/// masked only after that could have left a part of a secret.
+pub(crate) fn cut_source(masked: &str) -> String {
+    masked.chars().take(MAX_SOURCE_CHARS).collect()
 }
 
 pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), TextError> {
@@ -75,6 +81,10 @@ fn check_form(field: &'static str, text: &str, max: usize) -> Result<(), TextErr
     if text.chars().count() > max {
         return Err(TextError::Long { field, max });
     }
+    check_printable(field, text)
+}
+
+fn check_printable(field: &'static str, text: &str) -> Result<(), TextError> {
     if text.chars().any(char::is_control) {
         return Err(TextError::Control { field });
     }

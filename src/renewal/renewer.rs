@@ -19,7 +19,7 @@ use crate::waiters::first;
 /// How long the store may take for one renewal.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// So often one gives way to other changes of its key, before it gives way to other renewals too.
+/// So often one gives way to other changes of its key, before it is set aside.
 const ATTEMPTS: usize = 8;
 
 /// Writes the renewals of one gate.
@@ -79,12 +79,12 @@ impl Renewer {
             return Ok(());
         };
         match error.kind() {
-            StoreErrorKind::Stale => self.renewals.put_off(renewal),
             StoreErrorKind::Unavailable | StoreErrorKind::OutcomeUnknown => {
                 self.renewals.put_off(renewal);
                 return Err(error);
             }
-            StoreErrorKind::Corrupt | StoreErrorKind::Taken => {
+            // Where a store answers `Stale` for ever, it is not asked for ever.
+            StoreErrorKind::Stale | StoreErrorKind::Corrupt | StoreErrorKind::Taken => {
                 telemetry::renewal_is_set_aside(&renewal.key_id, &error);
                 self.renewals.set_aside(renewal, Now::of(&*self.clock));
             }

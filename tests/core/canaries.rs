@@ -66,6 +66,28 @@ async fn a_canary_is_refused_as_a_revoked_key_is_and_tells_of_whoever_presents_i
 }
 
 #[tokio::test]
+async fn a_thief_with_many_addresses_of_one_network_fills_no_table_by_a_canary() {
+    let world = World::new().await;
+    let canary = plant(&world).await;
+    for host in 1..=9 {
+        let from = format!("2001:db8::{host}").parse().ok();
+        let attempt = Attempt::new(canary.key.expose()).from_address(from);
+        let outcome = world.keys.authenticator().authenticate(attempt).await;
+        outcome.unwrap_err();
+    }
+    let events = of_requests(&world).await;
+    let [used] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        used.address,
+        "2001:db8::1".parse().ok(),
+        "the first of them"
+    );
+    assert_eq!(used.requests.as_ref().unwrap().count, 9);
+}
+
+#[tokio::test]
 async fn who_knows_the_id_of_a_canary_alone_raises_nothing() {
     let world = World::new().await;
     let canary = plant(&world).await;

@@ -3,8 +3,8 @@
 use keygate::audit::{Actor, AuditAction, AuditEvent, AuditKind};
 use keygate::store::AuditQuery;
 use keygate::{
-    FoundSecret, Issued, KeyStatus, LeakOutcome, LeakReport, ManageError, NewKey, OnLeak,
-    Rejection, StoreErrorKind, TextError,
+    Alphabet, ForeignFormat, FoundSecret, Hashing, Issued, KeyStatus, LeakOutcome, LeakReport,
+    ManageError, NewKey, OnLeak, PepperId, Rejection, StoreErrorKind, TextError,
 };
 
 use crate::common::*;
@@ -182,14 +182,10 @@ async fn the_source_never_holds_what_has_leaked_and_must_fit_into_the_log() {
     let issued = issue(&world).await;
     let text = issued.key.expose();
     let manager = world.keys.manager();
-    let bad = [("a\nb".to_owned(), true), ("x".repeat(481), false)];
-    for (source, is_control) in bad {
-        let error = manager.report_leak(text, &source).await.unwrap_err();
-        let ManageError::Text(error) = error else {
-            panic!("{error}")
-        };
-        assert_eq!(matches!(error, TextError::Control { .. }), is_control);
-    }
+    let error = manager.report_leak(text, "a\nb").await.unwrap_err();
+    let ManageError::Text(TextError::Control { .. }) = error else {
+        panic!("{error}")
+    };
     present(&world.keys, text).await.unwrap();
     let encoded = text.replace('_', "%5F");
     let source = format!("{SOURCE}?{}{encoded}", "x".repeat(300));
@@ -208,6 +204,75 @@ async fn the_source_never_holds_what_has_leaked_and_must_fit_into_the_log() {
     let everything = format!("{everything:?} {leak:?}");
     assert!(everything.contains(SOURCE));
     assert!(!everything.contains(&secret_of(text)[1..]));
+}
+
+#[tokio::test]
+async fn a_source_is_cut_and_nothing_of_another_key_in_it_is_left_wherever_the_cut_is() {
+    let world = world(OnLeak::Revoke).await;
+    let (leaked, other) = (issue(&world).await, issue(&world).await);
+    let secret = secret_of(other.key.expose());
+    for other in [
+        other.key.expose().to_owned(),
+        other.key.expose().replace('_', "%5F"),
+        other.key.expose().replace('_', "%255f"),
+    ] {
+        for before in [0, 390, 420, 440, 500] {
+            let source = format!("{}?{other}", "x".repeat(before));
+            let reported = world
+                .keys
+                .manager()
+                .report_leak(leaked.key.expose(), &source);
+            reported.await.unwrap().unwrap();
+        }
+    }
+    let told = events(&world, AuditKind::Authentication).await;
+    let sources = told.iter().map(|event| event.changes[0].after.as_deref());
+    let longest = sources.map(|source| source.unwrap().chars().count()).max();
+    assert_eq!(longest, Some(480));
+    let everything = format!("{told:?} {:?}", last_change(&world).await);
+    assert!(!everything.contains(&secret[..8]), "{everything}");
+}
+
+#[tokio::test]
+async fn a_source_with_a_key_that_was_made_elsewhere_is_not_kept() {
+    let format = ForeignFormat::new("old", Hashing::sha256(), Alphabet::HEX, 64..=64);
+    let world = World::with(|builder| builder.accept_foreign(format.prefix("old_"))).await;
+    let issued = issue(&world).await;
+    let other = format!("old_{}", "0123456789abcdef".repeat(4));
+    for other in [other.clone(), other.replace('_', "%5F")] {
+        let source = format!("{SOURCE}?{other}");
+        let reported = world
+            .keys
+            .manager()
+            .report_leak(issued.key.expose(), &source);
+        reported.await.unwrap().unwrap();
+    }
+    for told in events(&world, AuditKind::Authentication).await {
+        assert_eq!(told.changes[0].after.as_deref(), Some("[redacted]"));
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_whose_pepper_is_gone_is_no_error_for_ever() {
+    let world = world(OnLeak::Revoke).await;
+    let issued = issue(&world).await;
+    let id = issued.info.key_id;
+    world
+        .edit(&id, |record| record.secrets.current.pepper = PepperId(7))
+        .await;
+    let report = || {
+        world
+            .keys
+            .manager()
+            .report_leak(issued.key.expose(), SOURCE)
+    };
+    let unknown = report().await.unwrap_err();
+    assert!(
+        matches!(unknown, ManageError::UnknownPepper(PepperId(7))),
+        "{unknown}"
+    );
+    world.keys.manager().revoke(&id, "").await.unwrap();
+    assert_eq!(report().await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ mod feed;
 mod finding;
 mod freshness;
 mod herds;
+mod import_formats;
 mod import_recipes;
 mod importing;
 mod imports;

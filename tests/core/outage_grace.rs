@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use keygate::store::{Listed, Page, Write};
 use keygate::{
-    Attempt, BuildError, KeyId, KeyRecord, KeyStore, ManageError, NewKey, Rejection, Rule,
-    StoreError, StoreErrorKind,
+    Attempt, BuildError, Exposure, KeyId, KeyRecord, KeyStore, ManageError, NewKey, OnExposure,
+    Refusal, Rejection, Rule, StoreError, StoreErrorKind,
 };
 
 use crate::common::*;
@@ -283,4 +283,27 @@ async fn a_bound_that_cannot_be_read_stops_the_start_and_is_named() {
     }
     let outcome = present(&world.keys, issued.key.expose()).await;
     assert_eq!(rejection(outcome), Rejection::KeyRevoked);
+}
+
+#[tokio::test]
+async fn a_key_that_was_exposed_is_refused_for_that_also_while_the_store_is_away() {
+    let world = World::with(|builder| {
+        let builder = builder.outage_grace(GRACE);
+        builder.keys_from_browsers(OnExposure::Refuse)
+    })
+    .await;
+    let issued = issue(&world.keys).await;
+    present(&world.keys, issued.key.expose()).await.unwrap();
+    cut(&world);
+    world.clock.advance(2 * SECOND);
+    for _first_failing_then_known_to_be_away in 0..2 {
+        let attempt = Attempt::new(issued.key.expose()).sent_by_browser(true);
+        let refused = world.keys.authenticator().authenticate(attempt).await;
+        let exposed = Rejection::KeyExposed(Exposure::ByBrowser);
+        assert_eq!(rejection(refused), exposed);
+    }
+    let wrong = with_wrong_secret(issued.key.expose());
+    let stranger = Attempt::new(&wrong).sent_by_browser(true);
+    let failed = world.keys.authenticator().authenticate(stranger).await;
+    assert!(matches!(failed, Err(Refusal::Failed(_))), "{failed:?}");
 }

@@ -341,6 +341,26 @@ async fn a_record_that_cannot_be_read_is_left_alone_and_holds_up_no_other() {
     t.is_renewed().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_always_gives_way_is_tried_a_few_times_and_then_left_for_later() {
+    let t = Renewing::new().await;
+    let writes = t.world.store.writes.count();
+    let stale = Fault::Fail(StoreErrorKind::Stale);
+    t.world.store.writes.always(stale);
+    present(&t.keys, &t.text).await.unwrap();
+    tokio::time::sleep(SECOND / 5).await;
+    for _ in 0..20 {
+        present(&t.keys, &t.text).await.unwrap();
+        t.settle().await;
+    }
+    let tried = t.world.store.writes.count() - writes;
+    t.world.store.writes.heal();
+    assert!(tried <= 8, "it was tried {tried} times");
+    t.world.clock.advance(HOUR);
+    present(&t.keys, &t.text).await.unwrap();
+    t.is_renewed().await;
+}
+
 #[tokio::test]
 async fn a_shutdown_writes_what_was_to_be_renewed() {
     let t = Renewing::new().await;

@@ -96,6 +96,16 @@ impl Corpus {
         self.key(prefix)
     }
 
+    /// Two keys, of which the first ends as the second begins.
+    pub(crate) fn overlapping_keys(&mut self) -> (String, String) {
+        loop {
+            let first = self.any_key();
+            if first.ends_with('q') {
+                return (first, self.key("q7"));
+            }
+        }
+    }
+
     /// What is nearly a key.
     pub(crate) fn near_miss(&mut self) -> String {
         let mut key = self.any_key();

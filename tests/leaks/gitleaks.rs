@@ -13,12 +13,13 @@ use crate::corpus::{Corpus, scanner};
 /// `None`, and a line that says so, where there is no gitleaks.
 fn gitleaks() -> Option<OsString> {
     let program = std::env::var_os("KEYGATE_GITLEAKS").unwrap_or("gitleaks".into());
-    let runs = Command::new(&program).arg("version").output();
-    if runs.is_err() {
-        eprintln!("left out: gitleaks is not installed");
-        return None;
+    // Older ones than 8.19 have no `dir`.
+    let helped = Command::new(&program).args(["dir", "--help"]).output();
+    if helped.is_ok_and(|helped| helped.status.success()) {
+        return Some(program);
     }
-    Some(program)
+    eprintln!("left out: gitleaks is not installed, or older than 8.19");
+    None
 }
 
 /// What it finds in each file of the folder, in order.

@@ -106,6 +106,58 @@ fn what_turns_out_to_be_no_secret_is_written_whole() {
     }
 }
 
+/// Fails at first, and then writes.
+struct FailsOnce {
+    fails: bool,
+    sink: Sink,
+}
+
+impl Write for FailsOnce {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        match std::mem::take(&mut self.fails) {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => self.sink.write(text),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_written_again_after_an_error_is_masked_as_if_it_came_once() {
+    let sink = Sink::default();
+    let mut writer = scanner().redacting_writer(FailsOnce {
+        fails: true,
+        sink: sink.clone(),
+    });
+    let (begun, rest) = KEY.split_at(KEY.len() - 1);
+    writer.write_all(begun.as_bytes()).unwrap_err();
+    writer.write_all(begun.as_bytes()).unwrap();
+    writer.write_all(rest.as_bytes()).unwrap();
+    assert_eq!(sink.text(), "acme_live_aWFeOgd23eOp_[redacted]");
+}
+
+#[test]
+fn a_writer_whose_inner_one_panics_is_dropped_without_a_second_panic() {
+    struct PanicsLater(bool);
+    impl Write for PanicsLater {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            assert!(!std::mem::replace(&mut self.0, true), "the disk is gone");
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut writer = scanner().redacting_writer(PanicsLater(false));
+    writer.write_all(&KEY.as_bytes()[..40]).unwrap();
+    let outcome = std::thread::spawn(move || writer.write_all(b" ")).join();
+    assert!(outcome.is_err());
+}
+
 #[test]
 fn an_error_of_the_inner_writer_is_handed_on() {
     struct Full;

@@ -140,6 +140,22 @@ fn a_key_is_found_behind_what_overlaps_with_its_beginning() {
 }
 
 #[test]
+fn a_key_that_ends_as_another_begins_does_not_hide_it() {
+    let (first, second) = Corpus::new().overlapping_keys();
+    let text = first.clone() + &second[1..];
+    assert_eq!(found(&scanner(), &text), [&first, &second]);
+    let shown = |key: &String| key[..key.len() - 49].to_owned();
+    assert_eq!(
+        scanner().redact(&text),
+        format!(
+            "{}[redacted]{}[redacted]",
+            shown(&first),
+            &shown(&second)[1..]
+        )
+    );
+}
+
+#[test]
 fn neither_a_scanner_nor_a_finding_shows_a_secret() {
     let scanner = Scanner::new("acme_live").unwrap();
     let finding = scanner.scan(KEY).next().unwrap();
@@ -173,25 +189,19 @@ async fn the_scanner_of_a_gate_knows_every_prefix_that_was_declared_and_no_other
 
 /// The keys in a text, by trying every place and prefix.
 fn by_trying(prefixes: &[&str], text: &str) -> Vec<(usize, usize)> {
-    let mut keys = Vec::new();
-    let mut from = 0;
-    for start in 0..text.len() {
-        let key = prefixes.iter().find_map(|prefix| {
+    let key_at = |start| {
+        prefixes.iter().find_map(|prefix| {
             let end = start + prefix.len() + 63;
             let key = PresentedKey::parse(text.get(start..end)?).ok()?;
             (key.prefix() == *prefix).then_some((start, end))
-        });
-        if let Some(key) = key.filter(|key| key.0 >= from) {
-            from = key.1;
-            keys.push(key);
-        }
-    }
-    keys
+        })
+    };
+    (0..text.len()).filter_map(key_at).collect()
 }
 
 /// A text of keys, parts of keys and what looks like them.
 pub(crate) fn text() -> impl Strategy<Value = String> {
-    let piece = (0..7_u8, any::<u64>(), "[a-z_]{0,9}");
+    let piece = (0..8_u8, any::<u64>(), "[a-z_]{0,9}");
     let piece = piece.prop_map(|(kind, seed, word)| {
         let mut corpus = Corpus::from_seed(seed);
         let mut key = corpus.any_key();
@@ -203,7 +213,11 @@ pub(crate) fn text() -> impl Strategy<Value = String> {
                 key
             }
             4 => key.split_off(corpus.below(key.len())),
-            5 => format!("{}_{word}", PREFIXES[corpus.below(PREFIXES.len())]),
+            5 => {
+                let (first, second) = corpus.overlapping_keys();
+                first + &second[1..]
+            }
+            6 => format!("{}_{word}", PREFIXES[corpus.below(PREFIXES.len())]),
             _ => word,
         }
     });

@@ -23,7 +23,7 @@ async fn the_served_document_is_the_routers_and_parses_as_openapi_3_1() {
     assert_eq!(served.body, json(&document));
     let parsed = oas3::from_json(served.body.to_string()).unwrap();
     assert_eq!(parsed.openapi, "3.1.0");
-    assert_eq!(parsed.operations().count(), 16);
+    assert_eq!(parsed.operations().count(), 17);
 }
 
 #[tokio::test]

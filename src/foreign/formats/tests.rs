@@ -215,11 +215,20 @@ fn keys_with_a_prefix_are_found_within_other_text_and_others_are_not() {
         key.clone(),
         format!("a=1&token={key}&b=2"),
         format!("old-old-{key}"),
-        format!("{key}more"),
+        format!("api_{key}_2"),
+        format!("more{key} and {key}more, {key}"),
+        format!("é{key}é"),
     ] {
         assert_eq!(formats.find_in(&text), Some(key.as_str()), "{text}");
     }
-    for text in [format!("1|{SECRET}"), key[..43].to_owned(), "old-é".into()] {
+    for text in [
+        format!("1|{SECRET}"),
+        key[..43].to_owned(),
+        "old-é".into(),
+        format!("{key}more"),
+        format!("more{key}"),
+        format!("0{key}"),
+    ] {
         assert_eq!(formats.find_in(&text), None, "{text}");
     }
 }
