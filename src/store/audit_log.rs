@@ -58,7 +58,8 @@ pub struct AuditQuery {
     pub limit: usize,
 }
 
-/// Some events, the oldest first.
+/// Some events, in the order in which they were stored: those of requests are stored some seconds after
+/// what they tell of.
 #[derive(Clone, Debug, Default)]
 pub struct AuditPage {
     /// The events.
