@@ -10,7 +10,7 @@ use crate::changes::{RECENT, Stamp};
 use crate::clock::Now;
 use crate::environment::Presented;
 use crate::limit::Bill;
-use crate::mac::{Match, Proof};
+use crate::mac::{Fit, Match, Proof};
 use crate::principal::Secret;
 use crate::refusal::{Error, Refusal, Rejection};
 use crate::renewal::Renewal;
@@ -28,17 +28,7 @@ impl Shared {
             return Err(Rejection::KeyInvalid.into());
         };
         let identity = &entry.identity;
-        let fit = match entry.ring.find(&presented.key, &entry.proofs, now.wall) {
-            Match::Current(fit) | Match::Previous(fit) => fit,
-            Match::None => return Err(Rejection::KeyInvalid.into()),
-            // Nothing of it is proved, and it opens for nobody.
-            Match::UnknownPepper(_) if entry.revoked => return Err(Rejection::KeyInvalid.into()),
-            Match::UnknownPepper(pepper) => {
-                self.peppers.miss();
-                let key_id = identity.key_id;
-                return Err(Error::UnknownPepper { key_id, pepper }.into());
-            }
-        };
+        let fit = self.fit(presented, entry, now)?;
         let proof = fit.proof;
         let opens = entry.opens(proof, attempt.address, now);
         opens.map_err(|refusal| Refused::of(entry, refusal))?;
@@ -67,6 +57,26 @@ impl Shared {
             },
             address: attempt.address,
         })
+    }
+
+    /// The proof of a secret of `entry` that the presented key fits.
+    pub(super) fn fit<'e>(
+        &self,
+        presented: &Presented<'_>,
+        entry: &'e Entry,
+        now: Now,
+    ) -> Result<Fit<'e>, Refusal> {
+        match entry.ring.find(&presented.key, &entry.proofs, now.wall) {
+            Match::Current(fit) | Match::Previous(fit) => Ok(fit),
+            Match::None => Err(Rejection::KeyInvalid.into()),
+            // Nothing of it is proved, and it opens for nobody.
+            Match::UnknownPepper(_) if entry.revoked => Err(Rejection::KeyInvalid.into()),
+            Match::UnknownPepper(pepper) => {
+                self.peppers.miss();
+                let key_id = entry.identity.key_id;
+                Err(Error::UnknownPepper { key_id, pepper }.into())
+            }
+        }
     }
 
     /// Whether a refusal stands that was decided on a record as of `stamp`.

@@ -9,9 +9,8 @@ use super::{Attempt, Authenticator, RECENT, Shared, Stamp};
 use crate::clock::{Now, Timestamp};
 use crate::environment::Presented;
 use crate::key::KeyId;
-use crate::mac::Match;
 use crate::principal::Identity;
-use crate::refusal::{Error, Refusal, Rejection};
+use crate::refusal::{Refusal, Rejection};
 
 /// A key whose secret proved right. It may have ended, or not open from where it was sent.
 pub(crate) struct Proved {
@@ -87,23 +86,13 @@ impl Shared {
     ) -> Result<Proved, Refused> {
         let entry = self.entry_of(presented, lookup.entry(), now);
         let entry = entry.ok_or(Rejection::KeyInvalid)?;
-        let (secret, is_replaced) = match entry.ring.find(&presented.key, &entry.proofs, now.wall) {
-            Match::Current(fit) => (fit.proof.created_at, false),
-            Match::Previous(fit) => (fit.proof.created_at, fit.proof.has_ended(now.wall)),
-            Match::None => return Err(Rejection::KeyInvalid.into()),
-            // Nothing of it is proved, and it opens for nobody.
-            Match::UnknownPepper(_) if entry.revoked => return Err(Rejection::KeyInvalid.into()),
-            Match::UnknownPepper(pepper) => {
-                self.peppers.miss();
-                let key_id = entry.identity.key_id;
-                return Err(Error::UnknownPepper { key_id, pepper }.into());
-            }
-        };
+        let proof = self.fit(presented, entry, now)?.proof;
+        let is_older = proof.created_at != entry.proofs.current.created_at;
         Ok(Proved {
             identity: Arc::clone(&entry.identity),
-            secret,
+            secret: proof.created_at,
             is_revoked: entry.revoked,
-            is_replaced,
+            is_replaced: is_older && proof.has_ended(now.wall),
             address,
         })
     }

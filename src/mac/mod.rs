@@ -17,7 +17,7 @@ pub use pepper::{Pepper, PepperError, PepperId};
 pub(crate) use peppers::{Peppers, Ring};
 pub(crate) use proof::{PepperedMac, Proof, Proofs};
 pub use ring::PepperRing;
-pub(crate) use ring::{Match, PepperCheck};
+pub(crate) use ring::{Fit, Match, PepperCheck};
 
 use std::fmt;
 

@@ -6,7 +6,7 @@ use keygate::audit::{Actor, AuditAction, AuditKind};
 use keygate::store::AuditQuery;
 use keygate::{
     Attempt, BearerRevocation, BearerRevocationError, Error, KeyStatus, Keygate, ManageError,
-    NewKey, RateLimit, Refusal, Rejection, StoreErrorKind, TextError,
+    NewKey, PepperId, RateLimit, Refusal, Rejection, StoreErrorKind, TextError,
 };
 
 use crate::common::*;
@@ -172,6 +172,24 @@ async fn an_outage_is_our_error_and_never_a_success() {
     );
     present(&world.keys, text).await.unwrap();
     assert!(end(&world.keys, text).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn a_pepper_that_is_missing_is_our_error_until_the_key_is_revoked() {
+    let world = World::new().await;
+    let issued = issue(&world).await;
+    let (id, text) = (issued.info.key_id, issued.key.expose());
+    world
+        .edit(&id, |record| record.secrets.current.pepper = PepperId(7))
+        .await;
+    let refusal = refused(end(&world.keys, text).await);
+    assert!(matches!(
+        refusal,
+        Refusal::Failed(Error::UnknownPepper { key_id, pepper: PepperId(7) }) if key_id == id
+    ));
+    world.keys.manager().revoke(&id, "").await.unwrap();
+    let refusal = refused(end(&world.keys, text).await);
+    assert!(matches!(refusal, Refusal::Rejected(Rejection::KeyInvalid)));
 }
 
 #[tokio::test]
