@@ -112,6 +112,11 @@ pub enum BuildError {
     /// The realm cannot be quoted.
     #[error("{0:?} is not a realm: use printable ASCII without double quotes and backslashes")]
     Realm(String),
+    /// The active pepper was retired: other instances may not have it any more.
+    #[error(
+        "pepper {0} is active and was retired, so others may not have it any more: make another one active, with an id of its own"
+    )]
+    RetiredPepper(PepperId),
     /// The store failed.
     #[error("the key store cannot be used")]
     Store(#[source] StoreError),
@@ -126,6 +131,7 @@ impl From<PepperCheckError> for BuildError {
     fn from(error: PepperCheckError) -> Self {
         match error {
             PepperCheckError::Missing(id) => Self::MissingPepper(id),
+            PepperCheckError::Retired(id) => Self::RetiredPepper(id),
             PepperCheckError::Store(error) => Self::Store(error),
             PepperCheckError::Wrong(id) => Self::WrongPepper(id),
         }

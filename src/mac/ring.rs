@@ -65,22 +65,46 @@ impl PepperRing {
         proofs: &'a Proofs,
         now: Timestamp,
     ) -> Match<'a> {
-        let active = self.active().seals_of(key);
-        let others = self.peppers.iter().skip(1);
-        let others = others.map(|pepper| pepper.seals_of(key));
-        let mut current = Choice::from(0);
-        let mut previous = Choice::from(0);
-        for seals in std::iter::once(active).chain(others) {
-            current |= seals.fit(&proofs.current);
-            if let Some(proof) = &proofs.previous {
-                previous |= seals.fit(proof);
+        match key {
+            Claim::Own(key) => {
+                let input = [key.id().as_bytes().as_slice(), key.secret()];
+                self.find_by(|pepper| (pepper.seal(&input), []), proofs, now)
+            }
+            Claim::Foreign(text) => {
+                let (own, imported) = (text.mac_input(), text.as_imported().mac_input());
+                let seals = |pepper: &Keyed| (pepper.seal(&own), [pepper.seal(&imported)]);
+                self.find_by(seals, proofs, now)
             }
         }
+    }
+
+    /// As [`find`](Self::find). `seals` are what may be kept of the presented key under a pepper: what is to
+    /// be, and of a key that was made elsewhere what was kept before its text was seen.
+    #[inline]
+    fn find_by<'a, const N: usize>(
+        &self,
+        seals: impl Fn(&Keyed) -> (PepperedMac, [PepperedMac; N]),
+        proofs: &'a Proofs,
+        now: Timestamp,
+    ) -> Match<'a> {
+        let active = seals(self.active());
+        let others = self.peppers.iter().skip(1).map(&seals);
+        let mut current = Choice::from(0);
+        let mut previous = Choice::from(0);
+        for (own, imported) in std::iter::once(active).chain(others) {
+            for sealed in std::iter::once(own).chain(imported) {
+                current |= proofs.current.sealed.ct_eq(&sealed);
+                if let Some(proof) = &proofs.previous {
+                    previous |= proof.sealed.ct_eq(&sealed);
+                }
+            }
+        }
+        let (own, imported) = active;
         if current.into() {
-            return Match::Current(Fit::new(&proofs.current, active));
+            return Match::Current(Fit::new(&proofs.current, own, &imported));
         }
         if let Some(proof) = proofs.previous.as_deref().filter(|_| previous.into()) {
-            return Match::Previous(Fit::new(proof, active));
+            return Match::Previous(Fit::new(proof, own, &imported));
         }
         let uncheckable =
             |proof: &&Proof| !proof.has_ended(now) && !self.knows(proof.sealed.pepper);
@@ -151,31 +175,13 @@ pub(crate) struct Fit<'a> {
 }
 
 impl<'a> Fit<'a> {
-    fn new(proof: &'a Proof, active: Seals) -> Self {
-        let is_older = proof.sealed.pepper < active.own.pepper;
-        let is_imported = active.imported.is_some_and(|mac| mac == proof.sealed);
+    fn new(proof: &'a Proof, own: PepperedMac, imported: &[PepperedMac]) -> Self {
+        let is_older = proof.sealed.pepper < own.pepper;
+        let is_imported = imported.contains(&proof.sealed);
         Self {
             proof,
-            renewed: (is_older || is_imported).then_some(active.own),
+            renewed: (is_older || is_imported).then_some(own),
         }
-    }
-}
-
-/// What may be kept of a presented key, under one pepper.
-#[derive(Clone, Copy)]
-struct Seals {
-    own: PepperedMac,
-    /// Of a key that was made elsewhere, from before its text was seen.
-    imported: Option<PepperedMac>,
-}
-
-impl Seals {
-    fn fit(&self, proof: &Proof) -> Choice {
-        let mut fits = proof.sealed.ct_eq(&self.own);
-        if let Some(imported) = &self.imported {
-            fits |= proof.sealed.ct_eq(imported);
-        }
-        fits
     }
 }
 
@@ -201,19 +207,6 @@ impl Keyed {
             id,
             check: check.into_bytes().into(),
             state,
-        }
-    }
-
-    fn seals_of(&self, key: &Claim<'_>) -> Seals {
-        match key {
-            Claim::Foreign(text) => Seals {
-                own: self.seal(&text.mac_input()),
-                imported: Some(self.seal(&text.as_imported().mac_input())),
-            },
-            Claim::Own(key) => Seals {
-                own: self.seal(&[key.id().as_bytes(), key.secret()]),
-                imported: None,
-            },
         }
     }
 

@@ -1,6 +1,6 @@
 use subtle::ConstantTimeEq;
 
-use super::in_use::{add, in_use};
+use super::in_use::{add, noted};
 use crate::mac::{PepperCheck, PepperId, PepperRing};
 use crate::store::{KeyStore, Settings, StoreError, StoreErrorKind};
 
@@ -8,6 +8,8 @@ use crate::store::{KeyStore, Settings, StoreError, StoreErrorKind};
 pub(crate) enum PepperCheckError {
     /// Keys may need it, and it is not there.
     Missing(PepperId),
+    /// It is active, and was retired.
+    Retired(PepperId),
     Store(StoreError),
     Wrong(PepperId),
 }
@@ -47,16 +49,22 @@ pub(crate) async fn check_peppers(
             None => new.push(check),
         }
     }
-    if demand == Demand::All {
-        let needed = in_use(settings).await?;
-        if let Some(missing) = needed.into_iter().find(|id| !peppers.knows(*id)) {
-            return Err(PepperCheckError::Missing(missing));
-        }
+    let noted = noted(settings).await?;
+    let missing = noted.in_use.into_iter().find(|id| !peppers.knows(*id));
+    if let Some(missing) = missing.filter(|_| demand == Demand::All) {
+        return Err(PepperCheckError::Missing(missing));
+    }
+    let active = peppers.active_id();
+    if noted.retired.contains(&active) {
+        return Err(PepperCheckError::Retired(active));
     }
     for check in new {
         leave(settings, &check).await?;
     }
-    Ok(add(settings, peppers.active_id()).await?)
+    match add(settings, active).await? {
+        true => Ok(()),
+        false => Err(PepperCheckError::Retired(active)),
+    }
 }
 
 async fn leave(settings: &dyn Settings, check: &PepperCheck) -> Result<(), PepperCheckError> {

@@ -46,6 +46,11 @@ pub enum PeppersError {
     /// The operating system gave no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// The active pepper was retired: other instances may not have it any more.
+    #[error(
+        "pepper {0} is active and was retired, so others may not have it any more: make another one active, with an id of its own"
+    )]
+    Retired(PepperId),
     /// The peppers cannot be held against what the store keeps.
     #[error("the key store cannot be used")]
     Store(#[source] StoreError),
@@ -60,6 +65,7 @@ impl From<PepperCheckError> for PeppersError {
     fn from(error: PepperCheckError) -> Self {
         match error {
             PepperCheckError::Missing(id) => Self::Missing(id),
+            PepperCheckError::Retired(id) => Self::Retired(id),
             PepperCheckError::Store(error) => Self::Store(error),
             PepperCheckError::Wrong(id) => Self::Wrong(id),
         }

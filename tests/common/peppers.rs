@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use keygate::{
     Attempt, BuildError, Builder, Error, KeyStore, Keygate, ManageError, NewKey, Pepper, PepperId,
-    PepperProvider, PepperRing, Refusal, Rotation,
+    PepperProvider, PepperRing, PeppersError, Refusal, Rotation,
 };
 
 /// Peppers that a test lays out, as a secrets manager would hold them.
@@ -216,6 +216,24 @@ pub(crate) async fn rotate_a_pepper_while_requests_run<S: KeyStore>(open: impl A
         behind.build().await,
         Err(BuildError::MissingPepper(PepperId(2)))
     ));
+    let again = format!("1:{old} 2:{new}");
+    let rolled_back = || async {
+        let ring = PepperRing::parse(&again).unwrap();
+        builder(open().await).peppers(ring)
+    };
+    for refused in [
+        rolled_back().await.build().await.err(),
+        rolled_back().await.build_manager().await.err(),
+    ] {
+        let refused = refused.unwrap();
+        assert!(
+            matches!(refused, BuildError::RetiredPepper(PepperId(1))),
+            "{refused}"
+        );
+    }
+    instances[0].shelf.put(&again);
+    let refused = instances[0].keys.reload_peppers().await;
+    assert!(matches!(refused, Err(PeppersError::Retired(PepperId(1)))));
     for keys in instances.into_iter().map(|instance| instance.keys) {
         keys.shutdown().await;
     }

@@ -455,6 +455,6 @@ async fn a_pepper_that_may_be_needed_is_not_retired() {
     let listed = async || settings.read("keygate/peppers").await.unwrap().unwrap();
     assert_eq!(listed().await, b"1 2");
     manager.retire_pepper(PepperId(1)).await.unwrap();
-    assert_eq!(listed().await, b"2");
+    assert_eq!(listed().await, b"2 -1");
     manager.retire_pepper(PepperId(1)).await.unwrap();
 }
