@@ -87,7 +87,7 @@ fn what_is_accepted_leaves_room_for_what_is_refused() {
 }
 
 #[test]
-fn requests_of_one_network_are_one_row_with_the_address_of_the_first_for_each_key_and_strangers_apart() {
+fn requests_of_one_network_are_one_row_of_each_key_with_the_address_of_the_first() {
     let journal = Journal::new("acme");
     let from = |address: &str| Some(address.parse().unwrap());
     let note = |address, key_id| {
