@@ -15,9 +15,9 @@ pub(crate) struct Environments {
     foreign: Formats,
 }
 
-/// The place of an accepted prefix among all of them.
+/// The place of an accepted prefix among all of them. Each cached key has one, so it is small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct EnvironmentIndex(usize);
+pub(crate) struct EnvironmentIndex(u32);
 
 /// A parsed key of an environment that is served.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Environments {
     }
 
     pub(crate) fn prefix(&self, index: EnvironmentIndex) -> &Prefix {
-        &self.accepted[index.0]
+        &self.accepted[index.0 as usize]
     }
 
     pub(crate) fn index_of(&self, prefix: &Prefix) -> Option<EnvironmentIndex> {
@@ -110,7 +110,7 @@ impl Environments {
 
     fn find(&self, prefix: &str) -> Option<EnvironmentIndex> {
         let place = self.accepted.iter().position(|p| p.as_str() == prefix)?;
-        Some(EnvironmentIndex(place))
+        u32::try_from(place).ok().map(EnvironmentIndex)
     }
 
     /// The key that `text` is. What fits no format of another system is judged as one of ours.
