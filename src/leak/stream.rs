@@ -150,7 +150,14 @@ impl<R: Read> Iterator for ScanReader<R> {
             }
             match self.reader.read(&mut self.buffer) {
                 Ok(0) => self.is_over = true,
-                Ok(len) => self.found = self.stream.push(&self.buffer[..len]).into_iter(),
+                Ok(len) => match self.buffer.get(..len) {
+                    Some(piece) => self.found = self.stream.push(piece).into_iter(),
+                    None => {
+                        self.is_over = true;
+                        let claim = "the reader says that it read more than there is room for";
+                        return Some(Err(io::Error::new(io::ErrorKind::InvalidData, claim)));
+                    }
+                },
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.is_over = true;

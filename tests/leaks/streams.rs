@@ -98,3 +98,17 @@ fn an_error_of_the_reader_is_told_once_and_ends_the_search() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     assert!(found.next().is_none());
 }
+
+#[test]
+fn a_reader_that_says_it_read_more_than_there_is_room_for_is_an_error_and_no_panic() {
+    struct Boasting;
+    impl Read for Boasting {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            Ok(buffer.len() + 1)
+        }
+    }
+    let mut found = scanner().scan_reader(Boasting);
+    let error = found.next().unwrap().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert!(found.next().is_none());
+}
