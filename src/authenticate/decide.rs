@@ -66,7 +66,8 @@ impl Shared {
         entry: &'e Entry,
         now: Now,
     ) -> Result<Fit<'e>, Refusal> {
-        match entry.ring.find(&presented.key, &entry.proofs, now.wall) {
+        let peppers = entry.ring.peppers();
+        match peppers.find(&presented.key, &entry.proofs, now.wall) {
             Match::Current(fit) | Match::Previous(fit) => Ok(fit),
             Match::None => Err(Rejection::KeyInvalid.into()),
             // Nothing of it is proved, and it opens for nobody.

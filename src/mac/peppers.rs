@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Claim, Match, PepperRing, Proof, Proofs};
+use super::{Claim, PepperRing, Proof, Proofs};
 use crate::clock::Timestamp;
 use crate::key::{KeyId, RandomError, Secret};
 use crate::waiters::Waiters;
@@ -82,16 +82,6 @@ impl Ring {
 
     pub(crate) fn peppers(&self) -> &PepperRing {
         &self.peppers
-    }
-
-    /// Which of `proofs` the presented key fits.
-    pub(crate) fn find<'a>(
-        &self,
-        key: &Claim<'_>,
-        proofs: &'a Proofs,
-        now: Timestamp,
-    ) -> Match<'a> {
-        self.peppers.find(key, proofs, now)
     }
 
     /// As much work as to find a key that exists.

@@ -67,7 +67,7 @@ impl KeyManager {
             return Ok(None);
         };
         let ring = self.shared.peppers.current();
-        let (which, secret) = match ring.find(key, &record.proofs(), self.now()) {
+        let (which, secret) = match ring.peppers().find(key, &record.proofs(), self.now()) {
             Match::Current(fit) => (FoundSecret::Current, fit.proof.created_at),
             Match::Previous(fit) => (FoundSecret::Previous, fit.proof.created_at),
             Match::None => return Ok(None),
