@@ -18,7 +18,7 @@ use common::{
 use keygate::audit::{Actor, AuditAction};
 use keygate::github::{GithubAnswer, GithubKeyError, GithubKeySource, GithubKeys, SecretScanning};
 use keygate::store::AuditQuery;
-use keygate::{Issued, KeyStatus, NewKey, OnLeak, StoreErrorKind};
+use keygate::{Issued, KeyStatus, OnLeak, StoreErrorKind};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
@@ -86,15 +86,6 @@ async fn world() -> World {
     World::with(|builder| builder.on_leak(OnLeak::Revoke)).await
 }
 
-async fn issue(world: &World) -> Issued {
-    world
-        .keys
-        .manager()
-        .issue(NewKey::for_owner("a"))
-        .await
-        .unwrap()
-}
-
 fn found(text: &str) -> Value {
     json!({ "token": text, "type": "acme_key", "url": "https://github.example/x/blob/1/y", "source": "commit" })
 }
@@ -155,7 +146,7 @@ async fn what_github_has_published_as_a_sample_verifies_and_nothing_near_it_does
 #[tokio::test]
 async fn nothing_is_looked_up_for_what_github_has_not_signed() {
     let world = world().await;
-    let issued = issue(&world).await;
+    let issued = world.issue().await;
     let (github, stranger) = (Signer::new("k1"), Signer::new("k1"));
     let scanning = SecretScanning::new(world.keys.manager(), github.published());
     let body = json!([found(issued.key.expose())]).to_string();
@@ -170,7 +161,7 @@ async fn nothing_is_looked_up_for_what_github_has_not_signed() {
 #[tokio::test]
 async fn keys_that_prove_right_are_ended_and_told_by_their_hash_and_never_in_the_clear() {
     let world = world().await;
-    let (leaked, near) = (issue(&world).await, issue(&world).await);
+    let (leaked, near) = (world.issue().await, world.issue().await);
     let text = leaked.key.expose();
     let wrong = with_wrong_secret(near.key.expose());
     let elsewhere = with_prefix(near.key.expose(), DECLINED);
@@ -229,7 +220,7 @@ async fn keys_that_prove_right_are_ended_and_told_by_their_hash_and_never_in_the
 #[tokio::test]
 async fn an_outage_is_answered_503_and_what_is_sent_again_is_done() {
     let world = world().await;
-    let issued = [issue(&world).await, issue(&world).await];
+    let issued = [world.issue().await, world.issue().await];
     let github = Signer::new("k1");
     let scanning = SecretScanning::new(world.keys.manager(), github.published());
     let body = json!([found(issued[0].key.expose()), found(issued[1].key.expose())]).to_string();
@@ -296,7 +287,7 @@ async fn what_cannot_be_understood_or_is_too_much_is_told_so() {
 #[tokio::test]
 async fn where_it_was_found_is_made_fit_for_the_audit_log_whatever_it_holds() {
     let world = world().await;
-    let issued = issue(&world).await;
+    let issued = world.issue().await;
     let text = issued.key.expose();
     let github = Signer::new("k1");
     let scanning = SecretScanning::new(world.keys.manager(), github.published());
@@ -317,7 +308,7 @@ async fn where_it_was_found_is_made_fit_for_the_audit_log_whatever_it_holds() {
     );
     assert!(!reason.contains(secret_of(text)) && reason.chars().count() <= 512);
     // Where the cut goes through the secret, and where a line break does.
-    let other = issue(&world).await;
+    let other = world.issue().await;
     let text = other.key.expose();
     let cut = format!("{}{text}", "x".repeat(400));
     let broken = text.replace(
@@ -507,7 +498,7 @@ async fn what_openssl_signs_verifies() {
     }
     let pem = run(&["ec", "-in", "key.pem", "-pubout"]).unwrap().stdout;
     let world = world().await;
-    let issued = issue(&world).await;
+    let issued = world.issue().await;
     let body = json!([found(issued.key.expose())]).to_string();
     std::fs::write(directory.path().join("body"), &body).unwrap();
     let signature = run(&["dgst", "-sha256", "-sign", "key.pem", "body"])

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use keygate::store::{Expect, Write};
 use keygate::{
-    Attempt, Builder, Error, KeyId, KeyRecord, KeyStore, Keygate, MemoryStore, Pepper, Principal,
-    Refusal, Rejection,
+    Attempt, Builder, Error, Issued, KeyId, KeyRecord, KeyStore, Keygate, MemoryStore, NewKey,
+    Pepper, Principal, Refusal, Rejection,
 };
 
 pub(crate) use keygate::testing::{Door, Fault, FaultyStore, ManualClock};
@@ -68,6 +68,12 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(|builder| builder).await
+    }
+
+    /// A key of the owner `a`, which may do nothing.
+    pub(crate) async fn issue(&self) -> Issued {
+        let manager = self.keys.manager();
+        manager.issue(NewKey::for_owner("a")).await.unwrap()
     }
 
     /// A gate that is built with something else than usual.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use keygate::{Attempt, Issued, NewKey, Principal, RateLimit, Refusal, Rejection};
+use keygate::{Attempt, Principal, RateLimit, Refusal, Rejection};
 
 use crate::common::*;
 
@@ -18,11 +18,6 @@ async fn from(world: &World, address: &str, text: &str) -> Result<Principal, Ref
     let address: IpAddr = address.parse().unwrap();
     let attempt = Attempt::new(text).from_address(Some(address));
     world.keys.authenticator().authenticate(attempt).await
-}
-
-async fn issue(world: &World) -> Issued {
-    let manager = world.keys.manager();
-    manager.issue(NewKey::for_owner("a")).await.unwrap()
 }
 
 /// Another well-formed text of a key that nobody issued, each time.
@@ -74,7 +69,7 @@ async fn every_kind_of_failure_counts() {
         "with a wrong secret",
     ] {
         let world = world().await;
-        let issued = issue(&world).await;
+        let issued = world.issue().await;
         let text = match kind {
             "malformed" => "no key".to_owned(),
             "of an undeclared prefix" => with_prefix(issued.key.expose(), "other_live"),
@@ -92,7 +87,7 @@ async fn every_kind_of_failure_counts() {
 #[tokio::test]
 async fn keys_that_were_seen_go_on_and_others_wait_even_if_they_are_right() {
     let world = world().await;
-    let (seen, unseen) = (issue(&world).await, issue(&world).await);
+    let (seen, unseen) = (world.issue().await, world.issue().await);
     from(&world, "198.51.100.7", seen.key.expose())
         .await
         .unwrap();
@@ -174,7 +169,7 @@ async fn none_allows_any_number_and_a_hundred_a_minute_is_usual() {
 #[tokio::test]
 async fn keys_that_open_and_are_refused_otherwise_are_no_failures() {
     let world = world().await;
-    let issued = issue(&world).await;
+    let issued = world.issue().await;
     let id = issued.info.key_id;
     world.keys.manager().disable(&id).await.unwrap();
     for _ in 0..10 {
@@ -190,7 +185,7 @@ async fn keys_that_open_and_are_refused_otherwise_are_no_failures() {
 async fn a_connection_that_stays_open_does_not_end_because_a_neighbour_guesses() {
     let limit = RateLimit::per_minute(3);
     let world = World::with(|builder| builder.failed_attempts(limit).cache_capacity(0)).await;
-    let issued = issue(&world).await;
+    let issued = world.issue().await;
     let caller = from(&world, GUESSER, issued.key.expose()).await.unwrap();
     fail(&world, GUESSER).await;
     wait(from(&world, GUESSER, issued.key.expose()).await);

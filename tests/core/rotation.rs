@@ -7,15 +7,6 @@ use keygate::{Change, Conflict, Issued, NewKey, Policy, Rejection};
 use crate::common::*;
 use crate::manage::conflict;
 
-async fn issue(world: &World) -> Issued {
-    world
-        .keys
-        .manager()
-        .issue(NewKey::for_owner("a"))
-        .await
-        .unwrap()
-}
-
 async fn opens(world: &World, issued: &Issued) -> bool {
     present(&world.keys, issued.key.expose()).await.is_ok()
 }
@@ -23,7 +14,7 @@ async fn opens(world: &World, issued: &Issued) -> bool {
 #[tokio::test]
 async fn both_secrets_open_for_twenty_four_hours_unless_said_otherwise() {
     let world = World::new().await;
-    let old = issue(&world).await;
+    let old = world.issue().await;
     let new = world.keys.manager().rotate(&old.info.key_id).await.unwrap();
     assert_eq!(new.info.key_id, old.info.key_id);
     assert_eq!(new.info.expires_at, old.info.expires_at);
@@ -37,7 +28,7 @@ async fn both_secrets_open_for_twenty_four_hours_unless_said_otherwise() {
 #[tokio::test]
 async fn an_overlap_of_nothing_ends_the_old_secret_at_once() {
     let world = World::new().await;
-    let old = issue(&world).await;
+    let old = world.issue().await;
     assert!(opens(&world, &old).await);
     let new = world
         .keys
@@ -59,11 +50,11 @@ async fn the_policy_sets_and_bounds_the_overlap() {
     let policy = Policy::new().default_overlap(HOUR).max_overlap(2 * HOUR);
     let world = World::with(|builder| builder.policy(policy)).await;
     let manager = world.keys.manager();
-    let issued = issue(&world).await;
+    let issued = world.issue().await;
     let created = issued.info.created_at;
     let rotated = manager.rotate(&issued.info.key_id).await.unwrap();
     assert_eq!(rotated.previous_ends_at(), created.checked_add(HOUR));
-    let id = issue(&world).await.info.key_id;
+    let id = world.issue().await.info.key_id;
     assert!(
         manager
             .rotate_with_overlap(&id, 2 * HOUR + millis(1))
@@ -92,7 +83,7 @@ async fn a_rotation_extends_neither_the_key_nor_its_old_secret_past_the_keys_end
     assert!(!opens(&world, &old).await && !opens(&world, &new).await);
 
     // Nor does a longer life of the key lengthen an overlap that was promised to end.
-    let old = issue(&world).await;
+    let old = world.issue().await;
     let id = old.info.key_id;
     let _rotated = manager.rotate_with_overlap(&id, HOUR).await.unwrap();
     manager
@@ -107,7 +98,7 @@ async fn a_rotation_extends_neither_the_key_nor_its_old_secret_past_the_keys_end
 #[tokio::test]
 async fn a_rotation_puts_off_no_end_that_the_secret_has_of_its_own() {
     let world = World::new().await;
-    let old = issue(&world).await;
+    let old = world.issue().await;
     let id = old.info.key_id;
     let end = old.info.created_at.checked_add(HOUR);
     world
@@ -123,7 +114,7 @@ async fn a_rotation_puts_off_no_end_that_the_secret_has_of_its_own() {
 async fn while_two_secrets_live_only_the_newer_one_can_be_replaced() {
     let world = World::new().await;
     let manager = world.keys.manager();
-    let old = issue(&world).await;
+    let old = world.issue().await;
     let id = old.info.key_id;
     assert_eq!(
         conflict(manager.supersede(&id).await),
@@ -153,7 +144,7 @@ async fn while_two_secrets_live_only_the_newer_one_can_be_replaced() {
 async fn an_ended_secret_answers_key_expired_until_the_next_rotation() {
     let world = World::new().await;
     let manager = world.keys.manager();
-    let first = issue(&world).await;
+    let first = world.issue().await;
     let id = first.info.key_id;
     let second = manager.rotate_with_overlap(&id, HOUR).await.unwrap();
     world.clock.advance(30 * DAY);
@@ -169,7 +160,7 @@ async fn an_ended_secret_answers_key_expired_until_the_next_rotation() {
 async fn finishing_a_rotation_ends_the_old_secret_now() {
     let world = World::new().await;
     let manager = world.keys.manager();
-    let old = issue(&world).await;
+    let old = world.issue().await;
     let id = old.info.key_id;
     let writes = world.store.writes.count();
     assert_eq!(
@@ -201,7 +192,7 @@ async fn a_hundred_rotations_at_once_make_one_new_secret() {
     let world = World::new().await;
     let other = world.second_gate().await;
     for overlap in [HOUR, Duration::ZERO] {
-        let old = issue(&world).await;
+        let old = world.issue().await;
         let id = old.info.key_id;
         // Every one of them has read the record before any of them writes.
         let door = Door::new();
@@ -235,7 +226,7 @@ async fn a_hundred_rotations_at_once_make_one_new_secret() {
 #[tokio::test]
 async fn a_rotation_gives_way_to_another_but_not_to_a_harmless_change() {
     let world = World::new().await;
-    let id = issue(&world).await.info.key_id;
+    let id = world.issue().await.info.key_id;
     for harmless in [true, false] {
         let door = Door::new();
         world.store.gets.once(Fault::Hold(door.clone()));
@@ -274,7 +265,7 @@ async fn a_rotation_gives_way_to_another_but_not_to_a_harmless_change() {
 #[tokio::test]
 async fn a_revocation_in_between_stops_a_rotation() {
     let world = World::new().await;
-    let id = issue(&world).await.info.key_id;
+    let id = world.issue().await.info.key_id;
     let door = Door::new();
     world.store.gets.once(Fault::Hold(door.clone()));
     let manager = world.keys.manager().clone();
