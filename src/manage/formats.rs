@@ -75,7 +75,9 @@ impl KeyManager {
         let (name, mark) = (format.name(), self.shared.environments.mark_of(format));
         let noted = change(settings, |formats| {
             let is_new = !formats.contains_key(name);
-            is_new.then(|| formats.insert(name.to_owned(), mark.clone()));
+            if is_new {
+                formats.insert(name.to_owned(), mark.clone());
+            }
             is_new
         });
         match noted.await?.get(name) == Some(&mark) {

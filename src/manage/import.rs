@@ -37,8 +37,9 @@ impl KeyManager {
     ///
     /// # Errors
     /// [`ManageError::Invalid`] for an unknown format, one that was declared in another way when keys of it
-    /// were imported, a hash that is none of it, another environment than the format's, and on behalf of a caller; [`Conflict::ImportedForAnother`]; what is wrong with `new`, as
-    /// for [`issue`](Self::issue); [`ManageError::Store`].
+    /// were imported, a hash that is none of it, another environment than the format's, and on behalf of a
+    /// caller; [`Conflict::ImportedForAnother`]; what is wrong with `new`, as for [`issue`](Self::issue);
+    /// [`ManageError::Store`].
     pub async fn import(
         &self,
         format: &str,
