@@ -25,7 +25,7 @@ use crate::keygate::Keygate;
 use crate::limit::{Failures, Limiter, OnOutage, SharedLimiter};
 use crate::mac::Peppers;
 use crate::manage::{KeyManager, OnLeak, Policy, check_formats};
-use crate::peppers::{Demand, PepperSource, Reloader, Turn, check_peppers};
+use crate::peppers::{Demand, PepperSource, Reloader, Turn, check_peppers, is_in_use};
 use crate::record::RateLimit;
 use crate::renewal::{Renewals, Renewer};
 use crate::scope::Catalogue;
@@ -45,6 +45,7 @@ pub struct Builder {
     peppers: Option<PepperSource>,
     pepper_reload_interval: Duration,
     store: Option<Arc<dyn KeyStore>>,
+    only_in_use: bool,
     clock: Arc<dyn Clock>,
     policy: Policy,
     bounds: Bounds,
@@ -79,6 +80,7 @@ impl Builder {
             peppers: None,
             pepper_reload_interval: Duration::from_secs(60),
             store: None,
+            only_in_use: false,
             clock: Arc::new(SystemClock),
             policy: Policy::new(),
             bounds: Bounds {
@@ -176,6 +178,9 @@ impl Builder {
         }
         let store = self.store.ok_or(BuildError::NoStore)?;
         let peppers = self.peppers.ok_or(BuildError::NoPepper)?;
+        if self.only_in_use && !is_in_use(&*store).await.map_err(BuildError::Store)? {
+            return Err(BuildError::StoreNotInUse);
+        }
         let (peppers, provider) = peppers.open().await.map_err(BuildError::Peppers)?;
         check_peppers(&*store, &peppers, demand).await?;
         check_formats(&*store, &environments, demand).await?;

@@ -34,7 +34,7 @@ impl Instance {
         let process = Command::new(std::env::current_exe()?)
             .arg(ARGUMENT)
             .env("KEYGATE_BIND", "127.0.0.1:0")
-            .env("KEYGATE_DB", database)
+            .env("KEYGATE_STORE", database)
             .env_remove("KEYGATE_URL")
             .env("RUST_LOG", "error")
             .stdin(Stdio::piped())

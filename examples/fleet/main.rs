@@ -51,7 +51,7 @@ fn run(name: Option<String>) -> Result<bool, Failure> {
     let name = match name {
         Some(name) => name,
         None => {
-            variable("KEYGATE_DB")?.ok_or("name a database, as in postgres://localhost/keys")?
+            variable("KEYGATE_STORE")?.ok_or("name a database, as in postgres://localhost/keys")?
         }
     };
     let database = Database::named(&name)?;

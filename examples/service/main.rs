@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | `KEYGATE_BIND` | `127.0.0.1:8080` | where to listen; port 0 picks a free one |
 //! | `KEYGATE_URL` | `http://` and the address | what callers call, if it is something else |
-//! | `KEYGATE_DB` | `keygate.db` | the SQLite file with the keys, or `postgres://..`, `redis://..` |
+//! | `KEYGATE_STORE` | `keygate.db` | the SQLite file with the keys, or `postgres://..`, `redis://..` |
 //! | `KEYGATE_PEPPER_FILE` | for a SQLite file: one beside it, made on the first start | the peppers of the keys; read again every minute, so they are changed without a restart |
 //! | `KEYGATE_PEPPER` | as above | the same as a text: at least 32 random bytes in base64, or several as in `2:<base64> 1:<base64>` |
 //! | `KEYGATE_TRUSTED_PROXIES` | none: the caller is the peer | proxies in front that write `X-Forwarded-For` and `X-Forwarded-Proto`, like `10.0.0.0/8,::1` |
@@ -86,7 +86,7 @@ async fn run() -> Result<(), Failure> {
         )
         .into());
     }
-    let database = variable("KEYGATE_DB")?.unwrap_or_else(|| "keygate.db".into());
+    let database = variable("KEYGATE_STORE")?.unwrap_or_else(|| "keygate.db".into());
     let database = Database::named(&database)?;
 
     let starting = database.lock_start().await?;

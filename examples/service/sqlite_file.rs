@@ -13,7 +13,7 @@ use super::Failure;
 /// Whether a database can lie there, before anything is made beside it.
 pub(super) fn check_place(db: &Path) -> Result<(), Failure> {
     let directory = db.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let wrong = |problem: &str| Err(format!("KEYGATE_DB={}: {problem}", db.display()).into());
+    let wrong = |problem: &str| Err(format!("KEYGATE_STORE={}: {problem}", db.display()).into());
     if db.is_dir() {
         wrong("this is a directory: name a file in it")
     } else if directory.is_some_and(|directory| !directory.is_dir()) {
@@ -29,7 +29,7 @@ pub(super) async fn lock(db: &Path) -> Result<File, Failure> {
     let mut options = OpenOptions::new();
     let file = options.create(true).append(true).mode(0o600).open(&path);
     let file =
-        file.map_err(|error| format!("KEYGATE_DB: cannot create {}: {error}", path.display()))?;
+        file.map_err(|error| format!("KEYGATE_STORE: cannot create {}: {error}", path.display()))?;
     for _ in 0..100 {
         match file.try_lock() {
             Ok(()) => return Ok(file),

@@ -9,7 +9,7 @@ use keygate::{Builder, KeyStore, PepperFile, PepperId, PepperRing, SqliteStore};
 
 use super::{Failure, sqlite_file, variable};
 
-/// What `KEYGATE_DB` names.
+/// What `KEYGATE_STORE` names.
 pub(crate) enum Database {
     File(PathBuf),
     #[cfg(feature = "postgres")]
@@ -36,7 +36,7 @@ impl Database {
             #[cfg(not(feature = "redis"))]
             "rediss" => Err(not_built_in("Redis", "redis-tls")),
             scheme => Err(format!(
-                "KEYGATE_DB: this service keeps no keys at {scheme}://: name a SQLite file, or a URL \
+                "KEYGATE_STORE: this service keeps no keys at {scheme}://: name a SQLite file, or a URL \
                  that begins with postgres:// or redis://"
             )
             .into()),
@@ -138,7 +138,7 @@ impl Database {
 #[cfg(not(all(feature = "postgres", feature = "redis")))]
 fn not_built_in(name: &str, feature: &str) -> Failure {
     format!(
-        "KEYGATE_DB: this service was built without {name}: build it with --features \
+        "KEYGATE_STORE: this service was built without {name}: build it with --features \
          axum,sqlite,{feature}"
     )
     .into()

@@ -120,6 +120,9 @@ pub enum BuildError {
     /// The store failed.
     #[error("the key store cannot be used")]
     Store(#[source] StoreError),
+    /// No gate was ever built on the store, and this one was not to be the first.
+    #[error("nothing was ever kept in this store: name the one that the service uses")]
+    StoreNotInUse,
     /// The pepper is not the one under whose id the store's keys were made.
     #[error(
         "pepper {0} is not the one that the keys in this store were made with: find the right one, or give the new one a new id and keep the old one as verify-only"

@@ -65,6 +65,14 @@ impl Builder {
         self
     }
 
+    /// Refuses a store that no gate was ever built on
+    /// ([`BuildError::StoreNotInUse`](crate::BuildError::StoreNotInUse)): for tools, which by a wrong address
+    /// would find no keys, and leave their peppers there. A store without settings cannot tell, and is taken.
+    pub fn only_in_use(mut self) -> Self {
+        self.only_in_use = true;
+        self
+    }
+
     /// Serves keys with this prefix too. The caller's [`environment`](crate::Principal::environment)
     /// tells which it is.
     pub fn accept_prefix(mut self, prefix: impl Into<String>) -> Self {

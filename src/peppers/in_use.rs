@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::mac::PepperId;
-use crate::store::{Settings, StoreError, StoreErrorKind};
+use crate::store::{KeyStore, Settings, StoreError, StoreErrorKind};
 
 /// The ids in decimal, between spaces, with a hyphen before those that are retired.
 const NAME: &str = "keygate/peppers";
@@ -24,6 +24,14 @@ pub(super) struct Noted {
 pub(super) async fn noted(settings: &dyn Settings) -> Result<Noted, StoreError> {
     let kept = settings.read(NAME).await?;
     kept.map_or(Ok(Noted::default()), |kept| decode(&kept))
+}
+
+/// Whether a gate was ever built on the store. One that keeps no settings cannot tell, and may be.
+pub(crate) async fn is_in_use(store: &dyn KeyStore) -> Result<bool, StoreError> {
+    match store.abilities().settings {
+        Some(settings) => Ok(noted(settings).await? != Noted::default()),
+        None => Ok(true),
+    }
 }
 
 /// Notes that keys may need `id` from now on; `false`: it is retired.

@@ -214,3 +214,15 @@ async fn of_two_that_start_at_once_the_one_with_a_wrong_pepper_fails() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_store_that_was_never_used_is_refused_where_that_is_asked_for_and_stays_as_it_was() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), ManualClock::new());
+    let tool = || builder(Arc::clone(&store), &clock).only_in_use();
+    for _ in 0..2 {
+        let refused = tool().build_manager().await;
+        assert!(matches!(refused, Err(BuildError::StoreNotInUse)));
+    }
+    builder(Arc::clone(&store), &clock).build().await.unwrap();
+    assert!(tool().build_manager().await.is_ok());
+}

@@ -129,7 +129,7 @@ fn what_is_wrong_is_said_by_one_line() {
     let stderr = String::from_utf8(failed.stderr).unwrap();
     assert!(!failed.status.success());
     assert!(
-        stderr.contains("error: KEYGATE_DB=missing/keys.db"),
+        stderr.contains("error: KEYGATE_STORE=missing/keys.db"),
         "{stderr}"
     );
 }

@@ -97,7 +97,7 @@ fn instance(server: &impl Server) -> (TempDir, Command) {
     let host = tempfile::tempdir().unwrap();
     let mut command = command(host.path());
     command
-        .env("KEYGATE_DB", server.url())
+        .env("KEYGATE_STORE", server.url())
         .env("KEYGATE_PEPPER", PEPPER);
     (host, command)
 }
@@ -210,7 +210,7 @@ fn a_database_that_is_away_ends_the_start_with_one_clear_line(mut server: impl S
     let (_host, mut command) = instance(&server);
     let with_password = server.url().replace("://", "://keys:hunter2@");
     let with_password = with_password.replace("hunter2@postgres@", "hunter2@");
-    let error = error_of(command.env("KEYGATE_DB", with_password));
+    let error = error_of(command.env("KEYGATE_STORE", with_password));
     assert!(error.contains(" cannot be "), "{error}");
     assert!(!error.contains("hunter2"), "{error}");
 }

@@ -175,25 +175,28 @@ fn a_wrong_configuration_ends_the_start_with_one_clear_line() {
             "KEYGATE_TRUSTED_PROXIES=\"nginx\"",
         ),
         (&[("KEYGATE_TRUSTED_PROXIES", "::/0")], "everybody"),
-        (&[("KEYGATE_DB", "")], "KEYGATE_DB"),
+        (&[("KEYGATE_STORE", "")], "KEYGATE_STORE"),
         (
-            &[("KEYGATE_DB", "missing/keys.db")],
+            &[("KEYGATE_STORE", "missing/keys.db")],
             "directory does not exist",
         ),
-        (&[("KEYGATE_DB", ".")], "a directory"),
+        (&[("KEYGATE_STORE", ".")], "a directory"),
         (
-            &[("KEYGATE_DB", "mysql://me:secret@db")],
+            &[("KEYGATE_STORE", "mysql://me:secret@db")],
             "at mysql://: name",
         ),
         #[cfg(not(feature = "postgres"))]
-        (&[("KEYGATE_DB", "postgres://db")], "axum,sqlite,postgres"),
+        (
+            &[("KEYGATE_STORE", "postgres://db")],
+            "axum,sqlite,postgres",
+        ),
         #[cfg(not(feature = "redis"))]
-        (&[("KEYGATE_DB", "redis://db")], "axum,sqlite,redis"),
+        (&[("KEYGATE_STORE", "redis://db")], "axum,sqlite,redis"),
         #[cfg(feature = "postgres")]
-        (&[("KEYGATE_DB", "postgres://db:port")], "cannot be read"),
+        (&[("KEYGATE_STORE", "postgres://db:port")], "cannot be read"),
         #[cfg(feature = "redis")]
-        (&[("KEYGATE_DB", "redis://db:port")], "cannot be read"),
-        (&[("KEYGATE_DB", "text.db")], "text.db"),
+        (&[("KEYGATE_STORE", "redis://db:port")], "cannot be read"),
+        (&[("KEYGATE_STORE", "text.db")], "text.db"),
         (&[("KEYGATE_PEPPER", "short")], "KEYGATE_PEPPER"),
         (&[("KEYGATE_PEPPER", "c2hvcnQ=")], "KEYGATE_PEPPER"),
         (&[("KEYGATE_PEPPER", "not base64")], "KEYGATE_PEPPER"),

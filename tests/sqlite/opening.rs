@@ -45,6 +45,40 @@ async fn the_file_is_marked_versioned_durable_and_reopened_without_a_change() {
     assert_eq!(events(&again).await.len(), 1);
 }
 
+#[tokio::test]
+async fn what_is_to_be_there_is_neither_made_nor_brought_up_to_date() {
+    let place = Place::new();
+    let path = place.path();
+    let missing = SqliteStore::open_existing(&path).await.unwrap_err();
+    assert!(
+        matches!(missing, SqliteOpenError::Missing { .. }),
+        "{missing}"
+    );
+    assert!(!path.exists());
+
+    fs::write(&path, "").unwrap();
+    for schema in OLDER_SCHEMAS {
+        let outdated = SqliteStore::open_existing(&path).await.unwrap_err();
+        assert!(
+            matches!(outdated, SqliteOpenError::Outdated { .. }),
+            "{outdated}"
+        );
+        fs::remove_file(&path).unwrap();
+        place.by_hand().execute_batch(schema).unwrap();
+        let before = fs::read(&path).unwrap();
+        let outdated = SqliteStore::open_existing(&path).await.unwrap_err();
+        assert!(
+            matches!(outdated, SqliteOpenError::Outdated { .. }),
+            "{outdated}"
+        );
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    place.open().await;
+    let existing = SqliteStore::open_existing(&path).await.unwrap();
+    insert(&existing, &record()).await.unwrap();
+}
+
 /// As earlier code made it, beginning with the first release.
 const OLDER_SCHEMAS: [&str; 3] = [
     concat!(

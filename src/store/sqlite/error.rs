@@ -46,6 +46,12 @@ pub enum SqliteOpenError {
         /// The file's path.
         path: PathBuf,
     },
+    /// There is no such file, and none was to be made.
+    #[error("there is no file {}: name the one that holds the keys", path.display())]
+    Missing {
+        /// The file's path.
+        path: PathBuf,
+    },
     /// The directory of the file does not exist.
     #[error("the directory of {} does not exist: make it first", path.display())]
     MissingDirectory {
@@ -74,6 +80,20 @@ pub enum SqliteOpenError {
     NotAFile {
         /// The path.
         path: PathBuf,
+    },
+    /// Made by older code, and it was not to be changed.
+    #[error(
+        "{} has an older schema ({schema}, this keygate needs {known}): make a backup, and let a process \
+         that may do so bring it up to date",
+        path.display()
+    )]
+    Outdated {
+        /// The file's path.
+        path: PathBuf,
+        /// The schema it has; 0: none yet.
+        schema: usize,
+        /// The schema that this code needs.
+        known: usize,
     },
     /// The file or its directory cannot be written.
     #[error(

@@ -23,7 +23,7 @@ use futures_channel::oneshot;
 use rusqlite::{Connection, TransactionBehavior};
 
 use self::error::{commit_error, is_busy, store_error};
-use self::open::Connections;
+use self::open::{Connections, Preparation};
 use self::place::Place;
 use self::pool::Pool;
 use self::worker::{Worker, WorkerSettings};
@@ -117,7 +117,20 @@ impl SqliteStore {
     /// Says what is wrong with the file and what to do about it. A file that is not keygate's, or
     /// is newer than this code, is left as it is.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
-        let path = path.as_ref().to_path_buf();
+        Self::open_after(Preparation::AsNeeded, path.as_ref()).await
+    }
+
+    /// Opens the file at `path` only if it is there and its schema is up to date: for tools, to which a
+    /// path may be mistyped, and which are not to change what a service uses.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`SqliteOpenError::Missing`] and [`SqliteOpenError::Outdated`].
+    pub async fn open_existing(path: impl AsRef<Path>) -> Result<Self, SqliteOpenError> {
+        Self::open_after(Preparation::None, path.as_ref()).await
+    }
+
+    async fn open_after(allowed: Preparation, path: &Path) -> Result<Self, SqliteOpenError> {
+        let path = path.to_path_buf();
         let failed = |error: io::Error| SqliteOpenError::failed(&path, error);
         let (opened, outcome) = oneshot::channel();
         let to_open = path.clone();
@@ -125,7 +138,7 @@ impl SqliteStore {
             .name("keygate-open".into())
             .spawn(move || {
                 // Whoever asked may have left; then everything is closed again.
-                let _ = opened.send(Connections::open(&to_open));
+                let _ = opened.send(Connections::open(&to_open, allowed));
             })
             .map_err(failed)?;
         let connections = outcome
@@ -351,7 +364,7 @@ mod tests {
     async fn a_read_that_would_block_waits_elsewhere_and_not_for_long() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keys.db");
-        let mut connections = Connections::open(&path).unwrap();
+        let mut connections = Connections::open(&path, Preparation::AsNeeded).unwrap();
         let record = record();
         rows::write(&connections.writer, Expect::Absent, &record).unwrap();
         connections.readers.truncate(1);

@@ -30,6 +30,15 @@ const ATTEMPTS: usize = 3;
 /// As many threads as this can read at once without a detour.
 const MAX_READERS: usize = 16;
 
+/// What may be done to the file before it is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Preparation {
+    /// It is made if there is none, and an older schema is brought up to date.
+    AsNeeded,
+    /// It is used as it is, or not at all.
+    None,
+}
+
 /// All connections to one file.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -46,14 +55,14 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn open(path: &Path) -> Result<Self, SqliteOpenError> {
+    pub(super) fn open(path: &Path, allowed: Preparation) -> Result<Self, SqliteOpenError> {
         // SQLite gives these names a meaning of their own.
         if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
             return Err(SqliteOpenError::NotAFile { path: path.into() });
         }
         let path = &path::absolute(path).map_err(|error| SqliteOpenError::failed(path, error))?;
         for _ in 0..ATTEMPTS {
-            if let Some(opened) = Self::open_once(path)? {
+            if let Some(opened) = Self::open_once(path, allowed)? {
                 return Ok(opened);
             }
         }
@@ -62,10 +71,14 @@ impl Connections {
     }
 
     /// `None` when another file came to the path meanwhile: each connection finds it by its path.
-    fn open_once(path: &Path) -> Result<Option<Self>, SqliteOpenError> {
-        make_private(path);
+    fn open_once(path: &Path, allowed: Preparation) -> Result<Option<Self>, SqliteOpenError> {
+        match allowed {
+            Preparation::AsNeeded => make_private(path),
+            Preparation::None if path.exists() => {}
+            Preparation::None => return Err(SqliteOpenError::Missing { path: path.into() }),
+        }
         let before = file_id(path).ok();
-        let writer = open_writer(path)?;
+        let writer = open_writer(path, allowed)?;
         let place = Place::of(path).map_err(|error| SqliteOpenError::failed(path, error))?;
         let open_reader = || open_reader(path).map_err(|error| SqliteOpenError::of(path, error));
         let count = thread::available_parallelism().map_or(1, |n| n.get().min(MAX_READERS));
@@ -104,11 +117,13 @@ fn make_private(path: &Path) {
 #[cfg(not(unix))]
 fn make_private(_: &Path) {}
 
-fn open_writer(path: &Path) -> Result<Connection, SqliteOpenError> {
+fn open_writer(path: &Path, allowed: Preparation) -> Result<Connection, SqliteOpenError> {
     let of_path = |error| SqliteOpenError::of(path, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(
+        OpenFlags::SQLITE_OPEN_CREATE,
+        allowed == Preparation::AsNeeded,
+    );
     let mut connection = Connection::open_with_flags(path, flags).map_err(of_path)?;
     connection.busy_timeout(PATIENCE).map_err(of_path)?;
     // Closing a file would bring the log that its owner left into it. Nothing is to be changed
@@ -120,6 +135,13 @@ fn open_writer(path: &Path) -> Result<Connection, SqliteOpenError> {
         .and_then(|moment| Schema::read(&moment))
         .map_err(of_path)?;
     let made = schema.check(path)?;
+    if allowed == Preparation::None && made < MIGRATIONS.len() {
+        return Err(SqliteOpenError::Outdated {
+            path: path.into(),
+            schema: made,
+            known: MIGRATIONS.len(),
+        });
+    }
     // SQLite quietly falls back to reading only.
     if connection.is_readonly("main").map_err(of_path)? {
         return Err(SqliteOpenError::NotWritable { path: path.into() });

@@ -1,0 +1,81 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use crate::commands::{init, issue, list};
+use crate::failure::EXIT_CODES;
+
+/// Issues, finds, reads, rotates and ends API keys, over the store that a service keeps them in.
+///
+/// Settings come from flags, then from the environment, then from a file: the one that --config names, or
+/// keygate.toml in the current directory. Peppers are read from the file that --pepper-file names, or
+/// from the variable KEYGATE_PEPPER, and are no arguments, which others on the machine could see.
+#[derive(Parser)]
+#[command(name = "keygate", version, after_long_help = EXIT_CODES)]
+#[command(
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for every command.
+#[derive(Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct Options {
+    /// The file with settings [default: keygate.toml, where there is one].
+    #[arg(long, global = true, value_name = "FILE", env = "KEYGATE_CONFIG")]
+    #[arg(hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the keys are: a SQLite file, or a URL that begins with postgres:// or redis://. A URL with a
+    /// password belongs into the environment or the file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "STORE",
+        env = "KEYGATE_STORE",
+        hide_env_values = true
+    )]
+    pub(crate) store: Option<String>,
+    /// The prefix of the keys, such as acme_live.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PREFIX",
+        env = "KEYGATE_PREFIX",
+        hide_env_values = true
+    )]
+    pub(crate) prefix: Option<String>,
+    /// The file with the peppers [env: KEYGATE_PEPPER_FILE; the peppers themselves: KEYGATE_PEPPER].
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) pepper_file: Option<PathBuf>,
+    /// Who you are, for the audit log [default: the name you have logged in with].
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "KEYGATE_USER",
+        hide_env_values = true
+    )]
+    pub(crate) user: Option<String>,
+    /// Answer with one JSON document instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Set a store up: its tables, a pepper, and a file with these settings.
+    Init(init::Init),
+    /// Make a key, and show its text: the only time.
+    Issue(issue::Issue),
+    /// List keys, or find some.
+    List(list::List),
+}

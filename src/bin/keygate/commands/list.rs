@@ -1,0 +1,185 @@
+//! Listing keys, and finding some by what they are.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use keygate::{Filter, KeyInfo, KeyStatus};
+use serde::Serialize;
+
+use super::Context;
+use super::traits::parse_id;
+use crate::failure::{Exit, Failure};
+use crate::output::key_table;
+
+#[derive(Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    selection: Selection,
+    /// Only keys with this status.
+    #[arg(long)]
+    status: Option<Status>,
+    /// Only keys with this text in their id, name, owner or metadata, in upper or lower case.
+    #[arg(long = "match", value_name = "TEXT")]
+    matching: Option<String>,
+    /// Only keys that end within this time: 30d, 12h.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    expiring_within: Option<Duration>,
+    /// Only keys that were issued at least so long ago.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    older_than: Option<Duration>,
+}
+
+/// Which keys are looked at, and how many are shown.
+#[derive(Args)]
+pub(crate) struct Selection {
+    /// Only keys of this owner.
+    #[arg(long)]
+    pub(crate) owner: Option<String>,
+    /// Show so many at most.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: u64,
+    /// Only keys behind this one: what the page before named as the next.
+    #[arg(long, value_name = "KEY_ID")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Status {
+    Active,
+    Canary,
+    Disabled,
+    Expired,
+    Revoked,
+    RotationOverdue,
+}
+
+#[derive(Default, Serialize)]
+struct Listed {
+    keys: Vec<KeyInfo>,
+    /// Keys whose record is damaged, and why.
+    unreadable: Vec<Unreadable>,
+    /// What to pass to --after for the next page.
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Unreadable {
+    id: String,
+    problem: String,
+}
+
+impl List {
+    pub(crate) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
+        let manager = context.config.manager().await?;
+        let mut filter = self.filter()?;
+        let wanted = usize::try_from(self.selection.limit).unwrap_or(usize::MAX);
+        let mut listed = Listed::default();
+        loop {
+            let page = manager.list(filter.clone()).await?;
+            listed
+                .unreadable
+                .extend(page.unreadable.iter().map(Unreadable::of));
+            for key in page.keys.into_iter().filter(|key| self.is_matched(key)) {
+                if listed.keys.len() == wanted {
+                    listed.next = listed.keys.last().map(|key| key.key_id.to_string());
+                    break;
+                }
+                listed.keys.push(key);
+            }
+            match page.next.filter(|_| listed.next.is_none()) {
+                Some(next) => filter = filter.after(next),
+                None => break,
+            }
+        }
+        context
+            .output
+            .answer(&listed, || match listed.keys.is_empty() {
+                true => String::new(),
+                false => key_table(&listed.keys),
+            })?;
+        if listed.keys.is_empty() {
+            context.output.tell("no such keys");
+        }
+        tell_unreadable(&context, &listed.unreadable);
+        if let Some(next) = &listed.next {
+            context.output.tell(format_args!(
+                "there are more: --after {next}, or a higher --limit"
+            ));
+        }
+        Ok(Exit::Done)
+    }
+
+    fn filter(&self) -> Result<Filter, Failure> {
+        let mut filter = self.selection.filter()?;
+        if let Some(status) = self.status {
+            filter = filter.status(status.into());
+        }
+        if let Some(time) = self.expiring_within {
+            filter = filter.expiring_within(time);
+        }
+        if let Some(age) = self.older_than {
+            filter = filter.older_than(age);
+        }
+        Ok(filter)
+    }
+
+    fn is_matched(&self, key: &KeyInfo) -> bool {
+        let Some(text) = self.matching.as_ref().map(|text| text.to_lowercase()) else {
+            return true;
+        };
+        let metadata = key
+            .metadata
+            .iter()
+            .flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let mut parts = [key.key_id.as_str(), &key.name, &key.owner]
+            .into_iter()
+            .chain(metadata);
+        parts.any(|part| part.to_lowercase().contains(&text))
+    }
+}
+
+impl Selection {
+    /// The keys that are looked at, in pages of whatever size reads them well.
+    pub(crate) fn filter(&self) -> Result<Filter, Failure> {
+        let mut filter = Filter::new().limit(Filter::MAX_LIMIT);
+        if let Some(owner) = &self.owner {
+            filter = filter.owner(owner);
+        }
+        if let Some(after) = &self.after {
+            filter = filter.after(parse_id(after)?);
+        }
+        Ok(filter)
+    }
+}
+
+impl Unreadable {
+    pub(crate) fn of(key: &keygate::store::Unreadable) -> Self {
+        Self {
+            id: key.id.clone(),
+            problem: key.error.to_string(),
+        }
+    }
+}
+
+/// Says which keys could not be judged, because their records are damaged.
+pub(crate) fn tell_unreadable(context: &Context<'_>, keys: &[Unreadable]) {
+    for Unreadable { id, problem } in keys {
+        context
+            .output
+            .tell(format_args!("{id} cannot be read: {problem}"));
+    }
+}
+
+impl From<Status> for KeyStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Active => Self::Active,
+            Status::Canary => Self::Canary,
+            Status::Disabled => Self::Disabled,
+            Status::Expired => Self::Expired,
+            Status::Revoked => Self::Revoked,
+            Status::RotationOverdue => Self::RotationOverdue,
+        }
+    }
+}

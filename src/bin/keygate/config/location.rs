@@ -1,0 +1,123 @@
+//! Where the keys are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keygate::{KeyStore, PostgresStore, RedisStore, SqliteStore};
+
+use super::file::{File, seen_from};
+use crate::failure::{Exit, Failure};
+
+/// A store, by its name. A URL is never shown: it may hold a password.
+pub(crate) enum Location {
+    Sqlite(PathBuf),
+    Postgres(String),
+    Redis(String),
+}
+
+impl Location {
+    pub(crate) fn named(name: &str) -> Result<Self, Failure> {
+        match name.split_once("://").map(|(scheme, _)| scheme) {
+            None => Ok(Self::Sqlite(name.into())),
+            Some("postgres" | "postgresql") => Ok(Self::Postgres(name.into())),
+            Some("redis" | "rediss") => Ok(Self::Redis(name.into())),
+            Some(_) => Err(Failure::usage(
+                "a store is a SQLite file, or a URL that begins with postgres:// or redis:// (rediss:// with TLS)",
+            )),
+        }
+    }
+
+    /// Whether its address is more than a file may hold.
+    pub(crate) fn holds_password(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(url) | Self::Redis(url) => {
+                let authority = url.split_once("://").map_or("", |(_, rest)| rest);
+                let userinfo = authority
+                    .rsplit_once('@')
+                    .map_or("", |(userinfo, _)| userinfo);
+                userinfo.contains(':') || url.contains("password=")
+            }
+        }
+    }
+
+    /// As it is written in the file of settings, unless it holds a password.
+    pub(crate) fn written_in(&self, file: &Path) -> Option<String> {
+        match self {
+            _ if self.holds_password() => None,
+            Self::Sqlite(path) => Some(seen_from(file, path).to_string_lossy().into_owned()),
+            Self::Postgres(url) | Self::Redis(url) => Some(url.clone()),
+        }
+    }
+
+    /// Opens it as it is: what is not there is not made, and what is old stays so.
+    pub(super) async fn open(&self, settings: &File) -> Result<Arc<dyn KeyStore>, Failure> {
+        match self {
+            Self::Sqlite(path) => match SqliteStore::open_existing(path).await {
+                Ok(store) => Ok(Arc::new(store)),
+                Err(error) => Err(unopened(error)),
+            },
+            Self::Postgres(url) => self.postgres(url, settings, false).await,
+            Self::Redis(url) => self.redis(url, settings).await,
+        }
+    }
+
+    /// Opens it, and makes or brings up to date what is missing.
+    pub(super) async fn set_up(&self, settings: &File) -> Result<Arc<dyn KeyStore>, Failure> {
+        match self {
+            Self::Sqlite(path) => match SqliteStore::open(path).await {
+                Ok(store) => Ok(Arc::new(store)),
+                Err(error) => Err(unopened(error)),
+            },
+            Self::Postgres(url) => self.postgres(url, settings, true).await,
+            Self::Redis(url) => self.redis(url, settings).await,
+        }
+    }
+
+    async fn postgres(
+        &self,
+        url: &str,
+        settings: &File,
+        migrate: bool,
+    ) -> Result<Arc<dyn KeyStore>, Failure> {
+        let settings = &settings.postgres;
+        let pool = PostgresStore::pool(url).map_err(unopened)?;
+        let mut builder = PostgresStore::builder(pool).migrate(migrate);
+        if let Some(schema) = &settings.schema {
+            builder = builder.schema(schema);
+        }
+        if let Some(prefix) = &settings.table_prefix {
+            builder = builder.table_prefix(prefix);
+        }
+        if settings.through_transaction_pooler {
+            builder = builder.through_transaction_pooler();
+        }
+        Ok(Arc::new(builder.open().await.map_err(unopened)?))
+    }
+
+    async fn redis(&self, url: &str, settings: &File) -> Result<Arc<dyn KeyStore>, Failure> {
+        let settings = &settings.redis;
+        let mut builder = RedisStore::builder(url);
+        if let Some(namespace) = &settings.namespace {
+            builder = builder.namespace(namespace);
+        }
+        if let Some(path) = &settings.root_certificate {
+            let pem = fs::read(path).map_err(|error| {
+                Failure::usage(format!("{} cannot be read", path.display())).because(error)
+            })?;
+            builder = builder.root_certificate(pem);
+        }
+        if settings.assume_durable {
+            builder = builder.assume_durable();
+        }
+        if settings.assume_master {
+            builder = builder.assume_master();
+        }
+        Ok(Arc::new(builder.connect().await.map_err(unopened)?))
+    }
+}
+
+fn unopened(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    Failure::new(Exit::Store, "the store cannot be used").because(error)
+}

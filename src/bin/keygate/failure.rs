@@ -1,0 +1,163 @@
+//! Why a command did not do what it was asked, and the code with which the program ends.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use keygate::{BuildError, ManageError, PepperError, StoreError};
+
+/// How the program ends. The numbers are documented in its help and its manual page, and stay as they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exit {
+    Done = 0,
+    /// By what the others do not tell.
+    Failed = 1,
+    /// Arguments, the environment or a file that cannot be used.
+    Usage = 2,
+    /// There is no such key or owner.
+    NotFound = 3,
+    /// The state of the key stands against it.
+    Conflict = 4,
+    /// The question was answered by no: the key does not open, or keys were found where none should be.
+    Refused = 5,
+    /// The store cannot be used, or did not say whether something was done.
+    Store = 6,
+    /// A pepper is missing or wrong.
+    Pepper = 7,
+    /// It was not confirmed.
+    NotConfirmed = 8,
+    HungUp = 129,
+    Interrupted = 130,
+    /// Nobody reads the output any more.
+    ClosedPipe = 141,
+    Terminated = 143,
+}
+
+/// What stands in the help and in the manual page.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed, by what is not below
+  2    arguments, environment or configuration cannot be used
+  3    there is no such key or owner
+  4    the state of the key stands against it
+  5    the answer is no: the key does not open, or keys were found
+  6    the store cannot be used, or did not say whether it was done
+  7    a pepper is missing or wrong
+  8    it was not confirmed
+  129  hung up    130  interrupted    143  terminated
+  141  nobody reads the output any more";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why something was not done, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    problem: String,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, problem: impl Into<String>) -> Self {
+        Self {
+            exit,
+            problem: problem.into(),
+            cause: None,
+        }
+    }
+
+    pub(crate) fn usage(problem: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, problem)
+    }
+
+    #[must_use]
+    pub(crate) fn because(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            cause: Some(cause.into()),
+            ..self
+        }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let cause = self.cause.as_deref();
+        cause.map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+/// An error with all its causes, a line for each.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str("\n  because: ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl From<ManageError> for Failure {
+    fn from(error: ManageError) -> Self {
+        let exit = match &error {
+            ManageError::NotFound(_) | ManageError::OwnerNotFound(_) => Exit::NotFound,
+            ManageError::Conflict(_) | ManageError::PepperInUse { .. } => Exit::Conflict,
+            ManageError::Store(_) => Exit::Store,
+            ManageError::UnknownPepper(_) => Exit::Pepper,
+            ManageError::Invalid(_)
+            | ManageError::Scope(_)
+            | ManageError::Text(_)
+            | ManageError::UndeclaredScope(_) => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, chain(&error))
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        let exit = match &error {
+            BuildError::Store(_) => Exit::Store,
+            BuildError::MissingPepper(_)
+            | BuildError::NoPepper
+            | BuildError::Peppers(_)
+            | BuildError::RetiredPepper(_)
+            | BuildError::WrongPepper(_) => Exit::Pepper,
+            BuildError::StoreNotInUse => {
+                return Self::usage(
+                    "nothing was ever kept in this store: is it the right one? To set it up: keygate init",
+                );
+            }
+            _ => Exit::Usage,
+        };
+        Self::new(exit, chain(&error))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(Exit::Store, chain(&error))
+    }
+}
+
+impl From<PepperError> for Failure {
+    fn from(error: PepperError) -> Self {
+        Self::new(Exit::Pepper, chain(&error))
+    }
+}

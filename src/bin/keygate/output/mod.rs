@@ -1,0 +1,89 @@
+//! What is shown: answers on standard output, everything else on standard error.
+
+mod key;
+mod moment;
+mod table;
+mod text;
+
+pub(crate) use key::{key_rows, key_table, status};
+pub(crate) use moment::{day, moment, since, span, until};
+pub(crate) use table::Table;
+pub(crate) use text::plain;
+
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::failure::{Exit, Failure};
+
+/// How answers are to look.
+#[derive(Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Writes the answer of a command: for people, or as one JSON document.
+    pub(crate) fn answer(
+        self,
+        json: &impl Serialize,
+        human: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        match self.json {
+            true => print(&document(json)?),
+            false => print(&human()),
+        }
+    }
+
+    /// Tells people beside the answer; whoever reads JSON has it in there.
+    pub(crate) fn tell(self, text: impl fmt::Display) {
+        if !self.json {
+            note(text);
+        }
+    }
+}
+
+/// One JSON document, with a line end.
+pub(crate) fn document(json: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(json);
+    let mut text =
+        text.map_err(|error| Failure::new(Exit::Failed, "no JSON can be made").because(error))?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Writes to standard output, whole.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::new(Exit::ClosedPipe, "nobody reads the output"),
+        _ => Failure::new(Exit::Failed, "standard output cannot be written").because(error),
+    })
+}
+
+/// Writes a line to standard error; where nobody reads that, there is nobody to tell.
+pub(crate) fn note(text: impl fmt::Display) {
+    let text = text.to_string();
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
+}
+
+/// How many columns there are to fill, where a person looks at them.
+fn width() -> Option<u16> {
+    let out = io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(out).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}

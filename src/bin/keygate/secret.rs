@@ -1,0 +1,141 @@
+//! Handing over the text of a new key: to standard output, or to a file of its owner's alone. Once, and
+//! nowhere else.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use keygate::{Issued, KeyInfo};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{Output, document, key_rows, print};
+
+/// Where a text goes. It is opened before there is one, so that no key is made in vain.
+pub(crate) enum Handover {
+    StandardOutput,
+    File(NewFile),
+}
+
+/// A file that was not there before, and is not there afterwards unless a text was written to it.
+pub(crate) struct NewFile {
+    path: PathBuf,
+    file: File,
+    is_kept: bool,
+}
+
+/// What is shown of a new key as JSON; `key` is its text, where it goes to standard output.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<&'a PathBuf>,
+    info: &'a KeyInfo,
+}
+
+impl Handover {
+    /// To the file that `--out` names, or to standard output.
+    pub(crate) fn to(out: Option<PathBuf>) -> Result<Self, Failure> {
+        Ok(match out {
+            Some(path) => Self::File(NewFile::create(path)?),
+            None => Self::StandardOutput,
+        })
+    }
+
+    /// Hands the text of a key over, and shows the rest: with the text on standard output, beside it on
+    /// standard error.
+    pub(crate) fn key(self, issued: &Issued, output: Output) -> Result<(), Failure> {
+        let lost = |failure| lost(issued, failure);
+        let (text, info) = (issued.key.expose(), &issued.info);
+        match self {
+            Self::StandardOutput if output.is_json() => {
+                let shown = Shown {
+                    key: Some(text),
+                    out: None,
+                    info,
+                };
+                print(&Zeroizing::new(document(&shown)?)).map_err(lost)
+            }
+            Self::StandardOutput => {
+                output.tell(key_rows(info).draw().trim_end());
+                output.tell("This is the only time that the key is shown:");
+                print(&Zeroizing::new(format!("{text}\n"))).map_err(lost)
+            }
+            Self::File(mut file) => {
+                file.write(text).map_err(lost)?;
+                let path = file.keep();
+                let shown = Shown {
+                    key: None,
+                    out: Some(&path),
+                    info,
+                };
+                output.answer(&shown, || {
+                    let mut rows = key_rows(info);
+                    rows.row(["written to", &path.display().to_string()]);
+                    rows.draw()
+                })
+            }
+        }
+    }
+}
+
+/// What is to be done about a key whose text nobody has.
+fn lost(issued: &Issued, failure: Failure) -> Failure {
+    let id = &issued.info.key_id;
+    let problem = format!(
+        "the key {id} was made, and its text is lost: make another by keygate rotate {id} --overlap 0s (--supersede, \
+         during a rotation), or end it by keygate revoke {id}"
+    );
+    Failure::new(Exit::Failed, problem).because(failure)
+}
+
+impl NewFile {
+    pub(crate) fn create(path: PathBuf) -> Result<Self, Failure> {
+        let mut options = OpenOptions::new();
+        let opened = options.write(true).create_new(true).mode(0o600).open(&path);
+        let file = opened.map_err(|error| {
+            let shown = path.display();
+            let problem = match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    format!("{shown} is there already, and is not written over: name another file")
+                }
+                _ => format!("{shown} cannot be made"),
+            };
+            Failure::usage(problem).because(error)
+        })?;
+        Ok(Self {
+            path,
+            file,
+            is_kept: false,
+        })
+    }
+
+    pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
+        let line = Zeroizing::new(format!("{text}\n"));
+        let written = self
+            .file
+            .write_all(line.as_bytes())
+            .and_then(|()| self.file.sync_all());
+        written.map_err(|error| {
+            let problem = format!("{} cannot be written", self.path.display());
+            Failure::new(Exit::Failed, problem).because(error)
+        })
+    }
+
+    /// The file stays, at this path.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        self.is_kept = true;
+        self.path.clone()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

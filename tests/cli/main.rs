@@ -1,0 +1,9 @@
+//! The program `keygate` as operators run it: its own process, real stores, pipes and terminals.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod init;
+mod issue;
+mod list;
+#[path = "../common/servers/mod.rs"]
+mod servers;
+mod support;
