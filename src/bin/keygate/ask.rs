@@ -7,21 +7,22 @@ use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
+use crate::output::plain;
 
 /// No key, and no line of an answer, is longer.
 const MAX_LEN: u64 = 4_096;
 
-/// Asks whether to go on with what ends something. With `--yes` nobody is asked; without a terminal
-/// nobody can be.
+/// Asks whether to go on with what ends something. With `--yes` nobody is asked; where nobody would see
+/// the question, or could answer, nobody can be.
 pub(crate) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
-    if !io::stdin().is_terminal() {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         let problem = format!("{question} Nobody can be asked here: say so by --yes");
         return Err(Failure::new(Exit::NotConfirmed, problem));
     }
-    prompt(&format!("{question} [y/N] "));
+    prompt(&format!("{} [y/N] ", plain(question)));
     let answer = read(|| line(&mut io::stdin().lock())).await?;
     match answer.trim() {
         "y" | "Y" | "yes" | "Yes" => Ok(()),

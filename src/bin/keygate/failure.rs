@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use keygate::{BuildError, ManageError, PepperError, StoreError};
 
+use crate::output::plain;
+
 /// How the program ends. The numbers are documented in its help and its manual page, and stay as they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exit {
@@ -101,16 +103,44 @@ impl Error for Failure {
     }
 }
 
-/// An error with all its causes, a line for each.
+/// An error with all its causes, a line for each: what is in them of others is made harmless here, line
+/// ends too.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut text = plain(&error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str("\n  because: ");
-        text.push_str(&error.to_string());
+        text.push_str(&plain(&error.to_string()));
         cause = error.source();
     }
     text
+}
+
+/// What an error of the crate says, with its causes behind it.
+fn of(exit: Exit, error: impl Error + Send + Sync + 'static) -> Failure {
+    let failure = Failure::new(exit, error.to_string());
+    match error.source() {
+        Some(_) => failure.because(Beneath(error)),
+        None => failure,
+    }
+}
+
+/// What an error is caused by.
+#[derive(Debug)]
+struct Beneath<E>(E);
+
+impl<E: Error> fmt::Display for Beneath<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .source()
+            .map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
+    }
+}
+
+impl<E: Error> Error for Beneath<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source().and_then(Error::source)
+    }
 }
 
 impl From<ManageError> for Failure {
@@ -126,7 +156,7 @@ impl From<ManageError> for Failure {
             | ManageError::UndeclaredScope(_) => Exit::Usage,
             _ => Exit::Failed,
         };
-        Self::new(exit, chain(&error))
+        of(exit, error)
     }
 }
 
@@ -146,18 +176,18 @@ impl From<BuildError> for Failure {
             }
             _ => Exit::Usage,
         };
-        Self::new(exit, chain(&error))
+        of(exit, error)
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(Exit::Store, chain(&error))
+        of(Exit::Store, error)
     }
 }
 
 impl From<PepperError> for Failure {
     fn from(error: PepperError) -> Self {
-        Self::new(Exit::Pepper, chain(&error))
+        of(Exit::Pepper, error)
     }
 }

@@ -3,9 +3,12 @@
 mod file;
 mod location;
 mod peppers;
+mod trouble;
+mod trust;
 
 pub(crate) use file::seen_from;
 pub(crate) use location::Location;
+pub(crate) use trouble::of_gate;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +25,7 @@ pub(crate) const FILE: &str = "keygate.toml";
 
 /// What was said, wherever it was.
 pub(crate) struct Config {
-    store: Option<String>,
+    store: Option<Location>,
     prefix: Option<String>,
     accept_prefixes: Vec<String>,
     peppers: Option<PepperSource>,
@@ -39,11 +42,14 @@ impl Config {
         let path = options.config.unwrap_or_else(|| FILE.into());
         let file = File::read(&path, named)?;
         Ok(Self {
-            store: options.store.or_else(|| file.store(&path)),
+            store: match &options.store {
+                Some(name) => Some(Location::named(name)?),
+                None => file.store(&path)?,
+            },
             prefix: options.prefix.or_else(|| file.prefix.clone()),
             accept_prefixes: file.accept_prefixes.clone(),
             peppers: PepperSource::find(options.pepper_file, file.pepper_file(&path))?,
-            user: options.user.or_else(login),
+            user: options.user.filter(|user| !user.is_empty()).or_else(login),
             policy: file.policy(),
             path,
             file,
@@ -78,16 +84,15 @@ impl Config {
         Ok(std::iter::once(self.prefix()?).chain(others))
     }
 
-    pub(crate) fn location(&self) -> Result<Location, Failure> {
-        let store = self.store.as_deref().ok_or_else(|| {
+    pub(crate) fn location(&self) -> Result<&Location, Failure> {
+        self.store.as_ref().ok_or_else(|| {
             unset(
                 "where the keys are kept",
                 "--store keys.db",
                 "KEYGATE_STORE",
                 "store",
             )
-        })?;
-        Location::named(store)
+        })
     }
 
     /// The store, as the service has left it.
@@ -102,15 +107,18 @@ impl Config {
 
     /// A gate on `store`, not built yet.
     pub(crate) fn builder(&self, store: Arc<dyn KeyStore>) -> Result<Builder, Failure> {
-        let peppers = self.peppers.as_ref().ok_or_else(|| {
+        self.builder_with(self.peppers()?, store)
+    }
+
+    fn peppers(&self) -> Result<&PepperSource, Failure> {
+        self.peppers.as_ref().ok_or_else(|| {
             unset(
                 "where the peppers are kept",
                 "--pepper-file pepper",
                 "KEYGATE_PEPPER_FILE",
                 "pepper_file",
             )
-        })?;
-        self.builder_with(peppers, store)
+        })
     }
 
     /// The same, with peppers from elsewhere.
@@ -131,8 +139,11 @@ impl Config {
 
     /// Manages the keys of the store, in the name of whoever has typed the command.
     pub(crate) async fn manager(&self) -> Result<KeyManager, Failure> {
-        let builder = self.builder(self.store().await?)?.only_in_use();
-        Ok(self.named(builder.build_manager().await?))
+        let peppers = self.peppers()?;
+        let builder = self.builder_with(peppers, self.store().await?)?;
+        let built = builder.only_in_use().build_manager().await;
+        let manager = built.map_err(|error| of_gate(error, peppers))?;
+        Ok(self.named(manager))
     }
 
     /// The same manager, which names that person in the audit log.
