@@ -7,6 +7,7 @@ mod init;
 mod issue;
 mod list;
 mod pipes;
+mod retention;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod settings;
