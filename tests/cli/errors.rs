@@ -273,7 +273,12 @@ fn a_sqlite_file_that_may_not_be_written() {
     mode("", 0o500);
     refused(&["issue", "--owner", "org_42"]);
     mode("", 0o700);
-    assert!(run(&["list"]).unwrap().status.success());
+    let ran = run(&["list"]).unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
     let directory = fs::canonicalize(world.path("")).unwrap();
     snapshot!(
         "errors_read_only",

@@ -8,6 +8,7 @@ use keygate::PresentedKey;
 use percent_encoding::percent_decode_str;
 
 use crate::cli::Cli;
+use crate::fail;
 use crate::failure::Exit;
 use crate::output::{note, note_lines, print};
 
@@ -30,7 +31,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli,
     Cli::try_parse_from(arguments).map_err(|answer| match answer.use_stderr() {
         false => match print(&answer.render().to_string()) {
             Ok(()) => Exit::Done,
-            Err(failure) => failure.exit(),
+            Err(failure) => fail(&failure),
         },
         true => {
             note_lines(shown(answer).trim_end());

@@ -70,12 +70,19 @@ pub(super) struct RedisFile {
     pub(super) assume_master: bool,
 }
 
+/// What a file that is not there is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Empty,
+    Refused,
+}
+
 impl File {
-    /// The file at `path`; one that nobody has named need not be there.
-    pub(super) fn read(path: &Path, named: bool) -> Result<Self, Failure> {
+    /// The file at `path`; one that nobody has named must be beyond doubt.
+    pub(super) fn read(path: &Path, named: bool, missing: Missing) -> Result<Self, Failure> {
         let mut file = match fs::File::open(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Empty => {
                 return Ok(Self::default());
             }
             Err(error) => return Err(trust::unreadable(path, error)),
@@ -108,7 +115,9 @@ impl File {
         let Some(store) = &self.store else {
             return Ok(None);
         };
-        Ok(Some(match Location::named(store)? {
+        let location = Location::named(store)
+            .map_err(|failure| Failure::usage(format!("{}: {failure}", path.display())))?;
+        Ok(Some(match location {
             Location::Sqlite(store) => Location::Sqlite(beside(path, &store)),
             url => url,
         }))

@@ -17,7 +17,7 @@ use keygate::{Builder, KeyManager, KeyStore, Keygate, Policy};
 
 use crate::cli::Options;
 use crate::failure::Failure;
-use file::{File, beside};
+use file::{File, Missing, beside};
 use peppers::PepperSource;
 
 /// The file that is looked for where none is named.
@@ -38,9 +38,22 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn load(options: Options) -> Result<Self, Failure> {
+        let missing = match options.config {
+            Some(_) => Missing::Refused,
+            None => Missing::Empty,
+        };
+        Self::read(options, missing)
+    }
+
+    /// The same, where the file that is named may be one that is yet to be written.
+    pub(crate) fn load_or_new(options: Options) -> Result<Self, Failure> {
+        Self::read(options, Missing::Empty)
+    }
+
+    fn read(options: Options, missing: Missing) -> Result<Self, Failure> {
         let named = options.config.is_some();
         let path = options.config.unwrap_or_else(|| FILE.into());
-        let file = File::read(&path, named)?;
+        let file = File::read(&path, named, missing)?;
         Ok(Self {
             store: match &options.store {
                 Some(name) => Some(Location::named(name)?),

@@ -101,10 +101,14 @@ pub(super) fn of_redis(error: RedisOpenError) -> Failure {
 /// Where a pepper is wrong, where it came from too.
 pub(crate) fn of_gate(error: BuildError, peppers: &PepperSource) -> Failure {
     match error {
-        BuildError::MissingPepper(_)
-        | BuildError::NoPepper
-        | BuildError::RetiredPepper(_)
-        | BuildError::WrongPepper(_) => {
+        BuildError::MissingPepper(id) => Failure::new(
+            Exit::Pepper,
+            format!(
+                "{peppers} lacks pepper {id}, and keys may have been made with it: name the right one, or add pepper \
+                 {id} to it as verify-only"
+            ),
+        ),
+        BuildError::NoPepper | BuildError::RetiredPepper(_) | BuildError::WrongPepper(_) => {
             Failure::new(Exit::Pepper, format!("{peppers} does not fit this store")).because(error)
         }
         error => error.into(),

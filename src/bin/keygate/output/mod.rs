@@ -11,7 +11,7 @@ pub(crate) use moment::{day, moment, since, span, until};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 use text::escaped;
-pub(crate) use text::plain;
+pub(crate) use text::{plain, plain_lines};
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -87,10 +87,9 @@ pub(crate) fn note(text: impl fmt::Display) {
     note_lines(&plain(&text.to_string()));
 }
 
-/// The same for lines that are our own, and hold no text of others with line ends in it.
+/// The same for lines that were put together here: the text of others in them was made plain before.
 pub(crate) fn note_lines(text: &str) {
-    let lines: Vec<String> = text.lines().map(plain).collect();
-    let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
+    let _ = writeln!(io::stderr().lock(), "{}", plain_lines(text));
 }
 
 /// How many columns there are to fill, where a person looks at them.

@@ -17,6 +17,12 @@ pub(crate) fn plain(text: &str) -> String {
     shown
 }
 
+/// The same, line by line: what was put together here keeps its line ends.
+pub(crate) fn plain_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    lines.join("\n")
+}
+
 /// JSON that says the same, without what a terminal would act on: that stands in texts alone, where JSON
 /// can write it out.
 pub(super) fn escaped(json: &str) -> String {
