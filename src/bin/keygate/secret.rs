@@ -6,12 +6,12 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-use keygate::{Issued, KeyInfo};
+use keygate::{Clock as _, Issued, KeyInfo, KeyStatus, SystemClock};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, document, key_rows, print};
+use crate::output::{Output, document, key_rows, moment, print};
 
 /// Where a text goes. It is opened before there is one, so that no key is made in vain.
 pub(crate) enum Handover {
@@ -82,13 +82,28 @@ impl Handover {
     }
 }
 
-/// What is to be done about a key whose text nobody has.
+/// What is to be done about a secret whose text nobody has.
 fn lost(issued: &Issued, failure: Failure) -> Failure {
     let id = &issued.info.key_id;
-    let problem = format!(
-        "the key {id} was made, and its text is lost: make another by keygate rotate {id} --overlap 0s (--supersede, \
-         during a rotation), or end it by keygate revoke {id}"
-    );
+    let is_canary = issued.info.status == KeyStatus::Canary;
+    let problem = match issued.previous_ends_at() {
+        Some(end) if end > SystemClock.wall() => format!(
+            "the key {id} has a new secret, and its text is lost; the old one works until {}. Make another in \
+             its place by keygate rotate {id} --supersede",
+            moment(end)
+        ),
+        Some(_) => format!(
+            "the key {id} has a new secret, and its text is lost; the old one has ended, so nobody can use the \
+             key. Make another by keygate rotate {id} --overlap 0s"
+        ),
+        None if is_canary => {
+            format!("the canary {id} was made, and its text is lost: make another")
+        }
+        None => format!(
+            "the key {id} was made, and its text is lost: make another by keygate rotate {id} --overlap 0s, or \
+             end it by keygate revoke {id}"
+        ),
+    };
     Failure::new(Exit::Failed, problem).because(failure)
 }
 

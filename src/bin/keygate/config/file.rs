@@ -109,6 +109,11 @@ impl File {
         Some(beside(path, self.pepper_file.as_ref()?))
     }
 
+    /// How long an old secret works where nobody says it, if that is set.
+    pub(super) fn default_overlap(&self) -> Option<Duration> {
+        self.policy.default_overlap
+    }
+
     pub(super) fn policy(&self) -> Policy {
         let file = &self.policy;
         let mut policy = Policy::new();

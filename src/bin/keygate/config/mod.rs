@@ -9,8 +9,9 @@ pub(crate) use location::Location;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use keygate::{Builder, KeyManager, KeyStore, Keygate, Policy};
+use keygate::{Builder, KeyManager, KeyStore, Keygate, OnLeak, Policy};
 
 use crate::cli::Options;
 use crate::failure::Failure;
@@ -48,6 +49,11 @@ impl Config {
             path,
             file,
         })
+    }
+
+    /// How long an old secret works where nobody says it, if that is set.
+    pub(crate) fn default_overlap(&self) -> Option<Duration> {
+        self.file.default_overlap()
     }
 
     /// The file of settings, as it was named.
@@ -131,8 +137,14 @@ impl Config {
 
     /// Manages the keys of the store, in the name of whoever has typed the command.
     pub(crate) async fn manager(&self) -> Result<KeyManager, Failure> {
+        self.manager_on_leak(OnLeak::Tell).await
+    }
+
+    /// The same manager, which does this about the keys that are reported to it.
+    pub(crate) async fn manager_on_leak(&self, policy: OnLeak) -> Result<KeyManager, Failure> {
         let builder = self.builder(self.store().await?)?.only_in_use();
-        Ok(self.named(builder.build_manager().await?))
+        let manager = builder.on_leak(policy).build_manager().await?;
+        Ok(self.named(manager))
     }
 
     /// The same manager, which names that person in the audit log.
