@@ -46,6 +46,7 @@ pub struct Builder {
     pepper_reload_interval: Duration,
     store: Option<Arc<dyn KeyStore>>,
     only_in_use: bool,
+    is_tool: bool,
     clock: Arc<dyn Clock>,
     policy: Policy,
     bounds: Bounds,
@@ -81,6 +82,7 @@ impl Builder {
             pepper_reload_interval: Duration::from_secs(60),
             store: None,
             only_in_use: false,
+            is_tool: false,
             clock: Arc::new(SystemClock),
             policy: Policy::new(),
             bounds: Bounds {
@@ -116,8 +118,8 @@ impl Builder {
 
     /// Checks everything, the peppers and the bound of revocations against the store too.
     ///
-    /// With the feature `tokio`, and on its runtime, this also spawns the background work; otherwise,
-    /// poll [`Keygate::run`].
+    /// With the feature `tokio`, and on its runtime, this also spawns the background work, but for
+    /// [tools](Self::as_tool); otherwise, poll [`Keygate::run`].
     ///
     /// # Errors
     /// Says what is wrong and what to do about it. A store that does not answer is an error: a
@@ -197,11 +199,16 @@ impl Builder {
                 },
             })?;
 
-        if let Err(error) = since::say(&*store, self.records_usage, self.clock.wall()).await {
+        let said = match self.is_tool {
+            true => Ok(()),
+            false => since::say(&*store, self.records_usage, self.clock.wall()).await,
+        };
+        if let Err(error) = said {
             // As on a standby. The background work says it again.
             telemetry::usage_is_not_vouched_for(&realm, &error);
         }
-        let records_usage = self.records_usage && store.abilities().usage.is_some();
+        let keeps_usage = store.abilities().usage.is_some();
+        let records_usage = self.records_usage && keeps_usage && !self.is_tool;
         let ledger = match records_usage {
             true => Some(Arc::new(Ledger::new(
                 self.usage,
@@ -311,13 +318,16 @@ impl Builder {
                 renewer,
                 reloader,
                 ledger,
+                says_usage: !self.is_tool,
                 usage_interval: self.usage.interval,
                 #[cfg(any(feature = "tower", feature = "actix-web"))]
                 leaks: leak_work,
             },
         );
         #[cfg(feature = "tokio")]
-        background.spawn(&changes);
+        if !self.is_tool {
+            background.spawn(&changes);
+        }
         Ok(Keygate {
             authenticator: Authenticator::new(
                 Arc::clone(&gate),
