@@ -15,6 +15,7 @@ use crate::output::moment;
 /// What is not said stays as it is.
 #[derive(Args)]
 pub(crate) struct ChangeKey {
+    /// The id of the key.
     #[arg(value_name = "KEY_ID")]
     key: String,
     #[command(flatten)]
@@ -102,8 +103,9 @@ impl ChangeKey {
         if networks.is_empty() {
             return None;
         }
-        // What is none is refused with the change.
-        let kept: Vec<IpNet> = networks.iter().filter_map(|text| network(text)).collect();
+        // What is no network is refused with the change.
+        let kept: Option<Vec<IpNet>> = networks.iter().map(|text| network(text)).collect();
+        let kept = kept?;
         if key.allowed_ips.is_empty() {
             return Some(format!("it works from {} alone", networks.join(" ")));
         }

@@ -62,16 +62,14 @@ pub(crate) fn described(key: &KeyActivity) -> String {
     format!("{key_id} {name}of {owner}, {}", last_use(key))
 }
 
-/// Asks about keys: `Revoke 4KX9vQ2mB7tZ of org_42, never used, for good?`, or all of them and then that.
-pub(crate) fn question(act: &str, keys: &[KeyActivity], how: &str) -> String {
+/// What is asked about keys: `Disable: 4KX9vQ2mB7tZ of org_42, never used?`, or the same of several.
+pub(crate) fn question(act: &str, keys: &[KeyActivity]) -> String {
     if let [key] = keys {
-        return format!("{act} {}{how}?", described(key));
+        return format!("{act}: {}?", described(key));
     }
-    let lines: String = keys
-        .iter()
-        .map(|key| format!("  {}\n", described(key)))
-        .collect();
-    format!("keys:\n{lines}{act} these {} keys{how}?", keys.len())
+    let lines = keys.iter().map(|key| format!("  {}\n", described(key)));
+    let lines: String = lines.collect();
+    format!("keys:\n{lines}{act}: these {} keys?", keys.len())
 }
 
 /// Does it with each of the keys, whatever became of those before; a signal ends it between two.
@@ -133,6 +131,7 @@ pub(crate) fn not_all(failed: &[Failed], done: &str) -> String {
         ..
     } in failed
     {
+        let why = why.replace('\n', "\n  ");
         problem.push_str(&format!("\n  {key_id}: {why}"));
     }
     problem

@@ -10,6 +10,7 @@ use crate::output::key_table;
 
 #[derive(Args)]
 pub(crate) struct Disable {
+    /// The ids of the keys.
     #[arg(value_name = "KEY_ID", required = true)]
     keys: Vec<String>,
     /// Do not ask.
@@ -19,6 +20,7 @@ pub(crate) struct Disable {
 
 #[derive(Args)]
 pub(crate) struct Enable {
+    /// The ids of the keys.
     #[arg(value_name = "KEY_ID", required = true)]
     keys: Vec<String>,
 }
@@ -27,7 +29,7 @@ impl Disable {
     pub(crate) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
         let manager = context.config.manager().await?;
         let keys = keys::find(&manager, &self.keys).await?;
-        let question = keys::question("Disable", &keys, "");
+        let question = keys::question("Disable", &keys);
         ask::confirm(&question, self.yes).await?;
         let disable = async |key: KeyInfo| manager.disable(&key.key_id).await;
         each(&context, keys, disable, "disabled").await

@@ -14,6 +14,7 @@ use crate::output::{Table, moment};
 
 #[derive(Args)]
 pub(crate) struct Revoke {
+    /// The ids of the keys.
     #[arg(
         value_name = "KEY_ID",
         required_unless_present = "owner",
@@ -73,7 +74,7 @@ impl Revoke {
 
     async fn keys(&self, context: &Context<'_>, manager: &KeyManager) -> Result<Exit, Failure> {
         let keys = keys::find(manager, &self.keys).await?;
-        let question = keys::question("Revoke", &keys, " for good");
+        let question = keys::question("Revoke for good", &keys);
         ask::confirm(&question, self.yes).await?;
         let revoked = async {
             let revoke = async |key: KeyInfo| {

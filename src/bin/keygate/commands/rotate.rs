@@ -19,6 +19,7 @@ use crate::secret::Handover;
 /// The old secret works for a while longer, so that everybody can go over to the new one.
 #[derive(Args)]
 pub(crate) struct Rotate {
+    /// The id of the key.
     #[arg(value_name = "KEY_ID")]
     key: String,
     /// How long the old secret works: 24h, or 0s to end it at once [default: as the service has it].

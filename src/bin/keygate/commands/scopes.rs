@@ -12,11 +12,12 @@ use super::revise::{Plan, revise};
 use super::traits::parse_id;
 use super::usage::{need, needs};
 use crate::failure::{Exit, Failure};
-use crate::output::{Table, span};
+use crate::output::{Table, span, typed};
 
 /// Each of them changes the key: orders:read,write stands for two scopes, and all can be repeated.
 #[derive(Args)]
 pub(crate) struct Scopes {
+    /// The id of the key.
     #[arg(value_name = "KEY_ID")]
     key: String,
     /// Only what was needed within this time counts as needed.
@@ -112,7 +113,7 @@ impl Scopes {
             Ok(privileges) if privileges.are_excessive() => context.output.tell(format_args!(
                 "not needed within {window}: {}; to take it away: keygate scopes {id} --narrow {}",
                 privileges.dropped,
-                humantime::format_duration(self.within)
+                typed(self.within)
             )),
             Ok(_) => context
                 .output

@@ -14,6 +14,7 @@ use crate::output::{Table, key_rows, moment, since};
 
 #[derive(Args)]
 pub(crate) struct Show {
+    /// The id of the key.
     #[arg(value_name = "KEY_ID")]
     key: String,
     /// How long nobody must have used it to be safe to revoke: longer than any job waits for its turn.

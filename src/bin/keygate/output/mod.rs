@@ -7,7 +7,7 @@ mod table;
 mod text;
 
 pub(crate) use key::{key_rows, key_table, status};
-pub(crate) use moment::{day, moment, since, span, until};
+pub(crate) use moment::{day, moment, since, span, typed, until};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 pub(crate) use text::{plain, plain_lines};

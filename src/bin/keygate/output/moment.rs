@@ -49,6 +49,15 @@ pub(crate) fn span(time: Duration) -> String {
     format!("{} {name}", millis.saturating_add(unit / 2) / unit)
 }
 
+/// A time as it can be typed: `90d`.
+pub(crate) fn typed(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds % 86_400 {
+        0 => format!("{}d", seconds / 86_400),
+        _ => format!("{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +74,7 @@ mod tests {
         assert_eq!(since(now, now), "0 s ago");
         assert_eq!(span(Duration::from_millis(90 * 86_400_000 - 5)), "90 d");
         assert_eq!(span(Duration::MAX), "213503982335 d");
+        assert_eq!(typed(Duration::from_secs(90 * 86_400)), "90d");
+        assert_eq!(typed(Duration::from_secs(90)), "90s");
     }
 }
