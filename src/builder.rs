@@ -187,18 +187,14 @@ impl Builder {
         check_peppers(&*store, &peppers, demand).await?;
         check_formats(&*store, &environments, demand).await?;
         let peppers = Arc::new(Peppers::new(peppers)?);
-        let changes = Arc::new(Changes::new(Arc::clone(&self.clock), self.outage_grace));
-        check_bound(&*store, changes.bound())
-            .await
-            .map_err(|error| match error {
-                BoundError::Store(error) => BuildError::Store(error),
-                BoundError::Untold => BuildError::GraceUntold,
-                BoundError::Beyond { kept } => BuildError::BeyondRevocationBound {
-                    own: changes.bound(),
-                    kept,
-                },
-            })?;
-
+        let grace = match self.is_tool {
+            true => Duration::ZERO,
+            false => self.outage_grace,
+        };
+        let changes = Arc::new(Changes::new(Arc::clone(&self.clock), grace));
+        if !self.is_tool {
+            promise(&*store, changes.bound()).await?;
+        }
         let said = match self.is_tool {
             true => Ok(()),
             false => since::say(&*store, self.records_usage, self.clock.wall()).await,
@@ -383,6 +379,16 @@ impl Builder {
         }
         Ok(environments)
     }
+}
+
+/// Holds this instance to what all of them promise of revocations.
+async fn promise(store: &dyn KeyStore, own: Duration) -> Result<(), BuildError> {
+    let checked = check_bound(store, own).await;
+    checked.map_err(|error| match error {
+        BoundError::Store(error) => BuildError::Store(error),
+        BoundError::Untold => BuildError::GraceUntold,
+        BoundError::Beyond { kept } => BuildError::BeyondRevocationBound { own, kept },
+    })
 }
 
 impl fmt::Debug for Builder {
