@@ -5,6 +5,7 @@ mod change;
 mod init;
 mod issue;
 mod leak;
+mod life;
 mod list;
 mod pause;
 mod retention;

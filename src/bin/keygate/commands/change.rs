@@ -12,8 +12,11 @@ use super::traits::Traits;
 use crate::failure::{Exit, Failure};
 use crate::output::moment;
 
-/// What is not said stays as it is.
 #[derive(Args)]
+#[command(
+    after_help = "What is not said stays as it is, other notes too. --allow-ip names all networks anew. What a key \
+                  may do is changed by keygate scopes."
+)]
 pub(crate) struct ChangeKey {
     /// The id of the key.
     #[arg(value_name = "KEY_ID")]

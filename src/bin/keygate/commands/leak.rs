@@ -16,9 +16,11 @@ use crate::ask;
 use crate::failure::{Exit, Failure};
 use crate::output::key_rows;
 
-/// Only the right secret counts: an id, which is public, ends nothing. The old secret of a rotation is
-/// ended by itself, and the key goes on with the new one.
 #[derive(Args)]
+#[command(
+    after_help = "Only the right secret counts: an id, which is public, ends nothing. The old secret of a rotation \
+                  is ended by itself, and the key goes on with the new one."
+)]
 pub(crate) struct Leak {
     /// Where it was seen, for the audit log.
     #[arg(

@@ -16,8 +16,11 @@ use crate::failure::{Exit, Failure};
 use crate::output::{key_rows, moment, since, until};
 use crate::secret::Handover;
 
-/// The old secret works for a while longer, so that everybody can go over to the new one.
 #[derive(Args)]
+#[command(
+    after_help = "The old secret works for a while longer, so that everybody can go over to the new one: keygate \
+                  show says whether it is still used, and --finish ends it."
+)]
 pub(crate) struct Rotate {
     /// The id of the key.
     #[arg(value_name = "KEY_ID")]

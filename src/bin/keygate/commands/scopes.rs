@@ -14,8 +14,11 @@ use super::usage::{need, needs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Table, span, typed};
 
-/// Each of them changes the key: orders:read,write stands for two scopes, and all can be repeated.
 #[derive(Args)]
+#[command(
+    after_help = "orders:read,write stands for two scopes. --set, --add and --drop can be repeated; --add and --drop \
+                  can be given together."
+)]
 pub(crate) struct Scopes {
     /// The id of the key.
     #[arg(value_name = "KEY_ID")]
