@@ -5,9 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keygate::Policy;
+use keygate::{Catalogue, ForeignFormat, Policy};
 use serde::{Deserialize, Deserializer};
 
+use super::catalogue::{self, BundlesFile, ScopesFile};
+use super::foreign::{self, ForeignFile};
 use crate::failure::Failure;
 
 /// All of it can be left out. Paths count from the directory of the file.
@@ -30,6 +32,14 @@ pub(super) struct File {
     pub(super) postgres: PostgresFile,
     #[serde(default)]
     pub(super) redis: RedisFile,
+    /// The scopes that the service declares.
+    #[serde(default)]
+    scopes: ScopesFile,
+    #[serde(default)]
+    bundles: BundlesFile,
+    /// Other systems whose keys the service accepts.
+    #[serde(default)]
+    pub(super) foreign: ForeignFile,
 }
 
 /// As [`Policy`] has it, in times such as `90d`.
@@ -107,6 +117,16 @@ impl File {
 
     pub(super) fn pepper_file(&self, path: &Path) -> Option<PathBuf> {
         Some(beside(path, self.pepper_file.as_ref()?))
+    }
+
+    /// The scopes of the service, where they are declared.
+    pub(super) fn catalogue(&self) -> Result<Option<Catalogue>, Failure> {
+        catalogue::catalogue(&self.scopes, &self.bundles)
+    }
+
+    /// The formats of other systems.
+    pub(super) fn formats(&self, path: &Path) -> Result<Vec<ForeignFormat>, Failure> {
+        foreign::formats(&self.foreign, path)
     }
 
     pub(super) fn policy(&self) -> Policy {
