@@ -7,3 +7,4 @@ mod list;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod support;
+mod terminal;
