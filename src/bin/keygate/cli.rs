@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::commands::{init, issue, list};
+use crate::commands::{import, init, issue, list, pepper, rules, scan};
 use crate::failure::EXIT_CODES;
 
 /// Issues, finds, reads, rotates and ends API keys, over the store that a service keeps them in.
@@ -78,4 +78,12 @@ pub(crate) enum Command {
     Issue(issue::Issue),
     /// List keys, or find some.
     List(list::List),
+    /// Find keys where none should be: in files, directories and standard input.
+    Scan(scan::Scan),
+    /// Print rules by which the scanners of others find the keys.
+    Rules(rules::Rules),
+    /// Make a pepper, or note the end of one.
+    Pepper(pepper::Peppers),
+    /// Take over keys of another system, with the texts that their bearers have.
+    Import(import::Import),
 }

@@ -1,8 +1,12 @@
 //! One file for each command: what can be typed for it, and what it does.
 
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod issue;
 pub(crate) mod list;
+pub(crate) mod pepper;
+pub(crate) mod rules;
+pub(crate) mod scan;
 mod traits;
 
 use crate::cli::{Cli, Command};
@@ -26,8 +30,12 @@ pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failu
         interrupts,
     };
     match cli.command {
+        Command::Import(import) => import.run(context).await,
         Command::Init(init) => init.run(context).await,
         Command::Issue(issue) => issue.run(context).await,
         Command::List(list) => list.run(context).await,
+        Command::Pepper(peppers) => peppers.run(context).await,
+        Command::Rules(rules) => rules.run(context).await,
+        Command::Scan(scan) => scan.run(context).await,
     }
 }

@@ -6,7 +6,7 @@ use keygate::{Change, NewKey, RateLimit, Timestamp};
 use crate::failure::Failure;
 
 /// All of it can be left out.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct Traits {
     /// A name for people.
     #[arg(long)]

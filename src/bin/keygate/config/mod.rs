@@ -85,7 +85,7 @@ impl Config {
     pub(crate) fn scanner(&self) -> Result<Scanner, Failure> {
         let unfit = |error: keygate::PrefixError| Failure::usage(error.to_string());
         let mut scanner = Scanner::new(self.prefix()?).map_err(unfit)?;
-        for prefix in &self.accept_prefixes {
+        for prefix in self.prefixes()? {
             scanner = scanner.also(prefix).map_err(unfit)?;
         }
         Ok(scanner)

@@ -30,6 +30,11 @@ impl Progress {
         self.0.inc(u64::try_from(n).unwrap_or(u64::MAX));
     }
 
+    /// Writes something else while the line is away.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+
     fn of(
         total: Option<u64>,
         output: Output,
