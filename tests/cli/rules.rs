@@ -26,7 +26,5 @@ fn a_prefix_that_is_none_is_refused() {
     world
         .run(["rules", "gitleaks", "--prefix", "Acme"])
         .failed(2);
-    world
-        .run(["rules", "nosuch", "--prefix", PREFIX])
-        .failed(2);
+    world.run(["rules", "nosuch", "--prefix", PREFIX]).failed(2);
 }

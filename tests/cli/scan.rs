@@ -23,11 +23,7 @@ fn littered() -> World {
     world.write("logs/clean.log", "acme_live_4KX9vQ2mB7tZ_[redacted]\n");
     world.write("elsewhere/app.log", KEY);
     symlink(world.path("elsewhere"), world.path("logs/link")).unwrap();
-    symlink(
-        world.path("elsewhere/app.log"),
-        world.path("logs/link.log"),
-    )
-    .unwrap();
+    symlink(world.path("elsewhere/app.log"), world.path("logs/link.log")).unwrap();
     world
 }
 
@@ -53,7 +49,10 @@ fn where_there_is_none_it_is_done() {
     let world = littered();
     let ran = world.run(["scan", "logs/clean.log", "keygate.toml-"]);
     assert_eq!(ran.code, 1);
-    snapshot!("scan_none", world.run(["scan", "logs/clean.log"]).done().shown());
+    snapshot!(
+        "scan_none",
+        world.run(["scan", "logs/clean.log"]).done().shown()
+    );
     let json = world.run(["scan", "logs/clean.log", "--json"]).json();
     assert_eq!(json["findings"], Value::Array(Vec::new()));
 }

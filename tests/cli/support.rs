@@ -91,7 +91,7 @@ impl World {
     /// A run with `input` on its standard input.
     pub(crate) fn run_with<A: AsRef<OsStr>>(
         &self,
-        input: &str,
+        input: impl AsRef<[u8]>,
         arguments: impl IntoIterator<Item = A>,
     ) -> Ran {
         let mut command = self.command(arguments);
@@ -101,7 +101,7 @@ impl World {
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // Whoever does not read it, closes it.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let _ = child.stdin.take().unwrap().write_all(input.as_ref());
         let output = child.wait_with_output().unwrap();
         self.ran(&command, output)
     }

@@ -94,9 +94,8 @@ impl File {
         };
         toml::from_str(&text).map_err(|error| {
             // What TOML shows of its text may be the password of a URL.
-            let line = error
-                .span()
-                .map(|span| text[..span.start].lines().count().max(1));
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map(|before| before.matches('\n').count() + 1);
             let line = line.map_or_else(String::new, |line| format!(", line {line}"));
             Failure::usage(format!("{shown}{line}: {}", error.message()))
         })

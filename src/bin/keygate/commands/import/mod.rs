@@ -83,7 +83,10 @@ impl Import {
         let manager = context.config.manager().await?;
         let (format, dry_run) = (self.format.clone(), self.dry_run);
         let checking = manager.clone();
-        let read = spawn_blocking(move || self.rows(&checking)).await;
+        let progress = Progress::spinner(context.output, "checking rows");
+        let step = progress.stepper();
+        let read = spawn_blocking(move || self.rows(&checking, step)).await;
+        drop(progress);
         let rows = read.map_err(|error| {
             Failure::new(Exit::Failed, "the rows could not be read").because(error)
         })??;
@@ -99,7 +102,7 @@ impl Import {
     }
 
     /// All rows, checked.
-    fn rows(self, manager: &KeyManager) -> Result<Vec<Row>, Failure> {
+    fn rows(self, manager: &KeyManager, step: impl Fn()) -> Result<Vec<Row>, Failure> {
         let defaults = Defaults {
             owner: self.owner,
             scopes: self.scope,
@@ -107,6 +110,7 @@ impl Import {
             hash: self.hash_encoding.reader(),
         };
         let check = |hash: &_, new: &_| {
+            step();
             let checked = manager.check_import(&self.format, hash, new);
             checked.map(|info| info.key_id)
         };
@@ -142,7 +146,7 @@ async fn import(
             Err(error) => {
                 let failure = Failure::from(error);
                 let problem = format!(
-                    "line {line} was not imported. Before it, {}. When that is mended, {AGAIN}",
+                    "line {line} was not imported (before it: {}). When that is mended, {AGAIN}",
                     done.counts()
                 );
                 return Err(Failure::new(failure.exit(), problem).because(failure));
@@ -171,7 +175,7 @@ impl Done {
         let Self {
             imported, known, ..
         } = self;
-        format!("{imported} imported, {known} imported before")
+        format!("{imported} imported, {known} there already")
     }
 }
 

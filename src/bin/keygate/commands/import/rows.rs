@@ -122,7 +122,9 @@ fn row(
         (Some(_), Some(true)) => return Err("it has expires_at, and never expires".into()),
         (None, None) => {}
         (end, never) => {
-            traits.expires_in = traits.expires_in.filter(|_| end.is_none() && never != Some(true));
+            traits.expires_in = traits
+                .expires_in
+                .filter(|_| end.is_none() && never != Some(true));
             traits.expires_at = end.or(traits.expires_at.filter(|_| never != Some(true)));
             traits.never_expires = never.unwrap_or(traits.never_expires && end.is_none());
         }

@@ -24,9 +24,7 @@ use window::Located;
 const WAITING: usize = 256;
 
 #[derive(Args)]
-#[command(
-    after_help = "All that was ever in a repository: git log -p --all | keygate scan --identify"
-)]
+#[command(after_help = NOTES)]
 pub(crate) struct Scan {
     /// Files, and directories with all that is in them; - or none: standard input.
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
@@ -41,6 +39,12 @@ pub(crate) struct Scan {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     limit: u64,
 }
+
+const NOTES: &str = "\
+All that was ever in a repository: git log -p --all | keygate scan --identify
+
+Keys that were imported have a form of their own, and are not found until they are rotated. Links within a
+directory are not followed.";
 
 #[derive(Serialize)]
 struct Finding {
@@ -204,8 +208,11 @@ impl Shown {
             0 => format!("no keys in {files}"),
             _ => format!("{} in {files}", counted(found, "key")),
         });
-        if found > limit {
-            output.tell(format_args!("{limit} were shown: see more by --limit"));
+        if let more @ 1.. = found.saturating_sub(limit) {
+            output.tell(format_args!(
+                "not shown: {}, raise --limit",
+                counted(more, "key")
+            ));
         }
         Ok(match (found, scanned.unreadable_files) {
             (1.., _) => Exit::Refused,

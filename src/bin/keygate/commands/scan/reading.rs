@@ -10,9 +10,8 @@ use tokio::sync::mpsc::Sender;
 use walkdir::WalkDir;
 use zeroize::Zeroizing;
 
-use super::window::{Located, Window};
+use super::window::{AT_ONCE, Located, Window};
 
-const AT_ONCE: usize = 64 * 1024;
 const MIB: usize = 1024 * 1024;
 
 /// What standard input is called, as an argument and in answers.
@@ -20,8 +19,14 @@ pub(super) const STDIN: &str = "-";
 
 /// What was met on the way.
 pub(super) enum Seen {
-    Key { file: String, key: Located },
-    Unreadable { file: String, problem: String },
+    Key {
+        file: String,
+        key: Located,
+    },
+    Unreadable {
+        file: String,
+        problem: String,
+    },
     /// Another file is through.
     File,
     /// So many more MiB are.

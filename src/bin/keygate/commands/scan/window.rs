@@ -4,6 +4,9 @@ use keygate::leak::{Finding, ScanStream, Scanner};
 use memchr::{memchr, memchr_iter};
 use zeroize::Zeroizing;
 
+/// So many bytes are read at once.
+pub(super) const AT_ONCE: usize = 64 * 1024;
+
 /// No key is longer.
 const LONGEST_KEY: usize = 128;
 
@@ -35,7 +38,8 @@ impl Window {
     pub(super) fn new(scanner: &Scanner, with_text: bool) -> Self {
         Self {
             stream: scanner.stream(),
-            text: Zeroizing::new(Vec::new()),
+            // Room for all that is ever put there, so that no copy is left behind.
+            text: Zeroizing::new(Vec::with_capacity(LONGEST_KEY + AT_ONCE)),
             start: 0,
             line_ends: 0,
             counted: 0,
