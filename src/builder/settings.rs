@@ -73,6 +73,16 @@ impl Builder {
         self
     }
 
+    /// Builds for a tool beside the service, which does one thing and ends, and is no instance of it. No
+    /// background work is spawned: it would forget by the tool's own [`audit_retention`](Self::audit_retention)
+    /// what the service keeps. What the tool verifies is not counted as use of keys, it does not vouch that
+    /// the instances of the service count, and it promises nothing of revocations: it has no
+    /// [outage grace](Self::outage_grace).
+    pub fn as_tool(mut self) -> Self {
+        self.is_tool = true;
+        self
+    }
+
     /// Serves keys with this prefix too. The caller's [`environment`](crate::Principal::environment)
     /// tells which it is.
     pub fn accept_prefix(mut self, prefix: impl Into<String>) -> Self {

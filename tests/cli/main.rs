@@ -9,6 +9,7 @@ mod init;
 mod issue;
 mod list;
 mod pepper;
+mod retention;
 mod rules;
 mod scan;
 #[path = "../common/servers/mod.rs"]

@@ -154,6 +154,7 @@ impl Config {
     ) -> Result<Builder, Failure> {
         let mut builder = Keygate::builder(self.prefix()?)
             .peppers(peppers.read()?)
+            .as_tool()
             .policy(self.policy)
             .store(store);
         for prefix in &self.accept_prefixes {
