@@ -229,7 +229,7 @@ fn a_table_can_come_on_standard_input_and_be_missing() {
 #[test]
 fn a_signal_ends_it_between_two_rows_and_it_can_be_run_again() {
     const ROWS: usize = 5_000;
-    let world = shop();
+    let world = shop().with("TERM", "xterm");
     world.write("tokens.csv", &many(ROWS));
     let arguments = ["import", "tokens.csv", "--format", "shop", "--owner", "a"];
     let mut terminal = Terminal::run(&world, arguments);

@@ -111,3 +111,36 @@ impl fmt::Display for Identity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use keygate::testing::FaultyStore;
+    use keygate::{Keygate, MemoryStore, NewKey, Pepper};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_looked_up_once_and_told_each_time() {
+        let store = Arc::new(FaultyStore::new(MemoryStore::new()));
+        let pepper = Pepper::from_base64(&Pepper::generate_base64().unwrap()).unwrap();
+        let builder = Keygate::builder("acme_live").pepper(pepper);
+        let manager = builder.store(Arc::clone(&store)).build_manager().await;
+        let manager = manager.unwrap();
+        let issued = manager.issue(NewKey::for_owner("org_42")).await.unwrap();
+        let mut identifier = Identifier::new(manager);
+        let before = store.gets.count();
+        for _ in 0..3 {
+            let mut key = Located {
+                line: None,
+                offset: 0,
+                hint: String::new(),
+                text: Some(Zeroizing::new(issued.key.expose().to_owned())),
+            };
+            let told = identifier.identify(&mut key).await.unwrap();
+            assert!(matches!(told, Identity::Key { owner, .. } if owner == "org_42"));
+        }
+        assert_eq!(store.gets.count() - before, 1);
+    }
+}
