@@ -43,7 +43,7 @@ pub(crate) struct Scan {
 const NOTES: &str = "\
 All that was ever in a repository: git log -p --all | keygate scan --identify
 
-Keys that were imported have a form of their own, and are not found until they are rotated. Links within a
+Keys that were imported have a form of their own, and are not found until they are rotated. Links within a \
 directory are not followed.";
 
 #[derive(Serialize)]
