@@ -2,13 +2,6 @@
 
 use crate::support::{World, snapshot};
 
-fn declared(more: &str) -> World {
-    let world = World::new();
-    let settings = world.read("keygate.toml");
-    world.write("keygate.toml", &format!("{settings}\n{more}"));
-    world
-}
-
 const SCOPES: &str = r#"
 [scopes]
 "orders:read" = "See orders."
@@ -22,7 +15,7 @@ const SCOPES: &str = r#"
 
 #[test]
 fn a_misspelt_scope_is_refused_and_the_nearest_named() {
-    let world = declared(SCOPES);
+    let world = World::declaring(SCOPES);
     let issue = |scope| world.run(["issue", "--owner", "org_42", "--scope", scope, "--json"]);
     snapshot!("catalogue_misspelt", issue("ordres:read").failed(2).shown());
     for (scope, granted) in [
@@ -129,7 +122,7 @@ fn what_is_wrong_with_a_declaration_is_named() {
             "k cannot be read",
         ),
     ] {
-        let ran = declared(declaration).run(["list"]).failed(2);
+        let ran = World::declaring(declaration).run(["list"]).failed(2);
         assert!(ran.err.contains(says), "{declaration}: {}", ran.err);
     }
 }

@@ -6,21 +6,18 @@ use keygate::{Attempt, ForeignFormat, Keygate};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::servers::postgres::PostgresServer;
 use crate::support::{PREFIX, World, snapshot};
 use crate::terminal::Terminal;
 
 const LARAVEL: &str = include_str!("../data/imports/laravel-sanctum.json");
 
-/// A store whose settings accept the tokens of a shop on Laravel.
-fn shop() -> World {
-    declared("[foreign.shop]\nrecipe = \"laravel_sanctum\"\n")
-}
+/// The tokens of a shop on Laravel.
+const SHOP: &str = "[foreign.shop]\nrecipe = \"laravel_sanctum\"\n";
 
-fn declared(more: &str) -> World {
-    let world = World::new();
-    let settings = world.read("keygate.toml");
-    world.write("keygate.toml", &format!("{settings}\n{more}"));
-    world
+/// A store whose settings accept them.
+fn shop() -> World {
+    World::declaring(SHOP)
 }
 
 fn import<'a>(world: &World, more: impl IntoIterator<Item = &'a str>) -> crate::support::Ran {
@@ -255,6 +252,31 @@ fn a_signal_ends_it_between_two_rows_and_it_can_be_run_again() {
     );
 }
 
+#[test]
+fn many_keys_are_handled_on_postgresql_as_in_a_file() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let world = World::on(&server.url());
+    world.declare(SHOP);
+    for (imported, known) in [(3, 0), (0, 3)] {
+        world.write("tokens.csv", &many(3));
+        let done = import(&world, ["--owner", "org_42", "--json"]).json();
+        assert_eq!(
+            (&done["imported"], &done["known"]),
+            (&imported.into(), &known.into())
+        );
+    }
+    let (text, id) = world.issue(["--owner", "org_42"]);
+    let ran = world.run_with(text, ["scan", "--identify"]).failed(5);
+    assert!(
+        ran.out.contains(&format!("{id}, active, of org_42")),
+        "{}",
+        ran.out
+    );
+    world.run(["pepper", "retire", "1", "--yes"]).failed(2);
+}
+
 /// A format as it is declared, how its hashes are written, and a key that the other system has made.
 fn of_other_systems() -> Vec<(&'static str, &'static str, Value)> {
     let key = |file: &str, variant: usize| {
@@ -303,7 +325,7 @@ fn of_other_systems() -> Vec<(&'static str, &'static str, Value)> {
 #[test]
 fn keys_of_every_recipe_are_found_by_their_texts() {
     for (declaration, encoding, key) in of_other_systems() {
-        let world = declared(&format!("[foreign.old]\n{declaration}\n"));
+        let world = World::declaring(&format!("[foreign.old]\n{declaration}\n"));
         let text = key["text"].as_str().unwrap();
         let labelled = [("id", "|"), ("shortToken", "_")];
         let label = labelled
@@ -355,7 +377,7 @@ fn format(declaration: &str) -> ForeignFormat {
 #[tokio::test]
 async fn the_key_of_an_hmac_is_read_from_its_file() {
     use hmac::{Hmac, KeyInit as _, Mac as _};
-    let world = declared(
+    let world = World::declaring(
         "[foreign.old]\nhashing = \"hmac_sha256\"\nhash_key_file = \"hash.key\"\n\
          alphabet = \"hex\"\nlength = [64, 64]\nprefix = \"old-\"\n",
     );

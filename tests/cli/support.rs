@@ -54,6 +54,19 @@ impl World {
         world
     }
 
+    /// The same on a SQLite file, with more in its file of settings.
+    pub(crate) fn declaring(more: &str) -> Self {
+        let world = Self::new();
+        world.declare(more);
+        world
+    }
+
+    /// Adds to the file of settings.
+    pub(crate) fn declare(&self, more: &str) {
+        let settings = self.read("keygate.toml");
+        self.write("keygate.toml", &format!("{settings}\n{more}"));
+    }
+
     /// From now on this variable is set.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.into(), value.into()));
