@@ -80,7 +80,7 @@ fn is_harmless(text: &str) -> bool {
 }
 
 /// `text` without words that are long enough for a secret, whoever has put them there.
-fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     const LONGEST: usize = 31;
     let is_of_word = |c: char| c.is_ascii_alphanumeric() || "+/_=-".contains(c);
     let mut shown = String::new();

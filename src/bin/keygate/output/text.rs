@@ -40,6 +40,14 @@ pub(super) fn escaped(json: &str) -> String {
     shown
 }
 
+/// `1 file`, `2 files`.
+pub(crate) fn counted(n: u64, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        _ => format!("{n} {what}s"),
+    }
+}
+
 fn is_harmless(c: char) -> bool {
     let reorders_or_hides = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
