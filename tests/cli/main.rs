@@ -5,6 +5,8 @@ mod catalogue;
 mod change;
 #[path = "../common/mod.rs"]
 mod common;
+mod errors;
+mod hostile;
 mod import;
 mod init;
 mod issue;
@@ -13,6 +15,7 @@ mod life;
 mod list;
 mod pause;
 mod pepper;
+mod pipes;
 mod retention;
 mod retention;
 mod revoke;
@@ -22,7 +25,9 @@ mod scan;
 mod scopes;
 #[path = "../common/servers/mod.rs"]
 mod servers;
+mod settings;
 mod show;
+mod signals;
 mod support;
 mod terminal;
 mod traffic;
