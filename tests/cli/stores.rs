@@ -101,7 +101,7 @@ const STEPS: &[Step] = &[
 const WITHOUT_STORE: [&str; 3] = ["completions", "man", "rules"];
 
 const FOREIGN: &str =
-    "\n[foreign.old]\nhashing = \"sha256\"\nalphabet = \"0123456789abcdef\"\nlength = [40, 40]\n";
+    "\n[foreign.old]\nhashing = \"sha256\"\nalphabet = \"hex\"\nlength = [40, 40]\n";
 
 /// What all steps have answered on a store, with names for ids and texts, and one moment for all.
 fn answers(store: &str) -> Vec<String> {
