@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::commands::{init, issue, list};
+use crate::commands::{audit, init, issue, list, report, verify};
 use crate::failure::EXIT_CODES;
 
 /// Issues, finds, reads, rotates and ends API keys, over the store that a service keeps them in.
@@ -78,4 +78,10 @@ pub(crate) enum Command {
     Issue(issue::Issue),
     /// List keys, or find some.
     List(list::List),
+    /// Find keys that want something done about them: idle, old, over-privileged, expiring.
+    Report(report::Report),
+    /// Show what was done to keys and with them: who, when and from where.
+    Audit(audit::Audit),
+    /// Say whether a key opens, and whose it is. It leaves no trace.
+    Verify(verify::Verify),
 }

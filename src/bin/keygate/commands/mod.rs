@@ -1,9 +1,12 @@
 //! One file for each command: what can be typed for it, and what it does.
 
+pub(crate) mod audit;
 pub(crate) mod init;
 pub(crate) mod issue;
 pub(crate) mod list;
+pub(crate) mod report;
 mod traits;
+pub(crate) mod verify;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
@@ -26,8 +29,11 @@ pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failu
         interrupts,
     };
     match cli.command {
+        Command::Audit(audit) => audit.run(context).await,
         Command::Init(init) => init.run(context).await,
         Command::Issue(issue) => issue.run(context).await,
         Command::List(list) => list.run(context).await,
+        Command::Report(report) => report.run(context).await,
+        Command::Verify(verify) => verify.run(context).await,
     }
 }

@@ -61,6 +61,18 @@ impl Config {
         named.unwrap_or_else(|| PepperSource::File(beside(&self.path, Path::new(name))))
     }
 
+    /// Where the peppers are.
+    pub(crate) fn peppers(&self) -> Result<&PepperSource, Failure> {
+        self.peppers.as_ref().ok_or_else(|| {
+            unset(
+                "where the peppers are kept",
+                "--pepper-file pepper",
+                "KEYGATE_PEPPER_FILE",
+                "pepper_file",
+            )
+        })
+    }
+
     pub(crate) fn prefix(&self) -> Result<&str, Failure> {
         self.prefix.as_deref().ok_or_else(|| {
             unset(
@@ -102,15 +114,7 @@ impl Config {
 
     /// A gate on `store`, not built yet.
     pub(crate) fn builder(&self, store: Arc<dyn KeyStore>) -> Result<Builder, Failure> {
-        let peppers = self.peppers.as_ref().ok_or_else(|| {
-            unset(
-                "where the peppers are kept",
-                "--pepper-file pepper",
-                "KEYGATE_PEPPER_FILE",
-                "pepper_file",
-            )
-        })?;
-        self.builder_with(peppers, store)
+        self.builder_with(self.peppers()?, store)
     }
 
     /// The same, with peppers from elsewhere.

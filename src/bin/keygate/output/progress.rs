@@ -1,9 +1,10 @@
 //! How far long work is, for whoever waits at a terminal.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::Output;
 
@@ -16,7 +17,7 @@ pub(crate) struct Progress(ProgressBar);
 impl Progress {
     /// Of work whose end cannot be told yet.
     pub(crate) fn spinner(output: Output, what: impl Into<Cow<'static, str>>) -> Self {
-        Self::of(None, output, what, "{spinner} {msg}: {human_pos}")
+        Self::of(None, output, what, "{spinner} {msg}{so_far}")
     }
 
     /// Of work in `total` steps.
@@ -42,6 +43,7 @@ impl Progress {
         };
         let bar = ProgressBar::with_draw_target(total, target).with_message(what);
         if let Ok(style) = ProgressStyle::with_template(template) {
+            let style = style.with_key("so_far", so_far);
             bar.set_style(style.progress_chars("=> "));
         }
         if !bar.is_hidden() {
@@ -49,6 +51,13 @@ impl Progress {
             bar.enable_steady_tick(REDRAWN);
         }
         Self(bar)
+    }
+}
+
+/// Nothing where no step is told.
+fn so_far(state: &ProgressState, shown: &mut dyn fmt::Write) {
+    if state.pos() > 0 {
+        let _ = write!(shown, ": {}", HumanCount(state.pos()));
     }
 }
 
