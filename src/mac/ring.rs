@@ -151,9 +151,7 @@ impl PepperRing {
 
 impl fmt::Debug for PepperRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.ids())
-            .finish()
+        f.debug_list().entries(self.ids()).finish()
     }
 }
 

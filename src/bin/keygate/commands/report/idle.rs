@@ -69,7 +69,9 @@ fn drawn(keys: &[IdleKey]) -> String {
         idle_since,
     } in keys
     {
-        let used = usage.as_ref().map(|usage| since(usage.last_used_at, *as_of));
+        let used = usage
+            .as_ref()
+            .map(|usage| since(usage.last_used_at, *as_of));
         table.row([
             info.key_id.as_str(),
             status(info.status),

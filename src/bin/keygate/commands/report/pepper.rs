@@ -100,7 +100,10 @@ impl Peppers {
 
     /// Says what comes next on the way to one pepper.
     fn advise(&self, active: PepperId, output: Output) {
-        for OnePepper { id, keys, state, .. } in &self.peppers {
+        for OnePepper {
+            id, keys, state, ..
+        } in &self.peppers
+        {
             match (state, keys) {
                 (State::Missing, _) => output.tell(format_args!(
                     "pepper {id} is not among the peppers here, and where it is not its keys do not open: add it \

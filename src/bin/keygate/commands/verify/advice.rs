@@ -47,9 +47,11 @@ pub(super) fn on(rejection: &Rejection, found: Option<&Found>, from: Option<IpAd
 /// Without the secret of a key, nothing is said of any.
 fn stranger(rejection: &Rejection) -> String {
     match rejection {
-        Rejection::KeyInvalid => "No key here has this text. It may be cut or mistyped, of another service, or have a \
+        Rejection::KeyInvalid => {
+            "No key here has this text. It may be cut or mistyped, of another service, or have a \
                                   secret that was replaced since. Nothing is known of whose it is."
-            .into(),
+                .into()
+        }
         other => sentence(other),
     }
 }

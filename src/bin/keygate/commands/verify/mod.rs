@@ -48,7 +48,9 @@ impl Verify {
         let keys = builder.build().await?;
         let text = ask::key_text().await?;
         let attempt = Attempt::new(&text).from_address(self.from);
-        let attempt = rule.as_ref().map_or(attempt, |rule| attempt.requiring(rule));
+        let attempt = rule
+            .as_ref()
+            .map_or(attempt, |rule| attempt.requiring(rule));
         let decision = keys.authenticator().authenticate(attempt).await;
         let found = found(&keys, &text).await;
         // Whatever was noted for the store would be handed to it here.
@@ -96,7 +98,10 @@ impl Verify {
                 }
             };
             let rows = verdict.rows();
-            format!("{said}{}", rows.map_or_else(String::new, |rows| format!("\n{rows}")))
+            format!(
+                "{said}{}",
+                rows.map_or_else(String::new, |rows| format!("\n{rows}"))
+            )
         })?;
         Ok(match refusal {
             None => Exit::Done,
