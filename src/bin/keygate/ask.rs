@@ -33,8 +33,8 @@ pub(crate) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
 pub(crate) async fn key_text() -> Result<Zeroizing<String>, Failure> {
     let text = match io::stdin().is_terminal() {
         true => {
-            prompt("The key (it is not shown): ");
             let hidden = Hidden::begin();
+            prompt("The key (it is not shown): ");
             let text = read(|| line(&mut io::stdin().lock())).await;
             drop(hidden);
             prompt("\n");

@@ -134,8 +134,14 @@ impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
         let exit = match &error {
             BuildError::Store(_) => Exit::Store,
-            BuildError::MissingPepper(_)
-            | BuildError::NoPepper
+            BuildError::MissingPepper(id) => {
+                let problem = format!(
+                    "pepper {id} is missing here, and keys may have been made with it: add it behind the active one, as \
+                     {id}:BASE64. Whether any need it: keygate report pepper. Where none does: keygate pepper retire {id}"
+                );
+                return Self::new(Exit::Pepper, problem);
+            }
+            BuildError::NoPepper
             | BuildError::Peppers(_)
             | BuildError::RetiredPepper(_)
             | BuildError::WrongPepper(_) => Exit::Pepper,

@@ -159,7 +159,7 @@ impl Newest {
     fn tell_rest(&self, query: &AuditQuery, output: Output) {
         if self.events.is_empty() {
             let since = query.from.map_or_else(String::new, |from| {
-                format!(" since {}, see --since", moment(from))
+                format!(" since {}: --since goes further back", moment(from))
             });
             output.tell(format_args!("no such events{since}"));
         }
@@ -236,7 +236,7 @@ fn parse_when(text: &str) -> Result<When, String> {
         return Ok(When::Ago(time));
     }
     let moment = parse_moment(text).map(When::At);
-    moment.map_err(|problem| format!("write how long ago, as 24h or 7d; or {problem}"))
+    moment.map_err(|problem| format!("{problem}; or how long ago, as 24h or 7d"))
 }
 
 impl When {

@@ -116,8 +116,8 @@ impl<K: Serialize> ByUse<K> {
         let is_unwatched = |doubt: &Doubt| doubt.watched_since.is_none();
         if self.unproved.iter().any(is_unwatched) {
             output.tell(
-                "not every instance on the store counts how keys are used, or an instance lately lost what it had \
-                 counted: let all of them count (Builder::record_usage)",
+                "no instance of the service has counted use yet, or not all of them do (Builder::record_usage), or one \
+                 has lost what it had counted: once all do, it can be said after that time",
             );
         }
         tell_rest(output, &self.unreadable, self.next.as_deref());

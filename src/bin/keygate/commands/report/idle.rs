@@ -78,7 +78,7 @@ fn drawn(keys: &[IdleKey]) -> String {
             &info.owner,
             &info.name,
             &idle_since.map_or_else(String::new, day),
-            &used.unwrap_or_else(|| "never".into()),
+            &used.unwrap_or_else(|| "never seen".into()),
         ]);
     }
     table.draw()

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use keygate::{
-    Attempt, Error, Found, FoundSecret, KeyInfo, Keygate, ManageError, Principal, Refusal,
-    Rejection, Rule,
+    Attempt, Error, Found, FoundSecret, KeyInfo, Keygate, ManageError, Refusal, Rejection, Rule,
 };
 use serde::Serialize;
 
@@ -19,7 +18,8 @@ use crate::failure::{Exit, Failure, chain};
 use crate::output::key_rows;
 use untraced::Untraced;
 
-/// The key is read from standard input, and from a terminal without showing it.
+/// The key is read from standard input, and from a terminal without showing it. How often it was used lately is
+/// not known here: no rate limit refuses it.
 #[derive(Args)]
 pub(crate) struct Verify {
     /// What the route asks for; can be repeated: all of them are asked for.
@@ -57,7 +57,7 @@ impl Verify {
         keys.shutdown().await;
 
         let refusal = match decision {
-            Ok(Principal { .. }) => None,
+            Ok(_) => None,
             Err(Refusal::Rejected(rejection)) => Some(rejection),
             Err(Refusal::Failed(error)) => return Err(undecided(&error)),
         };
