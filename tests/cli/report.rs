@@ -1,6 +1,5 @@
 //! Reports: which keys want something done about them.
 
-use keygate::NewKey;
 use serde_json::Value;
 
 use crate::past::{DAY, Past, lasting};
@@ -134,7 +133,7 @@ async fn secrets_that_are_old_are_told_and_new_ones_of_old_keys_are_not() {
     let rotated = past.issue(lasting("org_42", "Deploy")).await;
     past.advance(50 * DAY);
     let manager = past.keys.manager();
-    manager.rotate(&rotated.info.key_id).await.unwrap();
+    let _newer = manager.rotate(&rotated.info.key_id).await.unwrap();
     past.end().await;
     let [old, rotated] = [&old, &rotated].map(|key| key.info.key_id.as_str());
     snapshot!(
@@ -173,7 +172,7 @@ async fn peppers_are_told_with_whose_keys_need_them_and_what_comes_next() {
     }
     let second = keygate::Pepper::generate_base64().unwrap();
     world.write("pepper", &format!("2:{}\n1:{first}", *second));
-    let (_, id) = world.issue(["--owner", "org_44"]);
+    world.issue(["--owner", "org_44"]);
     snapshot!(
         "report_pepper",
         world.run(["report", "pepper"]).done().shown()
@@ -194,22 +193,19 @@ async fn peppers_are_told_with_whose_keys_need_them_and_what_comes_next() {
     world.write("pepper", &format!("2:{}\n1:{first}", *second));
     let past = Past::begin(&world, DAY).await;
     for owner in ["org_42", "org_43"] {
-        past.keys.manager().revoke_owner(owner, "").await.unwrap();
+        let ended = past.keys.manager().revoke_owner(owner, "").await.unwrap();
+        assert!(ended.failed.is_empty());
     }
     past.end().await;
     snapshot!(
         "report_pepper_unneeded",
         world.run(["report", "pepper"]).done().shown()
     );
-    assert_eq!(id.len(), 12);
 }
 
-#[tokio::test]
-async fn a_time_that_is_none_is_refused() {
+#[test]
+fn a_time_that_is_none_is_refused() {
     let world = World::new();
-    let past = Past::begin(&world, DAY).await;
-    past.issue(NewKey::for_owner("org_42")).await;
-    past.end().await;
     for arguments in [
         ["report", "idle", "--for", "ninety"],
         ["report", "old", "--age", "3 moons"],

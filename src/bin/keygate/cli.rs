@@ -78,10 +78,15 @@ pub(crate) enum Command {
     Issue(issue::Issue),
     /// List keys, or find some.
     List(list::List),
-    /// Find keys that want something done about them: idle, old, over-privileged, expiring.
+    /// Find keys that want something done about them, and the peppers that they need.
     Report(report::Report),
     /// Show what was done to keys and with them: who, when and from where.
+    ///
+    /// The newest stands last.
     Audit(audit::Audit),
     /// Say whether a key opens, and whose it is. It leaves no trace.
+    ///
+    /// The key is read from standard input, and from a terminal without showing it. How often it was used
+    /// lately is not known here: no rate limit refuses it.
     Verify(verify::Verify),
 }

@@ -21,7 +21,6 @@ const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// So many events are read at once.
 const PAGE: usize = 1_000;
 
-/// The newest stands last.
 #[derive(Args)]
 pub(crate) struct Audit {
     /// Only what happened to this key.

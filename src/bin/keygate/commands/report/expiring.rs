@@ -9,7 +9,6 @@ use crate::commands::list::Selection;
 use crate::failure::{Exit, Failure};
 use crate::output::{Table, moment, status, until};
 
-/// Of each page, the next to end stands first.
 #[derive(Args)]
 pub(super) struct Expiring {
     /// Within what time they end.

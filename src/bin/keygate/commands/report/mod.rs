@@ -25,14 +25,24 @@ pub(crate) struct Report {
 #[derive(Subcommand)]
 enum About {
     /// Keys that nobody has used for some time: nobody would miss them.
+    ///
+    /// What is counted of use lags some seconds behind. Keys that have ended are no part of it.
     Idle(idle::Idle),
     /// Keys whose secret was made long ago: they are to be rotated.
+    ///
+    /// Keys that have ended are no part of it.
     Old(old::Old),
     /// Keys that may do more than they needed.
+    ///
+    /// Keys that were not used at all in that time are no part of it: see keygate report idle.
     OverPrivileged(over_privileged::OverPrivileged),
     /// Keys that end soon.
+    ///
+    /// Of each page, the next to end stands first.
     Expiring(expiring::Expiring),
     /// Which peppers keys still need, and whose keys.
+    ///
+    /// It reads the records of all keys. Those that have ended for good need no pepper.
     Pepper(pepper::Pepper),
 }
 

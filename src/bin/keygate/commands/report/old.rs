@@ -9,7 +9,6 @@ use crate::commands::list::Selection;
 use crate::failure::{Exit, Failure};
 use crate::output::{Table, day, since, status, until};
 
-/// Keys that have ended are no part of it.
 #[derive(Args)]
 pub(super) struct Old {
     /// How long ago the newest secret of them was made, at least.

@@ -10,7 +10,6 @@ use crate::commands::list::Selection;
 use crate::failure::{Exit, Failure};
 use crate::output::Table;
 
-/// Keys that were not used at all are no part of it: see keygate report idle.
 #[derive(Args)]
 pub(super) struct OverPrivileged {
     /// What was needed within this time is needed.

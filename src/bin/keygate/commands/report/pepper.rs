@@ -11,7 +11,6 @@ use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, Progress, Table};
 
-/// It reads the records of all keys. Those that have ended for good need no pepper.
 #[derive(Args)]
 pub(super) struct Pepper {}
 

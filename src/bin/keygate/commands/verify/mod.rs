@@ -18,8 +18,6 @@ use crate::failure::{Exit, Failure, chain};
 use crate::output::key_rows;
 use untraced::Untraced;
 
-/// The key is read from standard input, and from a terminal without showing it. How often it was used lately is
-/// not known here: no rate limit refuses it.
 #[derive(Args)]
 pub(crate) struct Verify {
     /// What the route asks for; can be repeated: all of them are asked for.
