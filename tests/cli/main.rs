@@ -2,16 +2,30 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod audit;
+mod catalogue;
+mod change;
 #[path = "../common/mod.rs"]
 mod common;
+mod import;
 mod init;
 mod issue;
+mod leak;
+mod life;
 mod list;
 mod past;
+mod pause;
+mod pepper;
 mod report;
 mod retention;
+mod revoke;
+mod rotate;
+mod rules;
+mod scan;
+mod scopes;
 #[path = "../common/servers/mod.rs"]
 mod servers;
+mod show;
 mod support;
 mod terminal;
+mod traffic;
 mod verify;
