@@ -1,6 +1,7 @@
 //! The program `keygate` as operators run it: its own process, real stores, pipes and terminals.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod audit;
 mod catalogue;
 mod change;
 #[path = "../common/mod.rs"]
@@ -13,9 +14,11 @@ mod issue;
 mod leak;
 mod life;
 mod list;
+mod past;
 mod pause;
 mod pepper;
 mod pipes;
+mod report;
 mod retention;
 mod revoke;
 mod rotate;
@@ -31,3 +34,4 @@ mod stores;
 mod support;
 mod terminal;
 mod traffic;
+mod verify;

@@ -89,6 +89,18 @@ impl Config {
         named.unwrap_or_else(|| PepperSource::File(beside(&self.path, Path::new(name))))
     }
 
+    /// Where the peppers are.
+    pub(crate) fn peppers(&self) -> Result<&PepperSource, Failure> {
+        self.peppers.as_ref().ok_or_else(|| {
+            unset(
+                "where the peppers are kept",
+                "--pepper-file pepper",
+                "KEYGATE_PEPPER_FILE",
+                "pepper_file",
+            )
+        })
+    }
+
     pub(crate) fn prefix(&self) -> Result<&str, Failure> {
         self.prefix.as_deref().ok_or_else(|| {
             unset(
@@ -157,23 +169,7 @@ impl Config {
         self.location()?.set_up(&self.file).await
     }
 
-    /// A gate on `store`, not built yet.
-    pub(crate) fn builder(&self, store: Arc<dyn KeyStore>) -> Result<Builder, Failure> {
-        self.builder_with(self.peppers()?, store)
-    }
-
-    fn peppers(&self) -> Result<&PepperSource, Failure> {
-        self.peppers.as_ref().ok_or_else(|| {
-            unset(
-                "where the peppers are kept",
-                "--pepper-file pepper",
-                "KEYGATE_PEPPER_FILE",
-                "pepper_file",
-            )
-        })
-    }
-
-    /// The same, with peppers from elsewhere.
+    /// A gate on `store`, with these peppers, not built yet.
     pub(crate) fn builder_with(
         &self,
         peppers: &PepperSource,

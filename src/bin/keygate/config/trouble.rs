@@ -104,8 +104,9 @@ pub(crate) fn of_gate(error: BuildError, peppers: &PepperSource) -> Failure {
         BuildError::MissingPepper(id) => Failure::new(
             Exit::Pepper,
             format!(
-                "{peppers} lacks pepper {id}, and keys may have been made with it: name the right one, or add pepper \
-                 {id} to it as verify-only"
+                "{peppers} lacks pepper {id}, and keys may have been made with it: name the right one, or add it behind \
+                 the active one, as {id}:BASE64. Whether any need it: keygate report pepper. Where none does: keygate \
+                 pepper retire {id}"
             ),
         ),
         BuildError::NoPepper | BuildError::RetiredPepper(_) | BuildError::WrongPepper(_) => {
