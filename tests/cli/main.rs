@@ -20,7 +20,6 @@ mod pepper;
 mod pipes;
 mod report;
 mod retention;
-mod retention;
 mod revoke;
 mod rotate;
 mod rules;
