@@ -1,8 +1,5 @@
 //! A new secret for a key, and what becomes of the old one.
 
-use std::fs::File;
-use std::process::Stdio;
-
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
 use crate::traffic::{Service, opens};
@@ -92,13 +89,7 @@ fn a_service_that_ends_old_secrets_at_once_has_it_asked_about_too() {
 async fn the_advice_about_a_lost_text_is_true() {
     let world = World::new();
     let (first, id) = world.issue(["--owner", "org_42", "--scope", "a"]);
-    let lose = |arguments: &[&str]| {
-        let mut command = world.command(arguments);
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let ran = command.stdout(Stdio::from(full)).output().unwrap();
-        assert_eq!(ran.status.code(), Some(1));
-        String::from_utf8(ran.stderr).unwrap()
-    };
+    let lose = |arguments: &[&str]| world.run_unread(arguments).failed(1).err;
     let follow = |err: &str, flags: &str| {
         let advice = format!("keygate rotate {id} {flags}");
         assert!(
