@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::commands::{change, init, issue, leak, list, pause, revoke, rotate, scopes, show};
+use crate::commands::{change, import, init, issue, leak, list, pause, pepper};
+use crate::commands::{revoke, rotate, rules, scan, scopes, show};
 use crate::failure::EXIT_CODES;
 
 /// Issues, finds, reads, rotates and ends API keys, over the store that a service keeps them in.
@@ -94,4 +95,12 @@ pub(crate) enum Command {
     Change(change::ChangeKey),
     /// End the key whose text was seen where others can read it; the text comes on standard input.
     Leak(leak::Leak),
+    /// Find keys where none should be: in files, directories and standard input.
+    Scan(scan::Scan),
+    /// Print rules by which the scanners of others find the keys.
+    Rules(rules::Rules),
+    /// Make a pepper, or note the end of one.
+    Pepper(pepper::Peppers),
+    /// Take over keys of another system, with the texts that their bearers have.
+    Import(import::Import),
 }

@@ -1,4 +1,4 @@
-//! Handing over the text of a new key: to standard output, or to a file of its owner's alone. Once, and
+//! Handing over the text of a new key, or a new pepper: to standard output, or to a file of its owner's alone. Once, and
 //! nowhere else.
 
 use std::fs::{self, File, OpenOptions};
@@ -6,12 +6,12 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-use keygate::{Clock as _, Issued, KeyInfo, KeyStatus, SystemClock};
+use keygate::{Clock as _, Issued, KeyInfo, KeyStatus, Pepper, PepperId, SystemClock};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, document, key_rows, moment, print};
+use crate::output::{Output, document, key_rows, moment, plain, print};
 
 /// Where a text goes. It is opened before there is one, so that no key is made in vain.
 pub(crate) enum Handover {
@@ -34,6 +34,25 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<&'a PathBuf>,
     info: &'a KeyInfo,
+}
+
+/// The same of a new pepper.
+#[derive(Serialize)]
+struct ShownPepper<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pepper: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<&'a PathBuf>,
+}
+
+/// A fresh pepper as it is written to a file, with its number among several.
+pub(crate) fn new_pepper(id: Option<PepperId>) -> Result<Zeroizing<String>, Failure> {
+    let text = Pepper::generate_base64();
+    let text = text.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    Ok(match id {
+        Some(id) => Zeroizing::new(format!("{id}:{}", *text)),
+        None => text,
+    })
 }
 
 impl Handover {
@@ -77,6 +96,30 @@ impl Handover {
                     rows.row(["written to", &path.display().to_string()]);
                     rows.draw()
                 })
+            }
+        }
+    }
+
+    /// Hands a pepper over.
+    pub(crate) fn pepper(self, text: &str, output: Output) -> Result<(), Failure> {
+        match self {
+            Self::StandardOutput if output.is_json() => {
+                let shown = ShownPepper {
+                    pepper: Some(text),
+                    out: None,
+                };
+                print(&Zeroizing::new(document(&shown)?))
+            }
+            Self::StandardOutput => print(&Zeroizing::new(format!("{text}\n"))),
+            Self::File(mut file) => {
+                file.write(text)?;
+                let path = file.keep();
+                let shown = ShownPepper {
+                    pepper: None,
+                    out: Some(&path),
+                };
+                let written = || format!("written to {}\n", plain(&path.to_string_lossy()));
+                output.answer(&shown, written)
             }
         }
     }

@@ -1,15 +1,19 @@
 //! One file for each command: what can be typed for it, and what it does.
 
 pub(crate) mod change;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod issue;
 mod keys;
 pub(crate) mod leak;
 pub(crate) mod list;
 pub(crate) mod pause;
+pub(crate) mod pepper;
 mod revise;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
+pub(crate) mod rules;
+pub(crate) mod scan;
 pub(crate) mod scopes;
 pub(crate) mod show;
 mod traits;
@@ -36,6 +40,7 @@ pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failu
         interrupts,
     };
     match cli.command {
+        Command::Import(import) => import.run(context).await,
         Command::Init(init) => init.run(context).await,
         Command::Issue(issue) => issue.run(context).await,
         Command::List(list) => list.run(context).await,
@@ -47,5 +52,8 @@ pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failu
         Command::Scopes(scopes) => scopes.run(context).await,
         Command::Change(change) => change.run(context).await,
         Command::Leak(leak) => leak.run(context).await,
+        Command::Pepper(peppers) => peppers.run(context).await,
+        Command::Rules(rules) => rules.run(context).await,
+        Command::Scan(scan) => scan.run(context).await,
     }
 }

@@ -1,6 +1,8 @@
 //! The settings: from flags, then from the environment, then from a file. And what they open.
 
+mod catalogue;
 mod file;
+mod foreign;
 mod location;
 mod peppers;
 
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use keygate::leak::Scanner;
 use keygate::{Builder, KeyManager, KeyStore, Keygate, OnLeak, Policy};
 
 use crate::cli::Options;
@@ -84,6 +87,36 @@ impl Config {
         Ok(std::iter::once(self.prefix()?).chain(others))
     }
 
+    /// What finds the keys of these settings in texts.
+    pub(crate) fn scanner(&self) -> Result<Scanner, Failure> {
+        let unfit = |error: keygate::PrefixError| Failure::usage(error.to_string());
+        let mut scanner = Scanner::new(self.prefix()?).map_err(unfit)?;
+        for prefix in self.prefixes()? {
+            scanner = scanner.also(prefix).map_err(unfit)?;
+        }
+        Ok(scanner)
+    }
+
+    /// Whether keys of this format are accepted; as an error, which ones are.
+    pub(crate) fn check_format(&self, name: &str) -> Result<(), Failure> {
+        let formats = &self.file.foreign;
+        if formats.contains_key(name) {
+            return Ok(());
+        }
+        let names: Vec<&str> = formats.keys().map(String::as_str).collect();
+        let shown = self.path.display();
+        Err(Failure::usage(match names.is_empty() {
+            true => format!(
+                "{shown} declares no keys of other systems: write [foreign.{name}], and under it \
+                 recipe = \"laravel_sanctum\" or another"
+            ),
+            false => format!(
+                "{shown} declares no [foreign.{name}]: there is {}",
+                names.join(", ")
+            ),
+        }))
+    }
+
     pub(crate) fn location(&self) -> Result<Location, Failure> {
         let store = self.store.as_deref().ok_or_else(|| {
             unset(
@@ -132,6 +165,12 @@ impl Config {
             .store(store);
         for prefix in &self.accept_prefixes {
             builder = builder.accept_prefix(prefix);
+        }
+        if let Some(catalogue) = self.file.catalogue()? {
+            builder = builder.scopes(catalogue);
+        }
+        for format in self.file.formats(&self.path)? {
+            builder = builder.accept_foreign(format);
         }
         Ok(builder)
     }

@@ -10,7 +10,7 @@ pub(crate) use key::{key_rows, key_table, status};
 pub(crate) use moment::{day, moment, since, span, typed, until};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
-pub(crate) use text::{plain, plain_lines};
+pub(crate) use text::{counted, plain, plain_lines};
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};

@@ -46,7 +46,8 @@ pub(crate) fn span(time: Duration) -> String {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let unit = UNITS.iter().find(|(unit, _)| millis / unit >= 2);
     let (unit, name) = unit.unwrap_or(&(SECOND, "s"));
-    format!("{} {name}", millis.saturating_add(unit / 2) / unit)
+    let rounded = millis / unit + u64::from(millis % unit >= unit / 2);
+    format!("{rounded} {name}")
 }
 
 /// A time as it can be typed: `90d`.
