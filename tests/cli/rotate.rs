@@ -76,10 +76,7 @@ fn what_ends_something_at_once_is_asked_about() {
 
 #[test]
 fn a_service_that_ends_old_secrets_at_once_has_it_asked_about_too() {
-    let world = World::new();
-    let settings = world.read("keygate.toml");
-    let policy = "\n[policy]\ndefault_overlap = \"0s\"\n";
-    world.write("keygate.toml", &format!("{settings}{policy}"));
+    let world = World::declaring("[policy]\ndefault_overlap = \"0s\"\n");
     let (_, id) = world.issue(["--owner", "org_42"]);
     world.run(["rotate", &id]).failed(8);
     world.run(["rotate", &id, "--overlap", "1h"]).done();
