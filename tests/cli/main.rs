@@ -6,6 +6,8 @@ mod catalogue;
 mod change;
 #[path = "../common/mod.rs"]
 mod common;
+mod errors;
+mod hostile;
 mod import;
 mod init;
 mod issue;
@@ -15,7 +17,9 @@ mod list;
 mod past;
 mod pause;
 mod pepper;
+mod pipes;
 mod report;
+mod retention;
 mod retention;
 mod revoke;
 mod rotate;
@@ -24,7 +28,9 @@ mod scan;
 mod scopes;
 #[path = "../common/servers/mod.rs"]
 mod servers;
+mod settings;
 mod show;
+mod signals;
 mod support;
 mod terminal;
 mod traffic;

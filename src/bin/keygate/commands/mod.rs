@@ -38,7 +38,10 @@ pub(crate) struct Context<'a> {
 pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failure> {
     let output = Output::new(cli.options.json);
     let context = Context {
-        config: Config::load(cli.options)?,
+        config: match cli.command {
+            Command::Init(_) => Config::load_or_new(cli.options)?,
+            _ => Config::load(cli.options)?,
+        },
         output,
         interrupts,
     };

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use super::Context;
 use crate::ask;
-use crate::failure::{Exit, Failure, chain};
+use crate::config::of_gate;
+use crate::failure::{Exit, Failure};
 use crate::output::key_rows;
 use untraced::Untraced;
 
@@ -42,8 +43,10 @@ impl Verify {
     pub(crate) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
         let rule = self.rule()?;
         let store = Arc::new(Untraced::over(context.config.store().await?));
-        let builder = context.config.builder(store)?.only_in_use();
-        let keys = builder.build().await?;
+        let peppers = context.config.peppers()?;
+        let builder = context.config.builder_with(peppers, store)?;
+        let built = builder.only_in_use().build().await;
+        let keys = built.map_err(|error| of_gate(error, peppers))?;
         let text = ask::key_text().await?;
         let attempt = Attempt::new(&text).from_address(self.from);
         let attempt = rule
@@ -57,7 +60,7 @@ impl Verify {
         let refusal = match decision {
             Ok(_) => None,
             Err(Refusal::Rejected(rejection)) => Some(rejection),
-            Err(Refusal::Failed(error)) => return Err(undecided(&error)),
+            Err(Refusal::Failed(error)) => return Err(undecided(error)),
         };
         self.show(refusal, found?, context)
     }
@@ -127,10 +130,10 @@ async fn found(keys: &Keygate, text: &str) -> Result<Option<Found>, Failure> {
     }
 }
 
-fn undecided(error: &Error) -> Failure {
+fn undecided(error: Error) -> Failure {
     let exit = match error {
         Error::UnknownPepper { .. } => Exit::Pepper,
         _ => Exit::Store,
     };
-    Failure::new(exit, format!("it cannot be decided: {}", chain(error)))
+    Failure::new(exit, "it cannot be decided").because(error)
 }
