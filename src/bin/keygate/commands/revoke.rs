@@ -10,7 +10,7 @@ use super::Context;
 use super::keys::{self, Failed, Outcome};
 use crate::ask;
 use crate::failure::{Exit, Failure};
-use crate::output::{Table, moment};
+use crate::output::{Table, moment, plain};
 
 #[derive(Args)]
 pub(crate) struct Revoke {
@@ -109,8 +109,10 @@ impl Revoke {
             let problem = format!("there is no key of the owner {owner:?}: see keygate list");
             return Err(Failure::new(Exit::NotFound, problem));
         }
-        let question =
-            format!("Revoke all keys of {owner} for good: {all}, of which {open} open now?");
+        let question = format!(
+            "Revoke all keys of {} for good: {all}, of which {open} open now?",
+            plain(owner)
+        );
         ask::confirm(&question, self.yes).await?;
         let revoked = async {
             let outcome = manager.revoke_owner(owner, &self.reason).await?;
@@ -132,10 +134,7 @@ impl Revoke {
             context.output.tell(refused(within));
             match failed.is_empty() {
                 true => told.map(|()| Exit::Done),
-                false => Err(Failure::new(
-                    Exit::Failed,
-                    keys::not_all(&failed, "revoked"),
-                )),
+                false => Err(keys::not_all(Exit::Failed, &failed, "revoked")),
             }
         };
         context.interrupts.closed(revoked).await
