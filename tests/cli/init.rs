@@ -63,8 +63,13 @@ fn a_password_is_not_written_to_the_file_of_settings() {
     // A server without a password takes any.
     let url = server.url().replace("://", "://:secretword@");
     let world = World::empty();
-    let ran = world.run(["init", "--prefix", PREFIX, "--store", &url]).done();
+    let ran = world
+        .run(["init", "--prefix", PREFIX, "--store", &url])
+        .done();
     assert!(ran.err.contains("holds a password"), "{}", ran.err);
     let written = world.read("keygate.toml");
-    assert!(written.contains(PREFIX) && !written.contains("secretword"), "{written}");
+    assert!(
+        written.contains(PREFIX) && !written.contains("secretword"),
+        "{written}"
+    );
 }
