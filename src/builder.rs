@@ -46,6 +46,8 @@ pub struct Builder {
     pepper_reload_interval: Duration,
     store: Option<Arc<dyn KeyStore>>,
     only_in_use: bool,
+    #[cfg(feature = "tokio")]
+    spawns: bool,
     clock: Arc<dyn Clock>,
     policy: Policy,
     bounds: Bounds,
@@ -81,6 +83,8 @@ impl Builder {
             pepper_reload_interval: Duration::from_secs(60),
             store: None,
             only_in_use: false,
+            #[cfg(feature = "tokio")]
+            spawns: true,
             clock: Arc::new(SystemClock),
             policy: Policy::new(),
             bounds: Bounds {
@@ -116,8 +120,8 @@ impl Builder {
 
     /// Checks everything, the peppers and the bound of revocations against the store too.
     ///
-    /// With the feature `tokio`, and on its runtime, this also spawns the background work; otherwise,
-    /// poll [`Keygate::run`].
+    /// With the feature `tokio`, and on its runtime, this also spawns the background work, unless
+    /// `spawn_background_work` says no; otherwise, poll [`Keygate::run`].
     ///
     /// # Errors
     /// Says what is wrong and what to do about it. A store that does not answer is an error: a
@@ -317,7 +321,9 @@ impl Builder {
             },
         );
         #[cfg(feature = "tokio")]
-        background.spawn(&changes);
+        if self.spawns {
+            background.spawn(&changes);
+        }
         Ok(Keygate {
             authenticator: Authenticator::new(
                 Arc::clone(&gate),

@@ -73,6 +73,15 @@ impl Builder {
         self
     }
 
+    /// Whether the work of [`Keygate::run`](crate::Keygate::run) is spawned on the runtime that the gate, or a
+    /// part of it, is built on; without this, it is. Tools that do one thing and end need none of it, and are
+    /// not to forget by their own [`audit_retention`](Self::audit_retention) what the service keeps.
+    #[cfg(feature = "tokio")]
+    pub fn spawn_background_work(mut self, spawns: bool) -> Self {
+        self.spawns = spawns;
+        self
+    }
+
     /// Serves keys with this prefix too. The caller's [`environment`](crate::Principal::environment)
     /// tells which it is.
     pub fn accept_prefix(mut self, prefix: impl Into<String>) -> Self {

@@ -4,6 +4,8 @@
 mod init;
 mod issue;
 mod list;
+mod retention;
 #[path = "../common/servers/mod.rs"]
 mod servers;
 mod support;
+mod terminal;

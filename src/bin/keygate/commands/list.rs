@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Context;
 use super::traits::parse_id;
 use crate::failure::{Exit, Failure};
-use crate::output::key_table;
+use crate::output::{Progress, key_table};
 
 #[derive(Args)]
 pub(crate) struct List {
@@ -75,8 +75,10 @@ impl List {
         let mut filter = self.filter()?;
         let wanted = usize::try_from(self.selection.limit).unwrap_or(usize::MAX);
         let mut listed = Listed::default();
+        let progress = Progress::spinner(context.output, "reading keys");
         loop {
             let page = manager.list(filter.clone()).await?;
+            progress.step(page.keys.len() + page.unreadable.len());
             listed
                 .unreadable
                 .extend(page.unreadable.iter().map(Unreadable::of));
@@ -92,6 +94,7 @@ impl List {
                 None => break,
             }
         }
+        drop(progress);
         context
             .output
             .answer(&listed, || match listed.keys.is_empty() {

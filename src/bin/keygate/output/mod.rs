@@ -2,11 +2,13 @@
 
 mod key;
 mod moment;
+mod progress;
 mod table;
 mod text;
 
 pub(crate) use key::{key_rows, key_table, status};
 pub(crate) use moment::{day, moment, since, span, until};
+pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 pub(crate) use text::plain;
 
