@@ -7,10 +7,13 @@ use crate::cli::Cli;
 use crate::failure::{Exit, Failure};
 use crate::output::print;
 
-/// For bash, in this shell alone: source <(keygate completions bash). For good, write them to where the shell
-/// looks for completions, such as ~/.local/share/bash-completion/completions/keygate.
 #[derive(Args)]
+#[command(
+    after_help = "In bash, for this shell alone: source <(keygate completions bash). For good, write them to where \
+    the shell looks for completions, such as ~/.local/share/bash-completion/completions/keygate."
+)]
 pub(crate) struct Completions {
+    /// The shell that is to know them.
     shell: Shell,
 }
 

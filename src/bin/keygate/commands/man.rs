@@ -12,8 +12,8 @@ use crate::failure::{Exit, Failure};
 use crate::manual::{self, Page};
 use crate::output::{Output, Table, print};
 
-/// To read it: keygate man | man -l -
 #[derive(Args)]
+#[command(after_help = "To read it: keygate man | man -l -")]
 pub(crate) struct Man {
     /// Write the pages of all commands to this directory, such as ~/.local/share/man/man1.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -23,10 +23,6 @@ enum Body {
 
 const SECTIONS: [Section; 5] = [
     Section {
-        title: "Examples",
-        body: Body::Lines(include_str!("examples.sh")),
-    },
-    Section {
         title: "Settings file",
         body: Body::Lines(include_str!("settings.toml")),
     },
@@ -53,13 +49,17 @@ const SECTIONS: [Section; 5] = [
             ("keygate.toml", "the settings, where no other file is named"),
             (
                 "pepper",
-                "the peppers, where init makes them: 2:BASE64 1:BASE64, the active one first; a single BASE64 is 1:BASE64",
+                "the peppers, where init makes them: 2:BASE64 1:BASE64, the active one first",
             ),
         ]),
     },
     Section {
         title: "Exit codes",
         body: Body::Terms(EXIT_CODES),
+    },
+    Section {
+        title: "Examples",
+        body: Body::Lines(include_str!("examples.sh")),
     },
 ];
 
@@ -77,7 +77,8 @@ pub(crate) fn help() -> String {
             }
             Body::Lines(lines) => {
                 for line in lines.lines() {
-                    let _ = writeln!(text, "  {line}");
+                    let indent = if line.is_empty() { "" } else { "  " };
+                    let _ = writeln!(text, "{indent}{line}");
                 }
             }
         }

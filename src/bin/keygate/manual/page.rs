@@ -38,6 +38,12 @@ fn page(command: &Command, sections: &[Section]) -> io::Result<Page> {
     man.render_name_section(&mut text)?;
     man.render_synopsis_section(&mut text)?;
     man.render_description_section(&mut text)?;
+    if let Some(more) = command.get_after_help() {
+        let mut paragraph = Roff::new();
+        paragraph.control("PP", []);
+        paragraph.text([roman(more.to_string())]);
+        paragraph.to_writer(&mut text)?;
+    }
     if command.has_subcommands() {
         man.render_subcommands_section(&mut text)?;
     }
@@ -64,11 +70,13 @@ fn add_section(page: &mut Roff, section: &Section) {
     page.control("SH", [section.title.to_uppercase().as_str()]);
     match section.body {
         Body::Terms(terms) => {
+            page.control("PD", ["0"]);
             for (term, what) in terms {
                 page.control("TP", []);
                 page.text([bold(*term)]);
                 page.text([roman(*what)]);
             }
+            page.control("PD", []);
         }
         Body::Lines(lines) => {
             page.control("nf", []);
