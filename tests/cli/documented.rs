@@ -303,7 +303,7 @@ impl Block {
 /// Whether the line calls the program.
 fn calls(line: &str) -> bool {
     let line = line.trim();
-    line.starts_with("keygate ") || line.contains("| keygate ")
+    line.starts_with("keygate ") && !line.starts_with("keygate = ") || line.contains("| keygate ")
 }
 
 /// The page by its headings, `#` or `##`.
