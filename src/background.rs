@@ -52,6 +52,8 @@ pub(crate) struct Work {
     pub(crate) renewer: Renewer,
     pub(crate) reloader: Reloader,
     pub(crate) ledger: Option<Arc<Ledger>>,
+    /// Where nothing is counted, whether all are to know it.
+    pub(crate) says_usage: bool,
     pub(crate) usage_interval: Duration,
     #[cfg(any(feature = "tower", feature = "actix-web"))]
     pub(crate) leaks: Option<LeakWork>,
@@ -62,6 +64,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     health: Arc<FeedHealth>,
     ledger: Option<Arc<Ledger>>,
+    says_usage: bool,
     usage_interval: Duration,
     sweeper: Option<Sweeper>,
     keeper: Option<Keeper>,
@@ -89,6 +92,7 @@ impl Background {
             renewer,
             reloader,
             ledger,
+            says_usage,
             usage_interval,
             #[cfg(any(feature = "tower", feature = "actix-web"))]
             leaks,
@@ -100,6 +104,7 @@ impl Background {
                 clock,
                 health: Arc::new(health),
                 ledger,
+                says_usage,
                 usage_interval,
                 sweeper,
                 keeper,
@@ -196,8 +201,8 @@ impl Shared {
     async fn hand_on_for_ever(&self) {
         match (&self.ledger, self.store.abilities().usage) {
             (Some(ledger), _) => ledger.hand_on_for_ever(&*self.store, backoff).await,
-            (None, Some(_)) => self.say_that_nothing_is_counted().await,
-            (None, None) => std::future::pending().await,
+            (None, Some(_)) if self.says_usage => self.say_that_nothing_is_counted().await,
+            (None, _) => std::future::pending().await,
         }
     }
 

@@ -46,8 +46,7 @@ pub struct Builder {
     pepper_reload_interval: Duration,
     store: Option<Arc<dyn KeyStore>>,
     only_in_use: bool,
-    #[cfg(feature = "tokio")]
-    spawns: bool,
+    is_tool: bool,
     clock: Arc<dyn Clock>,
     policy: Policy,
     bounds: Bounds,
@@ -83,8 +82,7 @@ impl Builder {
             pepper_reload_interval: Duration::from_secs(60),
             store: None,
             only_in_use: false,
-            #[cfg(feature = "tokio")]
-            spawns: true,
+            is_tool: false,
             clock: Arc::new(SystemClock),
             policy: Policy::new(),
             bounds: Bounds {
@@ -120,8 +118,8 @@ impl Builder {
 
     /// Checks everything, the peppers and the bound of revocations against the store too.
     ///
-    /// With the feature `tokio`, and on its runtime, this also spawns the background work, unless
-    /// `spawn_background_work` says no; otherwise, poll [`Keygate::run`].
+    /// With the feature `tokio`, and on its runtime, this also spawns the background work, but for
+    /// [tools](Self::as_tool); otherwise, poll [`Keygate::run`].
     ///
     /// # Errors
     /// Says what is wrong and what to do about it. A store that does not answer is an error: a
@@ -189,23 +187,24 @@ impl Builder {
         check_peppers(&*store, &peppers, demand).await?;
         check_formats(&*store, &environments, demand).await?;
         let peppers = Arc::new(Peppers::new(peppers)?);
-        let changes = Arc::new(Changes::new(Arc::clone(&self.clock), self.outage_grace));
-        check_bound(&*store, changes.bound())
-            .await
-            .map_err(|error| match error {
-                BoundError::Store(error) => BuildError::Store(error),
-                BoundError::Untold => BuildError::GraceUntold,
-                BoundError::Beyond { kept } => BuildError::BeyondRevocationBound {
-                    own: changes.bound(),
-                    kept,
-                },
-            })?;
-
-        if let Err(error) = since::say(&*store, self.records_usage, self.clock.wall()).await {
+        let grace = match self.is_tool {
+            true => Duration::ZERO,
+            false => self.outage_grace,
+        };
+        let changes = Arc::new(Changes::new(Arc::clone(&self.clock), grace));
+        if !self.is_tool {
+            promise(&*store, changes.bound()).await?;
+        }
+        let said = match self.is_tool {
+            true => Ok(()),
+            false => since::say(&*store, self.records_usage, self.clock.wall()).await,
+        };
+        if let Err(error) = said {
             // As on a standby. The background work says it again.
             telemetry::usage_is_not_vouched_for(&realm, &error);
         }
-        let records_usage = self.records_usage && store.abilities().usage.is_some();
+        let keeps_usage = store.abilities().usage.is_some();
+        let records_usage = self.records_usage && keeps_usage && !self.is_tool;
         let ledger = match records_usage {
             true => Some(Arc::new(Ledger::new(
                 self.usage,
@@ -315,13 +314,14 @@ impl Builder {
                 renewer,
                 reloader,
                 ledger,
+                says_usage: !self.is_tool,
                 usage_interval: self.usage.interval,
                 #[cfg(any(feature = "tower", feature = "actix-web"))]
                 leaks: leak_work,
             },
         );
         #[cfg(feature = "tokio")]
-        if self.spawns {
+        if !self.is_tool {
             background.spawn(&changes);
         }
         Ok(Keygate {
@@ -379,6 +379,16 @@ impl Builder {
         }
         Ok(environments)
     }
+}
+
+/// Holds this instance to what all of them promise of revocations.
+async fn promise(store: &dyn KeyStore, own: Duration) -> Result<(), BuildError> {
+    let checked = check_bound(store, own).await;
+    checked.map_err(|error| match error {
+        BoundError::Store(error) => BuildError::Store(error),
+        BoundError::Untold => BuildError::GraceUntold,
+        BoundError::Beyond { kept } => BuildError::BeyondRevocationBound { own, kept },
+    })
 }
 
 impl fmt::Debug for Builder {

@@ -73,12 +73,13 @@ impl Builder {
         self
     }
 
-    /// Whether the work of [`Keygate::run`](crate::Keygate::run) is spawned on the runtime that the gate, or a
-    /// part of it, is built on; without this, it is. Tools that do one thing and end need none of it, and are
-    /// not to forget by their own [`audit_retention`](Self::audit_retention) what the service keeps.
-    #[cfg(feature = "tokio")]
-    pub fn spawn_background_work(mut self, spawns: bool) -> Self {
-        self.spawns = spawns;
+    /// Builds for a tool beside the service, which does one thing and ends, and is no instance of it. No
+    /// background work is spawned: it would forget by the tool's own [`audit_retention`](Self::audit_retention)
+    /// what the service keeps. What the tool verifies is not counted as use of keys, it does not vouch that
+    /// the instances of the service count, and it promises nothing of revocations: it has no
+    /// [outage grace](Self::outage_grace).
+    pub fn as_tool(mut self) -> Self {
+        self.is_tool = true;
         self
     }
 

@@ -1,12 +1,13 @@
 //! The grace of an outage: who goes on while the store is away, and for how long. And the bound of
 //! revocations, of which the grace is a part.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keygate::store::{Listed, Page, Write};
 use keygate::{
-    Attempt, BuildError, Exposure, KeyId, KeyRecord, KeyStore, ManageError, NewKey, OnExposure,
-    Refusal, Rejection, Rule, StoreError, StoreErrorKind,
+    Attempt, BuildError, Exposure, KeyId, KeyRecord, KeyStore, ManageError, MemoryStore, NewKey,
+    OnExposure, Refusal, Rejection, Rule, StoreError, StoreErrorKind,
 };
 
 use crate::common::*;
@@ -306,4 +307,20 @@ async fn a_key_that_was_exposed_is_refused_for_that_also_while_the_store_is_away
     let stranger = Attempt::new(&wrong).sent_by_browser(true);
     let failed = world.keys.authenticator().authenticate(stranger).await;
     assert!(matches!(failed, Err(Refusal::Failed(_))), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_tool_that_comes_first_promises_nothing_for_the_instances() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), ManualClock::new());
+    let gate = || builder(Arc::clone(&store), &clock);
+    let tool = gate().as_tool().outage_grace(3600 * SECOND);
+    tool.build().await.unwrap();
+    gate().outage_grace(60 * SECOND).build().await.unwrap();
+    let tool = gate().as_tool().build_manager().await.unwrap();
+    let issued = tool.issue(NewKey::for_owner("a")).await.unwrap();
+    let revoked = tool.revoke(&issued.info.key_id, "").await.unwrap();
+    assert!(
+        revoked.effective_within >= 60 * SECOND,
+        "what the instances promise"
+    );
 }

@@ -130,3 +130,30 @@ async fn requests_that_were_not_counted_make_the_proof_begin_anew() {
     assert!(!safety(&world, &other).await.is_safe());
     work.abort();
 }
+
+#[tokio::test]
+async fn a_tool_counts_nothing_and_neither_vouches_for_instances_nor_takes_back_what_they_said() {
+    let world = World::new().await;
+    let issued = issue(&world.keys, &[]).await;
+    let since = counted_since(&world, &issued).await;
+    assert!(since.is_some());
+    let another = || builder(std::sync::Arc::clone(&world.store), &world.clock);
+    let work = async || {
+        let tool = another().as_tool().usage_interval(millis(1));
+        let tool = tool.build().await.unwrap();
+        present(&tool, issued.key.expose()).await.unwrap();
+        let running = tokio::spawn(tool.run());
+        tokio::time::sleep(millis(50)).await;
+        tool.shutdown().await;
+        running.await.unwrap();
+    };
+    world.clock.advance(DAY);
+    work().await;
+    assert_eq!(counted_since(&world, &issued).await, since);
+    let activity = world.keys.manager().activity(&issued.info.key_id).await;
+    assert_eq!(activity.unwrap().usage, None);
+
+    another().record_usage(false).build().await.unwrap();
+    work().await;
+    assert_eq!(counted_since(&world, &issued).await, None);
+}

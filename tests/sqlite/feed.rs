@@ -407,19 +407,21 @@ async fn a_feed_that_cannot_be_read_says_so_and_is_not_alive() {
 
 #[cfg(feature = "tokio")]
 #[tokio::test]
-async fn nobody_follows_where_the_background_work_is_not_to_be_spawned() {
+async fn a_tool_follows_nothing() {
     let place = Place::new();
     let pepper = keygate::Pepper::generate_base64().unwrap();
-    for spawns in [true, false] {
-        let keys = keygate::Keygate::builder("acme_live")
+    for is_tool in [false, true] {
+        let mut keys = keygate::Keygate::builder("acme_live")
             .pepper(keygate::Pepper::from_base64(&pepper).unwrap())
-            .store(place.open().await)
-            .spawn_background_work(spawns);
+            .store(place.open().await);
+        if is_tool {
+            keys = keys.as_tool();
+        }
         let keys = keys.build().await.unwrap();
         // On this runtime of one thread, what was spawned has its turn.
         tokio::task::yield_now().await;
         let is_followed = !matches!(keys.change_feed(), keygate::ChangeFeedStatus::NotFollowed);
-        assert_eq!(is_followed, spawns);
+        assert_eq!(is_followed, !is_tool);
         keys.shutdown().await;
     }
 }

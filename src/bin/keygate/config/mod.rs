@@ -121,7 +121,7 @@ impl Config {
     ) -> Result<Builder, Failure> {
         let mut builder = Keygate::builder(self.prefix()?)
             .peppers(peppers.read()?)
-            .spawn_background_work(false)
+            .as_tool()
             .policy(self.policy)
             .store(store);
         for prefix in &self.accept_prefixes {
