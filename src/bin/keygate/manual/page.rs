@@ -39,10 +39,9 @@ fn page(command: &Command, sections: &[Section]) -> io::Result<Page> {
     man.render_synopsis_section(&mut text)?;
     man.render_description_section(&mut text)?;
     if let Some(more) = command.get_after_help() {
-        let mut paragraph = Roff::new();
-        paragraph.control("PP", []);
-        paragraph.text([roman(more.to_string())]);
-        paragraph.to_writer(&mut text)?;
+        let mut description = Roff::new();
+        add_paragraphs(&mut description, &more.to_string());
+        description.to_writer(&mut text)?;
     }
     if command.has_subcommands() {
         man.render_subcommands_section(&mut text)?;
@@ -85,5 +84,25 @@ fn add_section(page: &mut Roff, section: &Section) {
             }
             page.control("fi", []);
         }
+    }
+}
+
+/// Text as the help has it: what is indented keeps its lines.
+fn add_paragraphs(page: &mut Roff, text: &str) {
+    page.control("PP", []);
+    let mut is_filled = true;
+    for line in text.lines() {
+        if line.is_empty() {
+            page.control("PP", []);
+            continue;
+        }
+        if line.starts_with(' ') == is_filled {
+            is_filled = !is_filled;
+            page.control(if is_filled { "fi" } else { "nf" }, []);
+        }
+        page.text([roman(line)]);
+    }
+    if !is_filled {
+        page.control("fi", []);
     }
 }
