@@ -89,7 +89,7 @@ pub enum StoredHashError {
     LabelHashed(String),
     /// The hash is of the secret alone, and the label before it is not known.
     #[error(
-        "keys of the format {0:?} have a label that is not hashed: give it by StoredHash::labelled, as it stands before the separator"
+        "keys of the format {0:?} have a label that is not hashed: give it too, as it stands before the separator (StoredHash::labelled)"
     )]
     LabelMissing(String),
     /// No text of the format has such a label.

@@ -79,6 +79,9 @@ pub enum Conflict {
     /// Others changed the key again and again.
     #[error("the key is being changed by others: try again")]
     Busy,
+    /// The key is not the one that was read any more.
+    #[error("the key was changed by others since it was read: read it again")]
+    ChangedMeanwhile,
     /// An ended key stays ended.
     #[error("the key has expired: issue another")]
     Expired,
@@ -113,6 +116,16 @@ pub enum Conflict {
         "the version of the key's record was set by hand to the largest there is and cannot rise: issue another key"
     )]
     VersionsUsedUp,
+}
+
+impl Conflict {
+    /// Stands against a change of the key at `version`, if another one was read.
+    pub(super) fn unless_read(read: Option<u64>, version: u64) -> Result<(), Self> {
+        match read {
+            Some(read) if read != version => Err(Self::ChangedMeanwhile),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl From<StoreError> for ManageError {

@@ -46,13 +46,8 @@ impl KeyManager {
         hash: &StoredHash,
         new: NewKey,
     ) -> Result<Imported, ManageError> {
-        if self.caller().is_some() {
-            let problem = "an import is the host's: on behalf of a caller, issue a key";
-            return Err(ManageError::Invalid(problem.into()));
-        }
-        new.check_owner()?;
         let format = self.accepted_format(format)?;
-        let record = self.record_of_import(format, hash, new)?;
+        let record = self.record_of_import(format, hash, &new)?;
         // Before the key is there: an instance that lacks the format must not start from then on.
         self.note_format(format).await?;
         let written = self.commit(Expect::Absent, None, &record, AuditAction::Imported);
@@ -76,12 +71,39 @@ impl KeyManager {
         }
     }
 
+    /// The key that [`import`](Self::import) would make, where it was not imported before: to find out
+    /// what is wrong with any row of a table, before the first one is imported. It asks no store, and
+    /// changes nothing.
+    ///
+    /// ```
+    /// # use keygate::*;
+    /// # fn run(manager: &KeyManager, rows: &[(StoredHash, NewKey)]) -> Result<(), ManageError> {
+    /// for (hash, new) in rows {
+    ///     manager.check_import("laravel", hash, new)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`import`](Self::import), but for what only the store can tell.
+    pub fn check_import(
+        &self,
+        format: &str,
+        hash: &StoredHash,
+        new: &NewKey,
+    ) -> Result<KeyInfo, ManageError> {
+        let record = self.record_of_import(self.accepted_format(format)?, hash, new)?;
+        Ok(self.info(&record))
+    }
+
     fn record_of_import(
         &self,
         format: &ForeignFormat,
         hash: &StoredHash,
-        new: NewKey,
+        new: &NewKey,
     ) -> Result<KeyRecord, ManageError> {
+        new.check_owner()?;
         let shared = &self.shared;
         let key = format.imported(hash)?;
         let environment = shared.environments.index_of_foreign(format);
@@ -102,7 +124,7 @@ impl KeyManager {
             created_at: now,
             not_after: shared.policy.secret_end(now),
         };
-        let mut record = self.record(&new, None, *key.id(), prefix.clone(), slot)?;
+        let mut record = self.record(new, None, *key.id(), prefix.clone(), slot)?;
         if record.name.is_empty() {
             record.name = key.title();
         }
@@ -110,6 +132,10 @@ impl KeyManager {
     }
 
     fn accepted_format(&self, name: &str) -> Result<&ForeignFormat, ManageError> {
+        if self.caller().is_some() {
+            let problem = "an import is the host's: on behalf of a caller, issue a key";
+            return Err(ManageError::Invalid(problem.into()));
+        }
         let format = self.shared.environments.foreign().named(name);
         format.ok_or_else(|| ManageError::Invalid(self.unknown_format()))
     }

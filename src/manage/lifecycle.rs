@@ -53,7 +53,8 @@ impl KeyManager {
     /// Changes name, scopes, metadata, expiry, addresses or the rate limit.
     ///
     /// # Errors
-    /// What is wrong with `change`, [`Conflict::Revoked`], [`Conflict::Expired`] (an ended key is
+    /// What is wrong with `change`, [`Conflict::ChangedMeanwhile`] where it is
+    /// [of a version](Change::of_version), [`Conflict::Revoked`], [`Conflict::Expired`] (an ended key is
     /// not brought back), [`ManageError::BeyondCeiling`], and as [`inspect`](Self::inspect). To
     /// [narrow](Change::narrow_to_used) also [`Conflict::Unproved`], [`Conflict::NotUsed`] and
     /// [`ManageError::NoUsage`].
@@ -62,6 +63,7 @@ impl KeyManager {
         let updated = self
             .update_and_narrow(id, Demand::Hold, change.narrow, |record| {
                 let now = self.now();
+                Conflict::unless_read(change.version, record.version)?;
                 if record.revocation.is_some() {
                     return Err(Conflict::Revoked.into());
                 }

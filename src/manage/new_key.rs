@@ -22,6 +22,7 @@ pub struct NewKey {
 pub struct Change {
     pub(super) traits: Traits,
     pub(super) narrow: Option<Duration>,
+    pub(super) version: Option<u64>,
 }
 
 /// What can be chosen of a key, both at first and later.
@@ -123,6 +124,25 @@ impl Change {
     /// ```
     pub fn narrow_to_used(mut self, window: Duration) -> Self {
         self.narrow = Some(window);
+        self
+    }
+
+    /// It is made only to the key as it was read: refused by
+    /// [`Conflict::ChangedMeanwhile`](crate::Conflict::ChangedMeanwhile) where the key has another
+    /// [version](crate::KeyInfo::version) by now. Scopes, metadata and networks are named as a whole, so
+    /// whoever adds one to those that it read would otherwise undo what others changed meanwhile.
+    ///
+    /// ```
+    /// # use keygate::{Change, KeyId, KeyManager, ManageError};
+    /// # async fn run(manager: &KeyManager, id: &KeyId) -> Result<(), ManageError> {
+    /// let read = manager.inspect(id).await?;
+    /// let scopes = read.scopes.iter().chain(["orders:write"]);
+    /// manager.change(id, Change::new().scopes(scopes).of_version(read.version)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn of_version(mut self, version: u64) -> Self {
+        self.version = Some(version);
         self
     }
 

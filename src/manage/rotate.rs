@@ -19,6 +19,7 @@ use crate::record::{KeyInfo, KeyRecord, SecretSlot};
 pub struct Rotation {
     overlap: Option<Duration>,
     narrow: Option<Duration>,
+    version: Option<u64>,
 }
 
 impl Rotation {
@@ -27,6 +28,7 @@ impl Rotation {
         Self {
             overlap: None,
             narrow: None,
+            version: None,
         }
     }
 
@@ -44,6 +46,14 @@ impl Rotation {
     pub const fn narrow_to_used(self, window: Duration) -> Self {
         Self {
             narrow: Some(window),
+            ..self
+        }
+    }
+
+    /// It is made only to the key as it was read, as by [`Change::of_version`](crate::Change::of_version).
+    pub const fn of_version(self, version: u64) -> Self {
+        Self {
+            version: Some(version),
             ..self
         }
     }
@@ -79,7 +89,8 @@ impl KeyManager {
     ///
     /// # Errors
     /// As [`rotate`](Self::rotate), and [`ManageError::Invalid`] beyond the policy's maximum. To narrow
-    /// also [`Conflict::Unproved`], [`Conflict::NotUsed`] and [`ManageError::NoUsage`].
+    /// also [`Conflict::Unproved`], [`Conflict::NotUsed`] and [`ManageError::NoUsage`];
+    /// [`Conflict::ChangedMeanwhile`] where it is [of a version](Rotation::of_version).
     pub async fn rotate_with(&self, id: &KeyId, how: Rotation) -> Result<Issued, ManageError> {
         let policy = &self.shared.policy;
         let overlap = how.overlap.unwrap_or(policy.default_overlap);
@@ -91,6 +102,7 @@ impl KeyManager {
             )));
         }
         self.replace_current(id, AuditAction::Rotated, how.narrow, |record, now| {
+            Conflict::unless_read(how.version, record.version)?;
             if let Some(previous) = record
                 .secrets
                 .previous

@@ -1,13 +1,30 @@
 //! The program `keygate` as operators run it: its own process, real stores, pipes and terminals.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod catalogue;
+mod change;
+#[path = "../common/mod.rs"]
+mod common;
 mod documented;
 mod help;
+mod import;
 mod init;
 mod issue;
+mod leak;
+mod life;
 mod list;
+mod pause;
+mod pepper;
 mod retention;
+mod retention;
+mod revoke;
+mod rotate;
+mod rules;
+mod scan;
+mod scopes;
 #[path = "../common/servers/mod.rs"]
 mod servers;
+mod show;
 mod support;
 mod terminal;
+mod traffic;

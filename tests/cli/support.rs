@@ -54,6 +54,19 @@ impl World {
         world
     }
 
+    /// The same on a SQLite file, with more in its file of settings.
+    pub(crate) fn declaring(more: &str) -> Self {
+        let world = Self::new();
+        world.declare(more);
+        world
+    }
+
+    /// Adds to the file of settings.
+    pub(crate) fn declare(&self, more: &str) {
+        let settings = self.read("keygate.toml");
+        self.write("keygate.toml", &format!("{settings}\n{more}"));
+    }
+
     /// From now on this variable is set.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.into(), value.into()));
@@ -91,7 +104,7 @@ impl World {
     /// A run with `input` on its standard input.
     pub(crate) fn run_with<A: AsRef<OsStr>>(
         &self,
-        input: &str,
+        input: impl AsRef<[u8]>,
         arguments: impl IntoIterator<Item = A>,
     ) -> Ran {
         let mut command = self.command(arguments);
@@ -101,7 +114,7 @@ impl World {
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // Whoever does not read it, closes it.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let _ = child.stdin.take().unwrap().write_all(input.as_ref());
         let output = child.wait_with_output().unwrap();
         self.ran(&command, output)
     }

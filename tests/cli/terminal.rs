@@ -105,7 +105,7 @@ impl Terminal {
 
     /// Waits for the end of the program: its exit code, and all that was on the screen.
     #[track_caller]
-    pub(crate) fn end(mut self) -> (i32, String) {
+    pub(crate) fn end(&mut self) -> (i32, String) {
         let end = Instant::now() + PATIENCE;
         while let Ok(piece) = self
             .pieces

@@ -142,10 +142,14 @@ async fn what_cannot_be_imported_is_refused_and_said() {
             LIVE,
         ),
     ] {
+        let checked = manager.check_import(format, &hash, &new).unwrap_err();
         let error = manager.import(format, &hash, new).await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(checked.to_string(), error.to_string());
     }
     let unowned = NewKey::for_owner("");
+    let checked = manager.check_import("laravel", &hash().labelled("1"), &unowned);
+    assert!(matches!(checked, Err(ManageError::Text(_))));
     let refused = manager
         .import("laravel", &hash().labelled("1"), unowned)
         .await;
@@ -156,6 +160,23 @@ async fn what_cannot_be_imported_is_refused_and_said() {
         .import("laravel", &hash().labelled("1"), new())
         .await;
     assert!(matches!(refused, Err(ManageError::Invalid(_))));
+    let checked = on_behalf.check_import("laravel", &hash().labelled("1"), &new());
+    assert!(matches!(checked, Err(ManageError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn a_checked_import_is_told_and_not_made() {
+    let world = world().await;
+    let manager = world.keys.manager();
+    let new = || NewKey::for_owner("org_42").name("old");
+    let told = manager.check_import("laravel", &stored(), &new()).unwrap();
+    assert!(manager.find(TEXT).await.unwrap().is_none());
+    let made = import(&world.keys, new()).await;
+    assert!(made.is_new);
+    assert_eq!(
+        (told.key_id, told.name, told.owner),
+        (made.info.key_id, made.info.name, made.info.owner)
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use keygate::{
     BuildError, Change, Conflict, Credentials, Filter, Issued, KeyStatus, ManageError, MemoryStore,
-    NewKey, Policy, RateLimit, Rejection, StoreErrorKind,
+    NewKey, Policy, RateLimit, Rejection, Rotation, StoreErrorKind,
 };
 
 use crate::common::*;
@@ -438,6 +438,41 @@ async fn who_never_gets_a_word_in_is_told_to_try_again() {
         .change(&id, Change::new().name("x"))
         .await;
     assert_eq!(conflict(outcome), Conflict::Busy);
+}
+
+#[tokio::test]
+async fn a_change_of_a_version_undoes_nothing_that_others_did_meanwhile() {
+    let world = World::new().await;
+    let read = issue(&world).await.info;
+    let manager = world.keys.manager().clone();
+    let add = |scope: &str| {
+        let scopes = read.scopes.iter().chain([scope]).map(str::to_owned);
+        Change::new().scopes(scopes).of_version(read.version)
+    };
+    // The other one comes between the read and the write, and then before both.
+    let (mine, door) = (add("orders:void"), Door::new());
+    world.store.gets.once(Fault::Hold(door.clone()));
+    let changing = tokio::spawn({
+        let (manager, id) = (manager.clone(), read.key_id);
+        async move { manager.change(&id, mine).await }
+    });
+    door.arrival().await;
+    let theirs = manager.change(&read.key_id, add("orders:write")).await;
+    let theirs = theirs.unwrap();
+    door.open();
+    assert_eq!(
+        conflict(changing.await.unwrap()),
+        Conflict::ChangedMeanwhile
+    );
+    let outcome = manager.change(&read.key_id, add("orders:void")).await;
+    assert_eq!(conflict(outcome), Conflict::ChangedMeanwhile);
+    let rotation = Rotation::new().of_version(read.version);
+    let outcome = manager.rotate_with(&read.key_id, rotation).await;
+    assert_eq!(conflict(outcome), Conflict::ChangedMeanwhile);
+    assert_eq!(manager.inspect(&read.key_id).await.unwrap(), theirs);
+
+    let rotation = Rotation::new().of_version(theirs.version);
+    let _ = manager.rotate_with(&read.key_id, rotation).await.unwrap();
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ fn is_key(argument: &OsString) -> bool {
 
 /// `text` without words that are long enough for the secret of a key, or a pepper: an error names the
 /// argument that it is about.
-fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     const LONGEST: usize = 31;
     let is_of_word = |c: char| c.is_ascii_alphanumeric() || "+/_=-".contains(c);
     let mut shown = String::new();

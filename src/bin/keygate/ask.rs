@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
+use crate::output::plain_lines;
 
 /// No key, and no line of an answer, is longer.
 const MAX_LEN: u64 = 4_096;
@@ -21,7 +22,7 @@ pub(crate) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
         let problem = format!("{question} Nobody can be asked here: say so by --yes");
         return Err(Failure::new(Exit::NotConfirmed, problem));
     }
-    prompt(&format!("{question} [y/N] "));
+    prompt(&format!("{} [y/N] ", plain_lines(question)));
     let answer = read(|| line(&mut io::stdin().lock())).await?;
     match answer.trim() {
         "y" | "Y" | "yes" | "Yes" => Ok(()),
@@ -33,8 +34,9 @@ pub(crate) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
 pub(crate) async fn key_text() -> Result<Zeroizing<String>, Failure> {
     let text = match io::stdin().is_terminal() {
         true => {
-            prompt("The key (it is not shown): ");
+            // Before anybody is told to type.
             let hidden = Hidden::begin();
+            prompt("The key (it is not shown): ");
             let text = read(|| line(&mut io::stdin().lock())).await;
             drop(hidden);
             prompt("\n");

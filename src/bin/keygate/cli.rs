@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::commands::{completions, init, issue, list, man};
+use crate::commands::{change, completions, import, init, issue, leak, list, man, pause};
+use crate::commands::{pepper, revoke, rotate, rules, scan, scopes, show};
 use crate::manual;
 
 /// Issues, finds, reads, rotates and ends API keys, over the store that a service keeps them in.
@@ -89,4 +90,28 @@ pub(crate) enum Command {
     Issue(issue::Issue),
     /// List keys, or find some.
     List(list::List),
+    /// Show all of a key, and how it is used.
+    Show(show::Show),
+    /// Give a key a new secret, and show its text: the only time.
+    Rotate(rotate::Rotate),
+    /// End keys for good.
+    Revoke(revoke::Revoke),
+    /// Pause keys: they open nothing until they are enabled.
+    Disable(pause::Disable),
+    /// End the pause of keys.
+    Enable(pause::Enable),
+    /// Show what a key may do and what of it was needed, or change it.
+    Scopes(scopes::Scopes),
+    /// Change the name, the end, the networks, the rate limit or the metadata of a key.
+    Change(change::ChangeKey),
+    /// End the key whose text was seen where others can read it; the text comes on standard input.
+    Leak(leak::Leak),
+    /// Find keys where none should be: in files, directories and standard input.
+    Scan(scan::Scan),
+    /// Print rules by which the scanners of others find the keys.
+    Rules(rules::Rules),
+    /// Make a pepper, or note the end of one.
+    Pepper(pepper::Peppers),
+    /// Take over keys of another system, with the texts that their bearers have.
+    Import(import::Import),
 }

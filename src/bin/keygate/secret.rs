@@ -1,4 +1,4 @@
-//! Handing over the text of a new key: to standard output, or to a file of its owner's alone. Once, and
+//! Handing over the text of a new key, or a new pepper: to standard output, or to a file of its owner's alone. Once, and
 //! nowhere else.
 
 use std::fs::{self, File, OpenOptions};
@@ -6,12 +6,12 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-use keygate::{Issued, KeyInfo};
+use keygate::{Clock as _, Issued, KeyInfo, KeyStatus, Pepper, PepperId, SystemClock};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, document, key_rows, print};
+use crate::output::{Output, document, key_rows, moment, plain, print};
 
 /// Where a text goes. It is opened before there is one, so that no key is made in vain.
 pub(crate) enum Handover {
@@ -34,6 +34,25 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<&'a PathBuf>,
     info: &'a KeyInfo,
+}
+
+/// The same of a new pepper.
+#[derive(Serialize)]
+struct ShownPepper<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pepper: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<&'a PathBuf>,
+}
+
+/// A fresh pepper as it is written to a file, with its number among several.
+pub(crate) fn new_pepper(id: Option<PepperId>) -> Result<Zeroizing<String>, Failure> {
+    let text = Pepper::generate_base64();
+    let text = text.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    Ok(match id {
+        Some(id) => Zeroizing::new(format!("{id}:{}", *text)),
+        None => text,
+    })
 }
 
 impl Handover {
@@ -80,15 +99,54 @@ impl Handover {
             }
         }
     }
+
+    /// Hands a pepper over.
+    pub(crate) fn pepper(self, text: &str, output: Output) -> Result<(), Failure> {
+        match self {
+            Self::StandardOutput if output.is_json() => {
+                let shown = ShownPepper {
+                    pepper: Some(text),
+                    out: None,
+                };
+                print(&Zeroizing::new(document(&shown)?))
+            }
+            Self::StandardOutput => print(&Zeroizing::new(format!("{text}\n"))),
+            Self::File(mut file) => {
+                file.write(text)?;
+                let path = file.keep();
+                let shown = ShownPepper {
+                    pepper: None,
+                    out: Some(&path),
+                };
+                let written = || format!("written to {}\n", plain(&path.to_string_lossy()));
+                output.answer(&shown, written)
+            }
+        }
+    }
 }
 
-/// What is to be done about a key whose text nobody has.
+/// What is to be done about a secret whose text nobody has.
 fn lost(issued: &Issued, failure: Failure) -> Failure {
     let id = &issued.info.key_id;
-    let problem = format!(
-        "the key {id} was made, and its text is lost: make another by keygate rotate {id} --overlap 0s (--supersede, \
-         during a rotation), or end it by keygate revoke {id}"
-    );
+    let is_canary = issued.info.status == KeyStatus::Canary;
+    let problem = match issued.previous_ends_at() {
+        Some(end) if end > SystemClock.wall() => format!(
+            "the key {id} has a new secret, and its text is lost; the old one works until {}. Make another in \
+             its place by keygate rotate {id} --supersede",
+            moment(end)
+        ),
+        Some(_) => format!(
+            "the key {id} has a new secret, and its text is lost; the old one has ended, so nobody can use the \
+             key. Make another by keygate rotate {id} --overlap 0s"
+        ),
+        None if is_canary => {
+            format!("the canary {id} was made, and its text is lost: make another")
+        }
+        None => format!(
+            "the key {id} was made, and its text is lost: make another by keygate rotate {id} --overlap 0s, or \
+             end it by keygate revoke {id}"
+        ),
+    };
     Failure::new(Exit::Failed, problem).because(failure)
 }
 

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keygate::{BuildError, Pepper, Prefix};
+use keygate::{BuildError, Prefix};
 use serde::Serialize;
 
 use super::Context;
 use crate::config::{Location, seen_from};
 use crate::failure::{Exit, Failure};
 use crate::output::Table;
-use crate::secret::NewFile;
+use crate::secret::{self, NewFile};
 
 #[derive(Args)]
 #[command(after_help = "Run again, it changes nothing but what is missing or out of date.")]
@@ -94,8 +94,7 @@ async fn set_up(context: &Context<'_>) -> Result<Exit, Failure> {
 }
 
 fn new_pepper(path: &Path) -> Result<NewFile, Failure> {
-    let text = Pepper::generate_base64();
-    let text = text.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let text = secret::new_pepper(None)?;
     let mut file = NewFile::create(path.into())?;
     file.write(&text)?;
     Ok(file)

@@ -1,11 +1,25 @@
 //! One file for each command: what can be typed for it, and what it does.
 
+pub(crate) mod change;
 pub(crate) mod completions;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod issue;
+mod keys;
+pub(crate) mod leak;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod pause;
+pub(crate) mod pepper;
+mod revise;
+pub(crate) mod revoke;
+pub(crate) mod rotate;
+pub(crate) mod rules;
+pub(crate) mod scan;
+pub(crate) mod scopes;
+pub(crate) mod show;
 mod traits;
+mod usage;
 
 use crate::cli::{Asked, Cli, Command};
 use crate::config::Config;
@@ -33,8 +47,20 @@ pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failu
         interrupts,
     };
     match command {
+        Command::Import(import) => import.run(context).await,
         Command::Init(init) => init.run(context).await,
         Command::Issue(issue) => issue.run(context).await,
         Command::List(list) => list.run(context).await,
+        Command::Show(show) => show.run(context).await,
+        Command::Rotate(rotate) => rotate.run(context).await,
+        Command::Revoke(revoke) => revoke.run(context).await,
+        Command::Disable(disable) => disable.run(context).await,
+        Command::Enable(enable) => enable.run(context).await,
+        Command::Scopes(scopes) => scopes.run(context).await,
+        Command::Change(change) => change.run(context).await,
+        Command::Leak(leak) => leak.run(context).await,
+        Command::Pepper(peppers) => peppers.run(context).await,
+        Command::Rules(rules) => rules.run(context).await,
+        Command::Scan(scan) => scan.run(context).await,
     }
 }

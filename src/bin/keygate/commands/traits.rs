@@ -6,7 +6,7 @@ use keygate::{Change, NewKey, RateLimit, Timestamp};
 use crate::failure::Failure;
 
 /// All of it can be left out.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default, PartialEq)]
 pub(crate) struct Traits {
     /// A name for people.
     #[arg(long)]
@@ -69,6 +69,10 @@ macro_rules! apply {
 impl Traits {
     pub(crate) fn of_new(self, key: NewKey) -> NewKey {
         apply!(self, key)
+    }
+
+    pub(crate) fn of_change(self, change: Change) -> Change {
+        apply!(self, change)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The settings: from flags, then from the environment, then from a file. And what they open.
 
+mod catalogue;
 mod file;
+mod foreign;
 mod location;
 mod peppers;
 
@@ -9,8 +11,10 @@ pub(crate) use location::Location;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use keygate::{Builder, KeyManager, KeyStore, Keygate, Policy};
+use keygate::leak::Scanner;
+use keygate::{Builder, KeyManager, KeyStore, Keygate, OnLeak, Policy};
 
 use crate::cli::Options;
 use crate::failure::Failure;
@@ -50,6 +54,11 @@ impl Config {
         })
     }
 
+    /// How long an old secret works where nobody says it, if that is set.
+    pub(crate) fn default_overlap(&self) -> Option<Duration> {
+        self.file.default_overlap()
+    }
+
     /// The file of settings, as it was named.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -76,6 +85,36 @@ impl Config {
     pub(crate) fn prefixes(&self) -> Result<impl Iterator<Item = &str>, Failure> {
         let others = self.accept_prefixes.iter().map(String::as_str);
         Ok(std::iter::once(self.prefix()?).chain(others))
+    }
+
+    /// What finds the keys of these settings in texts.
+    pub(crate) fn scanner(&self) -> Result<Scanner, Failure> {
+        let unfit = |error: keygate::PrefixError| Failure::usage(error.to_string());
+        let mut scanner = Scanner::new(self.prefix()?).map_err(unfit)?;
+        for prefix in self.prefixes()? {
+            scanner = scanner.also(prefix).map_err(unfit)?;
+        }
+        Ok(scanner)
+    }
+
+    /// Whether keys of this format are accepted; as an error, which ones are.
+    pub(crate) fn check_format(&self, name: &str) -> Result<(), Failure> {
+        let formats = &self.file.foreign;
+        if formats.contains_key(name) {
+            return Ok(());
+        }
+        let names: Vec<&str> = formats.keys().map(String::as_str).collect();
+        let shown = self.path.display();
+        Err(Failure::usage(match names.is_empty() {
+            true => format!(
+                "{shown} declares no keys of other systems: write [foreign.{name}], and under it \
+                 recipe = \"laravel_sanctum\" or another"
+            ),
+            false => format!(
+                "{shown} declares no [foreign.{name}]: there is {}",
+                names.join(", ")
+            ),
+        }))
     }
 
     pub(crate) fn location(&self) -> Result<Location, Failure> {
@@ -127,13 +166,25 @@ impl Config {
         for prefix in &self.accept_prefixes {
             builder = builder.accept_prefix(prefix);
         }
+        if let Some(catalogue) = self.file.catalogue()? {
+            builder = builder.scopes(catalogue);
+        }
+        for format in self.file.formats(&self.path)? {
+            builder = builder.accept_foreign(format);
+        }
         Ok(builder)
     }
 
     /// Manages the keys of the store, in the name of whoever has typed the command.
     pub(crate) async fn manager(&self) -> Result<KeyManager, Failure> {
+        self.manager_on_leak(OnLeak::Tell).await
+    }
+
+    /// The same manager, which does this about the keys that are reported to it.
+    pub(crate) async fn manager_on_leak(&self, policy: OnLeak) -> Result<KeyManager, Failure> {
         let builder = self.builder(self.store().await?)?.only_in_use();
-        Ok(self.named(builder.build_manager().await?))
+        let manager = builder.on_leak(policy).build_manager().await?;
+        Ok(self.named(manager))
     }
 
     /// The same manager, which names that person in the audit log.

@@ -7,10 +7,10 @@ mod table;
 mod text;
 
 pub(crate) use key::{key_rows, key_table, status};
-pub(crate) use moment::{day, moment, since, span, until};
+pub(crate) use moment::{day, moment, since, span, typed, until};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
-pub(crate) use text::plain;
+pub(crate) use text::{counted, plain, plain_lines};
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -75,9 +75,8 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes a line to standard error; where nobody reads that, there is nobody to tell.
 pub(crate) fn note(text: impl fmt::Display) {
-    let text = text.to_string();
-    let lines: Vec<String> = text.lines().map(plain).collect();
-    let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
+    let text = plain_lines(&text.to_string());
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// How many columns there are to fill, where a person looks at them.

@@ -46,7 +46,17 @@ pub(crate) fn span(time: Duration) -> String {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let unit = UNITS.iter().find(|(unit, _)| millis / unit >= 2);
     let (unit, name) = unit.unwrap_or(&(SECOND, "s"));
-    format!("{} {name}", millis.saturating_add(unit / 2) / unit)
+    let rounded = millis / unit + u64::from(millis % unit >= unit / 2);
+    format!("{rounded} {name}")
+}
+
+/// A time as it can be typed: `90d`.
+pub(crate) fn typed(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds % 86_400 {
+        0 => format!("{}d", seconds / 86_400),
+        _ => format!("{seconds}s"),
+    }
 }
 
 #[cfg(test)]
@@ -65,5 +75,7 @@ mod tests {
         assert_eq!(since(now, now), "0 s ago");
         assert_eq!(span(Duration::from_millis(90 * 86_400_000 - 5)), "90 d");
         assert_eq!(span(Duration::MAX), "213503982335 d");
+        assert_eq!(typed(Duration::from_secs(90 * 86_400)), "90d");
+        assert_eq!(typed(Duration::from_secs(90)), "90s");
     }
 }

@@ -30,6 +30,17 @@ impl Progress {
         self.0.inc(u64::try_from(n).unwrap_or(u64::MAX));
     }
 
+    /// Takes the steps of another thread, which may outlive the line.
+    pub(crate) fn stepper(&self) -> impl Fn() + Send + use<> {
+        let bar = self.0.clone();
+        move || bar.inc(1)
+    }
+
+    /// Writes something else while the line is away.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+
     fn of(
         total: Option<u64>,
         output: Output,

@@ -17,6 +17,20 @@ pub(crate) fn plain(text: &str) -> String {
     shown
 }
 
+/// The same, line by line: what was put together here keeps its line ends.
+pub(crate) fn plain_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    lines.join("\n")
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn counted(n: u64, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        _ => format!("{n} {what}s"),
+    }
+}
+
 fn is_harmless(c: char) -> bool {
     let reorders = matches!(c,
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
