@@ -16,7 +16,6 @@ mod list;
 mod pause;
 mod pepper;
 mod retention;
-mod retention;
 mod revoke;
 mod rotate;
 mod rules;

@@ -74,7 +74,7 @@ pub(crate) struct Options {
 #[derive(Subcommand)]
 pub(crate) enum Asked {
     #[command(flatten)]
-    Command(Command),
+    Command(Box<Command>),
     /// Print completions for a shell.
     Completions(completions::Completions),
     /// Print the manual page, or write those of all commands.

@@ -37,7 +37,7 @@ pub(crate) struct Context<'a> {
 pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failure> {
     let output = Output::new(cli.options.json);
     let command = match cli.asked {
-        Asked::Command(command) => command,
+        Asked::Command(command) => *command,
         Asked::Completions(completions) => return completions.run(),
         Asked::Man(man) => return man.run(output),
     };
