@@ -184,6 +184,10 @@ impl Builder {
             return Err(BuildError::StoreNotInUse);
         }
         let (peppers, provider) = peppers.open().await.map_err(BuildError::Peppers)?;
+        let demand = match demand {
+            Demand::Right if self.only_in_use => Demand::Familiar,
+            demand => demand,
+        };
         check_peppers(&*store, &peppers, demand).await?;
         check_formats(&*store, &environments, demand).await?;
         let peppers = Arc::new(Peppers::new(peppers)?);

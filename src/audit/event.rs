@@ -65,8 +65,7 @@ impl AuditKind {
     /// Its actions.
     #[cfg(feature = "redis")]
     pub(crate) fn actions(self) -> impl Iterator<Item = AuditAction> {
-        let all = AuditAction::ALL.into_iter();
-        all.filter(move |action| action.kind() == self)
+        AuditAction::all().filter(move |action| action.kind() == self)
     }
 }
 
@@ -117,7 +116,6 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    #[cfg(any(test, feature = "redis"))]
     const ALL: [Self; 19] = [
         Self::Accepted,
         Self::CanaryUsed,
@@ -139,6 +137,11 @@ impl AuditAction {
         Self::Superseded,
         Self::Undone,
     ];
+
+    /// All of them, in the order of their names: for whoever lets people choose.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter()
+    }
 
     /// The action as it is written in stores and JSON.
     pub fn as_str(self) -> &'static str {
@@ -244,8 +247,17 @@ mod tests {
         for kind in [AuditKind::Lifecycle, AuditKind::Authentication] {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
-        for action in AuditAction::ALL {
+        for action in AuditAction::all() {
             assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
         }
+    }
+
+    #[test]
+    fn all_actions_are_listed_once_in_the_order_of_their_names() {
+        let names: Vec<&str> = AuditAction::all().map(AuditAction::as_str).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+        // Serde knows all of them, and names them where one is not known.
+        let error = serde_json::from_str::<AuditAction>(r#""none""#).unwrap_err();
+        assert_eq!(error.to_string().matches('`').count() / 2, names.len() + 1);
     }
 }

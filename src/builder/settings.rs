@@ -68,6 +68,10 @@ impl Builder {
     /// Refuses a store that no gate was ever built on
     /// ([`BuildError::StoreNotInUse`](crate::BuildError::StoreNotInUse)): for tools, which by a wrong address
     /// would find no keys, and leave their peppers there. A store without settings cannot tell, and is taken.
+    ///
+    /// For the same reason [`build_manager`](Self::build_manager) then refuses an active pepper that was never
+    /// seen there while one that keys need is missing ([`BuildError::MissingPepper`](crate::BuildError::MissingPepper)):
+    /// instances, which need all that is noted there, would not start again.
     pub fn only_in_use(mut self) -> Self {
         self.only_in_use = true;
         self

@@ -50,8 +50,9 @@ impl<'a> PresentedKey<'a> {
         })
     }
 
-    /// Whether a key of whatever prefix stands anywhere in `text`.
-    pub(crate) fn stands_in(text: &str) -> bool {
+    /// Whether a key of whatever prefix stands anywhere in `text`: for programs that must not be given one
+    /// where others see it, as among their arguments.
+    pub fn stands_in(text: &str) -> bool {
         let is_key = |key: Option<&str>| key.is_some_and(|key| PresentedKey::parse(key).is_ok());
         text.match_indices('_').any(|(prefix_end, _)| {
             let starts = prefix_end.saturating_sub(MAX_PREFIX_LEN)..prefix_end;

@@ -122,8 +122,14 @@ impl PepperRing {
         })
     }
 
-    pub(crate) fn active_id(&self) -> PepperId {
+    /// The pepper that makes new MACs.
+    pub fn active_id(&self) -> PepperId {
         self.active().id
+    }
+
+    /// All peppers of the ring, the active one first.
+    pub fn ids(&self) -> impl Iterator<Item = PepperId> {
+        self.peppers.iter().map(|pepper| pepper.id)
     }
 
     pub(crate) fn knows(&self, id: PepperId) -> bool {
@@ -145,9 +151,7 @@ impl PepperRing {
 
 impl fmt::Debug for PepperRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.peppers.iter().map(|pepper| pepper.id))
-            .finish()
+        f.debug_list().entries(self.ids()).finish()
     }
 }
 

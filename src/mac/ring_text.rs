@@ -94,6 +94,11 @@ mod tests {
         let ring = ring.verify_only(PepperId(1), pepper(&old)).unwrap();
         let parsed = PepperRing::parse(&format!("7:{new}\n\t{old}\r\n")).unwrap();
         assert!(parsed.is_same(&ring));
+        let ids: Vec<PepperId> = parsed.ids().collect();
+        assert_eq!(
+            (parsed.active_id(), ids),
+            (PepperId(7), vec![PepperId(7), PepperId(1)])
+        );
         let turned = PepperRing::parse(&format!("1:{old} 7:{new}")).unwrap();
         assert!(!turned.is_same(&ring));
     }

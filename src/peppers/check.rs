@@ -25,6 +25,9 @@ impl From<StoreError> for PepperCheckError {
 pub(crate) enum Demand {
     /// Every pepper and every foreign format that keys may need.
     All,
+    /// That none of them is wrong, and that it is no strange one that is active in place of those that keys
+    /// may need: so looks the configuration of another service.
+    Familiar,
     /// That none of them is wrong.
     Right,
 }
@@ -50,11 +53,16 @@ pub(crate) async fn check_peppers(
         }
     }
     let noted = noted(settings).await?;
+    let active = peppers.active_id();
+    let is_refused = match demand {
+        Demand::All => true,
+        Demand::Familiar => new.iter().any(|check| check.id == active),
+        Demand::Right => false,
+    };
     let missing = noted.in_use.into_iter().find(|id| !peppers.knows(*id));
-    if let Some(missing) = missing.filter(|_| demand == Demand::All) {
+    if let Some(missing) = missing.filter(|_| is_refused) {
         return Err(PepperCheckError::Missing(missing));
     }
-    let active = peppers.active_id();
     if noted.retired.contains(&active) {
         return Err(PepperCheckError::Retired(active));
     }

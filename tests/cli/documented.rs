@@ -3,18 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
 
-use keygate::testing::ManualClock;
-use keygate::{Attempt, Clock as _, NewKey, Rule};
-
+use crate::past::{DAY, Past, lasting};
 use crate::servers::program;
 use crate::support::World;
 
 /// The id in all that is printed. It stands for a key that opens.
 const PRINTED_ID: &str = "4KX9vQ2mB7tZ";
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// The program as a function of the shell: it agrees to what is asked, has the text of a key on its
 /// standard input where it asks for one, and may find keys where it scans.
@@ -265,32 +260,15 @@ label,owner,hash
 
 /// The text of a key that was made a hundred days ago, and needed one of its two scopes since.
 fn used_key(world: &World) -> String {
-    let clock = ManualClock::new();
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    let start = i64::try_from((now - 100 * DAY).as_millis()).unwrap();
-    clock.step_wall(start - clock.wall().as_unix_millis());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let keys = world
-            .gate()
-            .await
-            .clock(clock.clone())
-            .build()
-            .await
-            .unwrap();
-        let new = NewKey::for_owner("org_42")
-            .name("CI")
-            .scopes(["orders:read,write"])
-            .never_expires();
-        let issued = keys.manager().issue(new).await.unwrap();
-        clock.advance(99 * DAY);
-        let rule = Rule::all(["orders:read"]).unwrap();
-        let attempt = Attempt::new(issued.key.expose()).requiring(&rule);
-        keys.authenticator().authenticate(attempt).await.unwrap();
-        keys.shutdown().await;
-        issued.key.expose().to_owned()
+        let past = Past::begin(world, 100 * DAY).await;
+        let issued = past.issue(lasting("org_42", "CI")).await;
+        past.advance(99 * DAY);
+        let text = issued.key.expose();
+        past.request(text, "orders:read").await.unwrap();
+        past.end().await;
+        text.to_owned()
     })
 }
 

@@ -40,6 +40,35 @@ fn keys_are_listed_page_by_page_and_found_by_what_they_are() {
 }
 
 #[test]
+fn a_damaged_record_is_told_once_with_the_page_that_it_belongs_to() {
+    let world = World::new();
+    let issue = |_| world.issue(["--owner", "org_42"]).1;
+    let mut ids: Vec<String> = (0..3).map(issue).collect();
+    ids.sort();
+    let hand = rusqlite::Connection::open(world.path("keys.db")).unwrap();
+    let damage = "UPDATE keygate_keys SET format = 99 WHERE id = ?1";
+    hand.execute(damage, [&ids[2]]).unwrap();
+    let first = world.run(["list", "--limit", "1", "--json"]).json();
+    assert_eq!(first["unreadable"].as_array().unwrap().len(), 0);
+    assert_eq!(first["next"], ids[0]);
+    let rest = ["list", "--limit", "1", "--after", &ids[0]];
+    let second = world.run(rest.into_iter().chain(["--json"])).json();
+    assert_eq!(second["unreadable"][0]["id"], ids[2]);
+    assert_eq!(
+        (&second["keys"][0]["key_id"], &second["next"]),
+        (&ids[1].clone().into(), &serde_json::Value::Null)
+    );
+    let shown = world.run(rest).done();
+    assert!(
+        shown
+            .err
+            .starts_with(&format!("{} cannot be read: ", ids[2])),
+        "{}",
+        shown.err
+    );
+}
+
+#[test]
 fn a_store_that_is_not_there_is_not_made() {
     let world = World::new();
     snapshot!(

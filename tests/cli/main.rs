@@ -1,20 +1,26 @@
 //! The program `keygate` as operators run it: its own process, real stores, pipes and terminals.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod audit;
 mod catalogue;
 mod change;
 #[path = "../common/mod.rs"]
 mod common;
 mod documented;
+mod errors;
 mod help;
+mod hostile;
 mod import;
 mod init;
 mod issue;
 mod leak;
 mod life;
 mod list;
+mod past;
 mod pause;
 mod pepper;
+mod pipes;
+mod report;
 mod retention;
 mod revoke;
 mod rotate;
@@ -23,7 +29,10 @@ mod scan;
 mod scopes;
 #[path = "../common/servers/mod.rs"]
 mod servers;
+mod settings;
 mod show;
+mod signals;
 mod support;
 mod terminal;
 mod traffic;
+mod verify;

@@ -162,6 +162,14 @@ impl Ran {
         self
     }
 
+    /// It answered, and the answer was no.
+    #[track_caller]
+    pub(crate) fn failed_answer(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}", self.shown());
+        assert!(!self.out.is_empty() && self.err.is_empty());
+        self
+    }
+
     /// What it answered with `--json`.
     #[track_caller]
     pub(crate) fn json(self) -> Value {
@@ -195,7 +203,7 @@ impl Ran {
 
 /// Holds what was seen to a snapshot, whenever that is run.
 macro_rules! snapshot {
-    ($name:literal, $shown:expr) => {{
+    ($name:expr, $shown:expr) => {{
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path("snapshots");
         settings.set_prepend_module_to_snapshot(false);

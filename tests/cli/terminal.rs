@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::support::World;
 
@@ -103,6 +103,17 @@ impl Terminal {
         self
     }
 
+    /// Whether it echoes.
+    pub(crate) fn shows_what_is_typed(&self) -> bool {
+        shows_what_is_typed(&self.keyboard)
+    }
+
+    /// What tells the same when the program has ended.
+    pub(crate) fn watch(&self) -> impl FnOnce() -> bool + use<> {
+        let keyboard = self.keyboard.try_clone().unwrap();
+        move || shows_what_is_typed(&keyboard)
+    }
+
     /// Waits for the end of the program: its exit code, and all that was on the screen.
     #[track_caller]
     pub(crate) fn end(&mut self) -> (i32, String) {
@@ -131,6 +142,11 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn shows_what_is_typed(terminal: &File) -> bool {
+    let modes = tcgetattr(terminal).unwrap().local_modes;
+    modes.contains(LocalModes::ECHO)
 }
 
 #[test]

@@ -226,3 +226,42 @@ async fn a_store_that_was_never_used_is_refused_where_that_is_asked_for_and_stay
     builder(Arc::clone(&store), &clock).build().await.unwrap();
     assert!(tool().build_manager().await.is_ok());
 }
+
+#[tokio::test]
+async fn a_tool_with_the_peppers_of_another_service_is_refused_and_leaves_none() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), ManualClock::new());
+    let build = || builder(Arc::clone(&store), &clock);
+    build().build().await.unwrap();
+    let text = Pepper::generate_base64().unwrap();
+    let second = || PepperRing::new(PepperId(2), Pepper::from_base64(&text).unwrap());
+    let refused = build()
+        .peppers(second())
+        .only_in_use()
+        .build_manager()
+        .await;
+    assert!(matches!(
+        refused,
+        Err(BuildError::MissingPepper(PepperId(1)))
+    ));
+    // Its instances start as they did.
+    build().build().await.unwrap();
+    // One that comes beside the other may be active in a tool first; and once it is known, the other may
+    // be gone.
+    let both = second().verify_only(PepperId(1), pepper()).unwrap();
+    assert!(
+        build()
+            .peppers(both)
+            .only_in_use()
+            .build_manager()
+            .await
+            .is_ok()
+    );
+    assert!(
+        build()
+            .peppers(second())
+            .only_in_use()
+            .build_manager()
+            .await
+            .is_ok()
+    );
+}

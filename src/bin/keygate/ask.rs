@@ -12,13 +12,13 @@ use crate::output::plain_lines;
 /// No key, and no line of an answer, is longer.
 const MAX_LEN: u64 = 4_096;
 
-/// Asks whether to go on with what ends something. With `--yes` nobody is asked; without a terminal
-/// nobody can be.
+/// Asks whether to go on with what ends something. With `--yes` nobody is asked; where nobody would see
+/// the question, or could answer, nobody can be.
 pub(crate) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
-    if !io::stdin().is_terminal() {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         let problem = format!("{question} Nobody can be asked here: say so by --yes");
         return Err(Failure::new(Exit::NotConfirmed, problem));
     }

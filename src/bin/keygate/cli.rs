@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::commands::{change, completions, import, init, issue, leak, list, man, pause};
-use crate::commands::{pepper, revoke, rotate, rules, scan, scopes, show};
+use crate::commands::{audit, change, completions, import, init, issue, leak, list, man, pause};
+use crate::commands::{pepper, report, revoke, rotate, rules, scan, scopes, show, verify};
+use crate::failure::EXIT_CODES;
 use crate::manual;
 
 /// Issues, finds, reads, rotates and ends API keys, over the store that a service keeps them in.
@@ -90,6 +91,17 @@ pub(crate) enum Command {
     Issue(issue::Issue),
     /// List keys, or find some.
     List(list::List),
+    /// Find keys that want something done about them, and the peppers that they need.
+    Report(report::Report),
+    /// Show what was done to keys and with them: who, when and from where.
+    ///
+    /// The newest stands last.
+    Audit(audit::Audit),
+    /// Say whether a key opens, and whose it is. It leaves no trace.
+    ///
+    /// The key is read from standard input, and from a terminal without showing it. How often it was used
+    /// lately is not known here: no rate limit refuses it.
+    Verify(verify::Verify),
     /// Show all of a key, and how it is used.
     Show(show::Show),
     /// Give a key a new secret, and show its text: the only time.

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use keygate::{BuildError, ManageError, PepperError, StoreError};
+use keygate::{BuildError, ManageError, PepperError, StoreError, StoreErrorKind};
+
+use crate::output::{plain, plain_lines};
 
 /// How the program ends. The numbers are documented in its help and its manual page, and stay as they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,24 +114,58 @@ impl Error for Failure {
     }
 }
 
-/// An error with all its causes, a line for each.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
+/// An error with all its causes, a line for each. What they say of others was made plain, line ends too; the
+/// program's own failure may have several lines.
+pub(crate) fn chain(failure: &Failure) -> String {
+    let mut text = plain_lines(&failure.to_string());
+    let mut last = failure.to_string();
+    let mut cause = failure.source();
     while let Some(error) = cause {
-        text.push_str("\n  because: ");
-        text.push_str(&error.to_string());
+        let said = error.to_string();
+        // Some say the same again, with more or less beside it.
+        if !last.contains(&said) && !said.contains(&last) {
+            text.push_str("\n  because: ");
+            text.push_str(&plain(&said));
+        }
+        last = said;
         cause = error.source();
     }
     text
 }
 
+/// What an error of the crate says, with its causes behind it.
+fn of(exit: Exit, error: impl Error + Send + Sync + 'static) -> Failure {
+    let failure = Failure::new(exit, plain(&error.to_string()));
+    match error.source() {
+        Some(_) => failure.because(Beneath(error)),
+        None => failure,
+    }
+}
+
+/// What an error is caused by.
+#[derive(Debug)]
+struct Beneath<E>(E);
+
+impl<E: Error> fmt::Display for Beneath<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .source()
+            .map_or(Ok(()), |cause| fmt::Display::fmt(cause, f))
+    }
+}
+
+impl<E: Error> Error for Beneath<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source().and_then(Error::source)
+    }
+}
+
 impl From<ManageError> for Failure {
     fn from(error: ManageError) -> Self {
-        let exit = match &error {
+        let exit = match error {
+            ManageError::Store(error) => return error.into(),
             ManageError::NotFound(_) | ManageError::OwnerNotFound(_) => Exit::NotFound,
             ManageError::Conflict(_) | ManageError::PepperInUse { .. } => Exit::Conflict,
-            ManageError::Store(_) => Exit::Store,
             ManageError::UnknownPepper(_) => Exit::Pepper,
             ManageError::Invalid(_)
             | ManageError::Scope(_)
@@ -137,14 +173,14 @@ impl From<ManageError> for Failure {
             | ManageError::UndeclaredScope(_) => Exit::Usage,
             _ => Exit::Failed,
         };
-        Self::new(exit, chain(&error))
+        of(exit, error)
     }
 }
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
-        let exit = match &error {
-            BuildError::Store(_) => Exit::Store,
+        let exit = match error {
+            BuildError::Store(error) => return error.into(),
             BuildError::MissingPepper(_)
             | BuildError::NoPepper
             | BuildError::Peppers(_)
@@ -157,18 +193,33 @@ impl From<BuildError> for Failure {
             }
             _ => Exit::Usage,
         };
-        Self::new(exit, chain(&error))
+        of(exit, error)
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(Exit::Store, chain(&error))
+        let problem = match error.kind() {
+            StoreErrorKind::OutcomeUnknown => {
+                "the store did not say whether it was done: see how it is, by keygate list and keygate show, before \
+                 you do it again"
+            }
+            StoreErrorKind::Unavailable => {
+                "the store did not do it: see that it runs and answers, that nobody holds it, and that this user may \
+                 do that there, and try again"
+            }
+            _ => return of(Exit::Store, error),
+        };
+        let failure = Self::new(Exit::Store, problem);
+        match error.source() {
+            Some(_) => failure.because(Beneath(error)),
+            None => failure,
+        }
     }
 }
 
 impl From<PepperError> for Failure {
     fn from(error: PepperError) -> Self {
-        Self::new(Exit::Pepper, chain(&error))
+        of(Exit::Pepper, error)
     }
 }

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use cli::Cli;
 use failure::{Exit, Failure};
 use interrupt::Interrupts;
-use output::note;
+use output::note_lines;
 
 fn main() -> ExitCode {
     let cli = match arguments::read(std::env::args_os()) {
@@ -64,7 +64,7 @@ async fn run(cli: Cli) -> Exit {
 
 fn fail(failure: &Failure) -> Exit {
     if failure.exit() != Exit::ClosedPipe {
-        note(format_args!("keygate: {}", failure::chain(failure)));
+        note_lines(&format!("keygate: {}", failure::chain(failure)));
     }
     failure.exit()
 }

@@ -2,8 +2,9 @@
 //! nowhere else.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
 use keygate::{Clock as _, Issued, KeyInfo, KeyStatus, Pepper, PepperId, SystemClock};
@@ -60,6 +61,11 @@ impl Handover {
     pub(crate) fn to(out: Option<PathBuf>) -> Result<Self, Failure> {
         Ok(match out {
             Some(path) => Self::File(NewFile::create(path)?),
+            None if is_void(io::stdout().as_fd()) => {
+                return Err(Failure::usage(
+                    "standard output is closed, or /dev/null, and nobody would have the key: name a file by --out",
+                ));
+            }
             None => Self::StandardOutput,
         })
     }
@@ -79,7 +85,7 @@ impl Handover {
                 print(&Zeroizing::new(document(&shown)?)).map_err(lost)
             }
             Self::StandardOutput => {
-                output.tell(key_rows(info).draw().trim_end());
+                output.tell_table(&key_rows(info));
                 output.tell("This is the only time that the key is shown:");
                 print(&Zeroizing::new(format!("{text}\n"))).map_err(lost)
             }
@@ -125,6 +131,14 @@ impl Handover {
     }
 }
 
+/// Whether what is written there is gone. In place of a standard output that is closed there is this too.
+fn is_void(out: BorrowedFd<'_>) -> bool {
+    let device = |file: File| file.metadata().map(|about| about.rdev());
+    let out = out.try_clone_to_owned().map(File::from).and_then(device);
+    let void = fs::metadata("/dev/null").map(|about| about.rdev());
+    matches!((out, void), (Ok(out), Ok(void)) if out == void && out != 0)
+}
+
 /// What is to be done about a secret whose text nobody has.
 fn lost(issued: &Issued, failure: Failure) -> Failure {
     let id = &issued.info.key_id;
@@ -157,7 +171,7 @@ impl NewFile {
         let file = opened.map_err(|error| {
             let shown = path.display();
             let problem = match error.kind() {
-                std::io::ErrorKind::AlreadyExists => {
+                io::ErrorKind::AlreadyExists => {
                     format!("{shown} is there already, and is not written over: name another file")
                 }
                 _ => format!("{shown} cannot be made"),

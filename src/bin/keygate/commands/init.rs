@@ -7,7 +7,7 @@ use keygate::{BuildError, Prefix};
 use serde::Serialize;
 
 use super::Context;
-use crate::config::{Location, seen_from};
+use crate::config::{Location, of_gate, seen_from};
 use crate::failure::{Exit, Failure};
 use crate::output::Table;
 use crate::secret::{self, NewFile};
@@ -67,10 +67,10 @@ async fn set_up(context: &Context<'_>) -> Result<Exit, Failure> {
                  KEYGATE_PEPPER. No pepper was made",
             ));
         }
-        (Err(error), _) => return Err(error.into()),
+        (Err(error), _) => return Err(of_gate(error, &chosen)),
     }
 
-    let wrote_config = write_settings(config.path(), &prefix, &location, chosen.path())?;
+    let wrote_config = write_settings(config.path(), &prefix, location, chosen.path())?;
     let done = Done {
         prefix,
         pepper_file: chosen.path().map(Into::into),

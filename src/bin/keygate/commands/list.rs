@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use keygate::{Filter, KeyInfo, KeyStatus};
+use keygate::{Filter, KeyInfo, KeyManager, KeyStatus};
 use serde::Serialize;
 
 use super::Context;
 use super::traits::parse_id;
 use crate::failure::{Exit, Failure};
-use crate::output::{Progress, key_table};
+use crate::output::{Output, Progress, key_table};
 
 #[derive(Args)]
 pub(crate) struct List {
@@ -54,9 +54,10 @@ enum Status {
     RotationOverdue,
 }
 
+/// Some keys, and what else was met on the way.
 #[derive(Default, Serialize)]
-struct Listed {
-    keys: Vec<KeyInfo>,
+pub(crate) struct Listed {
+    pub(crate) keys: Vec<KeyInfo>,
     /// Keys whose record is damaged, and why.
     unreadable: Vec<Unreadable>,
     /// What to pass to --after for the next page.
@@ -72,44 +73,11 @@ pub(crate) struct Unreadable {
 impl List {
     pub(crate) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
         let manager = context.config.manager().await?;
-        let mut filter = self.filter()?;
-        let wanted = usize::try_from(self.selection.limit).unwrap_or(usize::MAX);
-        let mut listed = Listed::default();
-        let progress = Progress::spinner(context.output, "reading keys");
-        loop {
-            let page = manager.list(filter.clone()).await?;
-            progress.step(page.keys.len() + page.unreadable.len());
-            listed
-                .unreadable
-                .extend(page.unreadable.iter().map(Unreadable::of));
-            for key in page.keys.into_iter().filter(|key| self.is_matched(key)) {
-                if listed.keys.len() == wanted {
-                    listed.next = listed.keys.last().map(|key| key.key_id.to_string());
-                    break;
-                }
-                listed.keys.push(key);
-            }
-            match page.next.filter(|_| listed.next.is_none()) {
-                Some(next) => filter = filter.after(next),
-                None => break,
-            }
-        }
-        drop(progress);
-        context
-            .output
-            .answer(&listed, || match listed.keys.is_empty() {
-                true => String::new(),
-                false => key_table(&listed.keys),
-            })?;
-        if listed.keys.is_empty() {
-            context.output.tell("no such keys");
-        }
-        tell_unreadable(&context, &listed.unreadable);
-        if let Some(next) = &listed.next {
-            context.output.tell(format_args!(
-                "there are more: --after {next}, or a higher --limit"
-            ));
-        }
+        let (filter, is_matched) = (self.filter()?, |key: &KeyInfo| self.is_matched(key));
+        let read = self
+            .selection
+            .read(&manager, filter, is_matched, context.output);
+        read.await?.show(context.output, key_table)?;
         Ok(Exit::Done)
     }
 
@@ -154,6 +122,66 @@ impl Selection {
         }
         Ok(filter)
     }
+
+    /// How many keys are shown at most.
+    pub(crate) fn most(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
+    }
+
+    /// Reads keys that `filter` selects and that are wanted, as many as are to be shown.
+    pub(crate) async fn read(
+        &self,
+        manager: &KeyManager,
+        mut filter: Filter,
+        is_wanted: impl Fn(&KeyInfo) -> bool,
+        output: Output,
+    ) -> Result<Listed, Failure> {
+        let progress = Progress::spinner(output, "reading keys");
+        let mut listed = Listed::default();
+        loop {
+            let page = manager.list(filter.clone()).await?;
+            progress.step(page.keys.len() + page.unreadable.len());
+            let unreadable = page.unreadable.iter().map(Unreadable::of);
+            listed.unreadable.extend(unreadable);
+            for key in page.keys.into_iter().filter(&is_wanted) {
+                if listed.keys.len() == self.most() {
+                    listed.end_here();
+                    return Ok(listed);
+                }
+                listed.keys.push(key);
+            }
+            match page.next {
+                Some(next) => filter = filter.after(next),
+                None => return Ok(listed),
+            }
+        }
+    }
+}
+
+impl Listed {
+    /// What lies behind the last key is told with the next page.
+    fn end_here(&mut self) {
+        self.next = self.keys.last().map(|key| key.key_id.to_string());
+        let next = self.next.as_ref();
+        self.unreadable.retain(|key| Some(&key.id) <= next);
+    }
+
+    /// Shows the keys as `draw` has them, and says what else was met.
+    pub(crate) fn show(
+        &self,
+        output: Output,
+        draw: impl FnOnce(&[KeyInfo]) -> String,
+    ) -> Result<(), Failure> {
+        output.answer(self, || match self.keys.is_empty() {
+            true => String::new(),
+            false => draw(&self.keys),
+        })?;
+        if self.keys.is_empty() {
+            output.tell("no such keys");
+        }
+        tell_rest(output, &self.unreadable, self.next.as_deref());
+        Ok(())
+    }
 }
 
 impl Unreadable {
@@ -165,12 +193,15 @@ impl Unreadable {
     }
 }
 
-/// Says which keys could not be judged, because their records are damaged.
-pub(crate) fn tell_unreadable(context: &Context<'_>, keys: &[Unreadable]) {
-    for Unreadable { id, problem } in keys {
-        context
-            .output
-            .tell(format_args!("{id} cannot be read: {problem}"));
+/// Says which keys could not be judged, because their records are damaged, and where the next page begins.
+pub(crate) fn tell_rest(output: Output, unreadable: &[Unreadable], next: Option<&str>) {
+    for Unreadable { id, problem } in unreadable {
+        output.tell(format_args!("{id} cannot be read: {problem}"));
+    }
+    if let Some(next) = next {
+        output.tell(format_args!(
+            "there are more: --after {next}, or a higher --limit"
+        ));
     }
 }
 

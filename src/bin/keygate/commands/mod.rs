@@ -1,5 +1,6 @@
 //! One file for each command: what can be typed for it, and what it does.
 
+pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod completions;
 pub(crate) mod import;
@@ -11,6 +12,7 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod pause;
 pub(crate) mod pepper;
+pub(crate) mod report;
 mod revise;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
@@ -20,6 +22,7 @@ pub(crate) mod scopes;
 pub(crate) mod show;
 mod traits;
 mod usage;
+pub(crate) mod verify;
 
 use crate::cli::{Asked, Cli, Command};
 use crate::config::Config;
@@ -42,25 +45,31 @@ pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failu
         Asked::Man(man) => return man.run(output),
     };
     let context = Context {
-        config: Config::load(cli.options)?,
+        config: match &command {
+            Command::Init(_) => Config::load_or_new(cli.options)?,
+            _ => Config::load(cli.options)?,
+        },
         output,
         interrupts,
     };
     match command {
+        Command::Audit(audit) => audit.run(context).await,
+        Command::Change(change) => change.run(context).await,
+        Command::Disable(disable) => disable.run(context).await,
+        Command::Enable(enable) => enable.run(context).await,
         Command::Import(import) => import.run(context).await,
         Command::Init(init) => init.run(context).await,
         Command::Issue(issue) => issue.run(context).await,
-        Command::List(list) => list.run(context).await,
-        Command::Show(show) => show.run(context).await,
-        Command::Rotate(rotate) => rotate.run(context).await,
-        Command::Revoke(revoke) => revoke.run(context).await,
-        Command::Disable(disable) => disable.run(context).await,
-        Command::Enable(enable) => enable.run(context).await,
-        Command::Scopes(scopes) => scopes.run(context).await,
-        Command::Change(change) => change.run(context).await,
         Command::Leak(leak) => leak.run(context).await,
+        Command::List(list) => list.run(context).await,
         Command::Pepper(peppers) => peppers.run(context).await,
+        Command::Report(report) => report.run(context).await,
+        Command::Revoke(revoke) => revoke.run(context).await,
+        Command::Rotate(rotate) => rotate.run(context).await,
         Command::Rules(rules) => rules.run(context).await,
         Command::Scan(scan) => scan.run(context).await,
+        Command::Scopes(scopes) => scopes.run(context).await,
+        Command::Show(show) => show.run(context).await,
+        Command::Verify(verify) => verify.run(context).await,
     }
 }

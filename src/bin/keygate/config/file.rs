@@ -1,7 +1,7 @@
 //! The file of settings, in TOML.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::catalogue::{self, BundlesFile, ScopesFile};
 use super::foreign::{self, ForeignFile};
+use super::{location::Location, trust};
 use crate::failure::Failure;
 
 /// All of it can be left out. Paths count from the directory of the file.
@@ -79,39 +80,56 @@ pub(super) struct RedisFile {
     pub(super) assume_master: bool,
 }
 
+/// What a file that is not there is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Empty,
+    Refused,
+}
+
 impl File {
-    /// The file at `path`; one that nobody has named need not be there.
-    pub(super) fn read(path: &Path, named: bool) -> Result<Self, Failure> {
-        let shown = path.display();
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => {
+    /// The file at `path`; one that nobody has named must be beyond doubt.
+    pub(super) fn read(path: &Path, named: bool, missing: Missing) -> Result<Self, Failure> {
+        let mut file = match fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Empty => {
                 return Ok(Self::default());
             }
-            Err(error) => {
-                return Err(Failure::usage(format!("{shown} cannot be read")).because(error));
-            }
+            Err(error) => return Err(trust::unreadable(path, error)),
         };
-        toml::from_str(&text).map_err(|error| {
-            // What TOML shows of its text may be the password of a URL.
+        if !named {
+            trust::check(path, &file)?;
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text)
+            .map_err(|error| trust::unreadable(path, error))?;
+        let read: Result<Self, _> = toml::from_str(&text);
+        let mut read = read.map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start));
             let line = before.map(|before| before.matches('\n').count() + 1);
             let line = line.map_or_else(String::new, |line| format!(", line {line}"));
-            Failure::usage(format!("{shown}{line}: {}", error.message()))
-        })
+            Failure::usage(format!(
+                "{}{line}: {}",
+                path.display(),
+                without_values(error.message())
+            ))
+        })?;
+        let certificate = &mut read.redis.root_certificate;
+        *certificate = certificate.take().map(|named| beside(path, &named));
+        Ok(read)
     }
 
     /// The store, where it is a file with its path made good.
-    pub(super) fn store(&self, path: &Path) -> Option<String> {
-        let store = self.store.as_ref()?;
-        match store.contains("://") {
-            true => Some(store.clone()),
-            false => Some(
-                beside(path, Path::new(store))
-                    .to_string_lossy()
-                    .into_owned(),
-            ),
-        }
+    pub(super) fn store(&self, path: &Path) -> Result<Option<Location>, Failure> {
+        let Some(store) = &self.store else {
+            return Ok(None);
+        };
+        let location = Location::named(store)
+            .map_err(|failure| Failure::usage(format!("{}: {failure}", path.display())))?;
+        Ok(Some(match location {
+            Location::Sqlite(store) => Location::Sqlite(beside(path, &store)),
+            url => url,
+        }))
     }
 
     pub(super) fn pepper_file(&self, path: &Path) -> Option<PathBuf> {
@@ -172,9 +190,75 @@ pub(super) fn beside(file: &Path, path: &Path) -> PathBuf {
         .map_or_else(|| path.into(), |directory| directory.join(path))
 }
 
+/// What is wrong, without what TOML repeats of the text, names apart: that may be the password of a URL.
+fn without_values(message: &str) -> String {
+    let (problem, expected) = match message.rsplit_once(", expected ") {
+        Some((problem, expected)) if expected.starts_with("struct ") => {
+            (problem, ", expected a table".into())
+        }
+        Some((problem, expected)) => (problem, format!(", expected {expected}")),
+        None => (message, String::new()),
+    };
+    let quote = ['`', '"'];
+    let Some(begin) = problem.find(quote) else {
+        return format!("{problem}{expected}");
+    };
+    let (problem, quoted) = problem.split_at(begin);
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let is_name = quoted.trim_matches(quote).chars().all(is_of_name);
+    match is_name && !problem.starts_with("invalid") {
+        true => format!("{problem}{quoted}{expected}"),
+        false => format!("{problem}(not shown){expected}"),
+    }
+}
+
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let time = humantime::parse_duration(&text);
     time.map(Some)
         .map_err(|_| serde::de::Error::custom("this is no time: write 90d or 12h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_settings_and_shows_no_value() {
+        for (text, expected) in [
+            (
+                "stoer = 1",
+                "unknown field `stoer`, expected one of `store`",
+            ),
+            (
+                "store = [\"u:hidden\"]",
+                "invalid type: sequence, expected a string",
+            ),
+            (
+                "prefix = 7",
+                "invalid type: integer (not shown), expected a string",
+            ),
+            (
+                "postgres = \"u:hidden\"",
+                "invalid type: string (not shown), expected a table",
+            ),
+            (
+                "redis = \"u:hidden, expected `x`\"",
+                "invalid type: string (not shown), expected a table",
+            ),
+            (
+                "\"u:hidden@h\" = 1",
+                "unknown field (not shown), expected one of",
+            ),
+            (
+                "[policy]\nmax_lifetime = \"hidden\"",
+                "this is no time: write 90d or 12h",
+            ),
+        ] {
+            let read: Result<File, _> = toml::from_str(text);
+            let shown = without_values(read.err().unwrap().message());
+            assert!(shown.starts_with(expected), "{shown}");
+            assert!(!shown.contains("hidden"), "{shown}");
+        }
+    }
 }

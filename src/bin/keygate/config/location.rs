@@ -7,7 +7,8 @@ use std::sync::Arc;
 use keygate::{KeyStore, PostgresStore, RedisStore, SqliteStore};
 
 use super::file::{File, seen_from};
-use crate::failure::{Exit, Failure};
+use super::trouble;
+use crate::failure::Failure;
 
 /// A store, by its name. A URL is never shown: it may hold a password.
 pub(crate) enum Location {
@@ -19,11 +20,12 @@ pub(crate) enum Location {
 impl Location {
     pub(crate) fn named(name: &str) -> Result<Self, Failure> {
         match name.split_once("://").map(|(scheme, _)| scheme) {
-            None => Ok(Self::Sqlite(name.into())),
+            None if is_path(name) => Ok(Self::Sqlite(name.into())),
             Some("postgres" | "postgresql") => Ok(Self::Postgres(name.into())),
             Some("redis" | "rediss") => Ok(Self::Redis(name.into())),
-            Some(_) => Err(Failure::usage(
-                "a store is a SQLite file, or a URL that begins with postgres:// or redis:// (rediss:// with TLS)",
+            _ => Err(Failure::usage(
+                "what is given as the store is none: it is a SQLite file (./ before a name with : = or @ in it), or \
+                 a URL that begins with postgres:// or redis:// (rediss:// with TLS)",
             )),
         }
     }
@@ -46,7 +48,7 @@ impl Location {
     pub(crate) fn written_in(&self, file: &Path) -> Option<String> {
         match self {
             _ if self.holds_password() => None,
-            Self::Sqlite(path) => Some(seen_from(file, path).to_string_lossy().into_owned()),
+            Self::Sqlite(path) => seen_from(file, path).to_str().map(Into::into),
             Self::Postgres(url) | Self::Redis(url) => Some(url.clone()),
         }
     }
@@ -56,7 +58,7 @@ impl Location {
         match self {
             Self::Sqlite(path) => match SqliteStore::open_existing(path).await {
                 Ok(store) => Ok(Arc::new(store)),
-                Err(error) => Err(unopened(error)),
+                Err(error) => Err(trouble::of_sqlite(error)),
             },
             Self::Postgres(url) => self.postgres(url, settings, false).await,
             Self::Redis(url) => self.redis(url, settings).await,
@@ -68,7 +70,7 @@ impl Location {
         match self {
             Self::Sqlite(path) => match SqliteStore::open(path).await {
                 Ok(store) => Ok(Arc::new(store)),
-                Err(error) => Err(unopened(error)),
+                Err(error) => Err(trouble::of_sqlite(error)),
             },
             Self::Postgres(url) => self.postgres(url, settings, true).await,
             Self::Redis(url) => self.redis(url, settings).await,
@@ -82,7 +84,8 @@ impl Location {
         migrate: bool,
     ) -> Result<Arc<dyn KeyStore>, Failure> {
         let settings = &settings.postgres;
-        let pool = PostgresStore::pool(url).map_err(unopened)?;
+        let told = |error| trouble::of_postgres(error, url);
+        let pool = PostgresStore::pool(url).map_err(told)?;
         let mut builder = PostgresStore::builder(pool).migrate(migrate);
         if let Some(schema) = &settings.schema {
             builder = builder.schema(schema);
@@ -93,7 +96,7 @@ impl Location {
         if settings.through_transaction_pooler {
             builder = builder.through_transaction_pooler();
         }
-        Ok(Arc::new(builder.open().await.map_err(unopened)?))
+        Ok(Arc::new(builder.open().await.map_err(told)?))
     }
 
     async fn redis(&self, url: &str, settings: &File) -> Result<Arc<dyn KeyStore>, Failure> {
@@ -114,10 +117,46 @@ impl Location {
         if settings.assume_master {
             builder = builder.assume_master();
         }
-        Ok(Arc::new(builder.connect().await.map_err(unopened)?))
+        Ok(Arc::new(
+            builder.connect().await.map_err(trouble::of_redis)?,
+        ))
     }
 }
 
-fn unopened(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    Failure::new(Exit::Store, "the store cannot be used").because(error)
+/// Whether it can only be meant as a file. An error about a file that is not there shows its name, and a URL
+/// with a slip in it may hold a password.
+pub(super) fn is_path(name: &str) -> bool {
+    let begins_as_one = ["/", "./", "../"]
+        .iter()
+        .any(|begin| name.starts_with(begin));
+    let is_plain = !name.is_empty() && !name.contains([':', '=', '@']);
+    !name.contains("//") && (begins_as_one || is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_path;
+
+    #[test]
+    fn a_url_with_a_slip_in_it_is_no_path() {
+        for path in [
+            "keys.db",
+            "/var/lib/keys.db",
+            "./a:b@c.db",
+            "../keys.db",
+            "a/keys.db",
+        ] {
+            assert!(is_path(path), "{path}");
+        }
+        for slip in [
+            "",
+            "postgres:/u:p@h/d",
+            "u:p@h/d",
+            "//u:p@h/d",
+            "host=h password=p",
+            "file:keys.db",
+        ] {
+            assert!(!is_path(slip), "{slip}");
+        }
+    }
 }

@@ -5,9 +5,12 @@ mod file;
 mod foreign;
 mod location;
 mod peppers;
+mod trouble;
+mod trust;
 
 pub(crate) use file::seen_from;
 pub(crate) use location::Location;
+pub(crate) use trouble::of_gate;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use keygate::{Builder, KeyManager, KeyStore, Keygate, OnLeak, Policy};
 
 use crate::cli::Options;
 use crate::failure::Failure;
-use file::{File, beside};
+use file::{File, Missing, beside};
 use peppers::PepperSource;
 
 /// The file that is looked for where none is named.
@@ -26,7 +29,7 @@ pub(crate) const FILE: &str = "keygate.toml";
 
 /// What was said, wherever it was.
 pub(crate) struct Config {
-    store: Option<String>,
+    store: Option<Location>,
     prefix: Option<String>,
     accept_prefixes: Vec<String>,
     peppers: Option<PepperSource>,
@@ -39,15 +42,31 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn load(options: Options) -> Result<Self, Failure> {
+        let missing = match options.config {
+            Some(_) => Missing::Refused,
+            None => Missing::Empty,
+        };
+        Self::read(options, missing)
+    }
+
+    /// The same, where the file that is named may be one that is yet to be written.
+    pub(crate) fn load_or_new(options: Options) -> Result<Self, Failure> {
+        Self::read(options, Missing::Empty)
+    }
+
+    fn read(options: Options, missing: Missing) -> Result<Self, Failure> {
         let named = options.config.is_some();
         let path = options.config.unwrap_or_else(|| FILE.into());
-        let file = File::read(&path, named)?;
+        let file = File::read(&path, named, missing)?;
         Ok(Self {
-            store: options.store.or_else(|| file.store(&path)),
+            store: match &options.store {
+                Some(name) => Some(Location::named(name)?),
+                None => file.store(&path)?,
+            },
             prefix: options.prefix.or_else(|| file.prefix.clone()),
             accept_prefixes: file.accept_prefixes.clone(),
             peppers: PepperSource::find(options.pepper_file, file.pepper_file(&path))?,
-            user: options.user.or_else(login),
+            user: options.user.filter(|user| !user.is_empty()).or_else(login),
             policy: file.policy(),
             path,
             file,
@@ -68,6 +87,18 @@ impl Config {
     pub(crate) fn peppers_or(&self, name: &str) -> PepperSource {
         let named = self.peppers.clone();
         named.unwrap_or_else(|| PepperSource::File(beside(&self.path, Path::new(name))))
+    }
+
+    /// Where the peppers are.
+    pub(crate) fn peppers(&self) -> Result<&PepperSource, Failure> {
+        self.peppers.as_ref().ok_or_else(|| {
+            unset(
+                "where the peppers are kept",
+                "--pepper-file pepper",
+                "KEYGATE_PEPPER_FILE",
+                "pepper_file",
+            )
+        })
     }
 
     pub(crate) fn prefix(&self) -> Result<&str, Failure> {
@@ -117,16 +148,15 @@ impl Config {
         }))
     }
 
-    pub(crate) fn location(&self) -> Result<Location, Failure> {
-        let store = self.store.as_deref().ok_or_else(|| {
+    pub(crate) fn location(&self) -> Result<&Location, Failure> {
+        self.store.as_ref().ok_or_else(|| {
             unset(
                 "where the keys are kept",
                 "--store keys.db",
                 "KEYGATE_STORE",
                 "store",
             )
-        })?;
-        Location::named(store)
+        })
     }
 
     /// The store, as the service has left it.
@@ -139,20 +169,7 @@ impl Config {
         self.location()?.set_up(&self.file).await
     }
 
-    /// A gate on `store`, not built yet.
-    pub(crate) fn builder(&self, store: Arc<dyn KeyStore>) -> Result<Builder, Failure> {
-        let peppers = self.peppers.as_ref().ok_or_else(|| {
-            unset(
-                "where the peppers are kept",
-                "--pepper-file pepper",
-                "KEYGATE_PEPPER_FILE",
-                "pepper_file",
-            )
-        })?;
-        self.builder_with(peppers, store)
-    }
-
-    /// The same, with peppers from elsewhere.
+    /// A gate on `store`, with these peppers, not built yet.
     pub(crate) fn builder_with(
         &self,
         peppers: &PepperSource,
@@ -182,8 +199,10 @@ impl Config {
 
     /// The same manager, which does this about the keys that are reported to it.
     pub(crate) async fn manager_on_leak(&self, policy: OnLeak) -> Result<KeyManager, Failure> {
-        let builder = self.builder(self.store().await?)?.only_in_use();
-        let manager = builder.on_leak(policy).build_manager().await?;
+        let peppers = self.peppers()?;
+        let builder = self.builder_with(peppers, self.store().await?)?;
+        let built = builder.only_in_use().on_leak(policy).build_manager().await;
+        let manager = built.map_err(|error| of_gate(error, peppers))?;
         Ok(self.named(manager))
     }
 

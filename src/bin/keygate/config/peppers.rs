@@ -1,10 +1,11 @@
 //! Where the peppers are: in a file, or in a variable. Nowhere else: others can read arguments.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use keygate::{PepperError, PepperRing};
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 const VARIABLE: &str = "KEYGATE_PEPPER";
 const FILE_VARIABLE: &str = "KEYGATE_PEPPER_FILE";
@@ -27,6 +28,9 @@ impl PepperSource {
         let file = std::env::var_os(FILE_VARIABLE).map(PathBuf::from);
         let is_set = std::env::var_os(VARIABLE).is_some();
         match (file, is_set) {
+            (Some(path), _) if path.as_os_str().is_empty() => Err(Failure::usage(format!(
+                "{FILE_VARIABLE} is empty: set it to the path of the file with the peppers, or unset it"
+            ))),
             (Some(_), true) => Err(Failure::usage(format!(
                 "{VARIABLE} and {FILE_VARIABLE} are both set: unset one of them"
             ))),
@@ -36,17 +40,35 @@ impl PepperSource {
         }
     }
 
-    pub(crate) fn read(&self) -> Result<PepperRing, PepperError> {
-        match self {
+    pub(crate) fn read(&self) -> Result<PepperRing, Failure> {
+        let read = match self {
             Self::File(path) => PepperRing::from_file(path),
             Self::Variable => PepperRing::from_env(VARIABLE),
-        }
+        };
+        read.map_err(|error| match error {
+            // These name it.
+            PepperError::Unreadable { .. } | PepperError::NotSet { .. } => error.into(),
+            error => Failure::new(
+                Exit::Pepper,
+                format!("{self} holds no peppers that can be used"),
+            )
+            .because(error),
+        })
     }
 
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
             Self::Variable => None,
+        }
+    }
+}
+
+impl fmt::Display for PepperSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the pepper file {}", path.display()),
+            Self::Variable => write!(f, "the variable {VARIABLE}"),
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) use key::{key_rows, key_table, status};
 pub(crate) use moment::{day, moment, since, span, typed, until};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
+use text::escaped;
 pub(crate) use text::{counted, plain, plain_lines};
 
 use std::fmt;
@@ -46,10 +47,17 @@ impl Output {
         }
     }
 
-    /// Tells people beside the answer; whoever reads JSON has it in there.
+    /// Tells people beside the answer, in one line; whoever reads JSON has it in there.
     pub(crate) fn tell(self, text: impl fmt::Display) {
         if !self.json {
             note(text);
+        }
+    }
+
+    /// Tells people beside the answer what stands in a table.
+    pub(crate) fn tell_table(self, table: &Table) {
+        if !self.json {
+            note_lines(&table.draw());
         }
     }
 }
@@ -57,8 +65,9 @@ impl Output {
 /// One JSON document, with a line end.
 pub(crate) fn document(json: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(json);
-    let mut text =
-        text.map_err(|error| Failure::new(Exit::Failed, "no JSON can be made").because(error))?;
+    let mut text = escaped(
+        &text.map_err(|error| Failure::new(Exit::Failed, "no JSON can be made").because(error))?,
+    );
     text.push('\n');
     Ok(text)
 }
@@ -75,8 +84,12 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes a line to standard error; where nobody reads that, there is nobody to tell.
 pub(crate) fn note(text: impl fmt::Display) {
-    let text = plain_lines(&text.to_string());
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    note_lines(&plain(&text.to_string()));
+}
+
+/// The same for lines that were put together here: the text of others in them was made plain before.
+pub(crate) fn note_lines(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", plain_lines(text));
 }
 
 /// How many columns there are to fill, where a person looks at them.

@@ -1,22 +1,31 @@
 //! How far long work is, for whoever waits at a terminal.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::Output;
 
+/// What is done before that needs no progress.
+const LONG: Duration = Duration::from_millis(400);
 const REDRAWN: Duration = Duration::from_millis(100);
 
-/// A line on standard error, where that is a terminal and no JSON is asked for. It is gone before anything
-/// else is written: at the end, on failure, and by a signal.
-pub(crate) struct Progress(ProgressBar);
+/// A line on standard error, where that is a terminal and no JSON is asked for. It comes when the work turns
+/// out to be long, and is gone before anything else is written: at the end, on failure, and by a signal.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    showing: Option<JoinHandle<()>>,
+}
 
 impl Progress {
     /// Of work whose end cannot be told yet.
     pub(crate) fn spinner(output: Output, what: impl Into<Cow<'static, str>>) -> Self {
-        Self::of(None, output, what, "{spinner} {msg}: {human_pos}")
+        Self::of(None, output, what, "{spinner} {msg}{so_far}")
     }
 
     /// Of work in `total` steps.
@@ -27,18 +36,18 @@ impl Progress {
 
     /// So many steps more are done.
     pub(crate) fn step(&self, n: usize) {
-        self.0.inc(u64::try_from(n).unwrap_or(u64::MAX));
+        self.bar.inc(u64::try_from(n).unwrap_or(u64::MAX));
     }
 
     /// Takes the steps of another thread, which may outlive the line.
     pub(crate) fn stepper(&self) -> impl Fn() + Send + use<> {
-        let bar = self.0.clone();
+        let bar = self.bar.clone();
         move || bar.inc(1)
     }
 
     /// Writes something else while the line is away.
     pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.0.suspend(write)
+        self.bar.suspend(write)
     }
 
     fn of(
@@ -47,24 +56,39 @@ impl Progress {
         what: impl Into<Cow<'static, str>>,
         template: &str,
     ) -> Self {
-        let target = match output.is_json() {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr(),
-        };
-        let bar = ProgressBar::with_draw_target(total, target).with_message(what);
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+        let bar = bar.with_message(what);
         if let Ok(style) = ProgressStyle::with_template(template) {
+            let style = style.with_key("so_far", so_far);
             bar.set_style(style.progress_chars("=> "));
         }
-        if !bar.is_hidden() {
-            // Also where a step takes long.
-            bar.enable_steady_tick(REDRAWN);
-        }
-        Self(bar)
+        let runtime = Handle::try_current().ok().filter(|_| !output.is_json());
+        let showing = runtime.map(|runtime| runtime.spawn(show(bar.clone())));
+        Self { bar, showing }
+    }
+}
+
+async fn show(bar: ProgressBar) {
+    sleep(LONG).await;
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    if !bar.is_hidden() {
+        // Also where a step takes long.
+        bar.enable_steady_tick(REDRAWN);
+    }
+}
+
+/// Nothing where no step is told.
+fn so_far(state: &ProgressState, shown: &mut dyn fmt::Write) {
+    if state.pos() > 0 {
+        let _ = write!(shown, ": {}", HumanCount(state.pos()));
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        if let Some(showing) = &self.showing {
+            showing.abort();
+        }
+        self.bar.finish_and_clear();
     }
 }

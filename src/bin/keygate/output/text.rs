@@ -31,15 +31,33 @@ pub(crate) fn counted(n: u64, what: &str) -> String {
     }
 }
 
+/// JSON that says the same, without what a terminal would act on: that stands in texts alone, where JSON
+/// can write it out.
+pub(super) fn escaped(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c == '\n' || is_harmless(c) {
+            true => shown.push(c),
+            false => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(shown, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    shown
+}
+
 fn is_harmless(c: char) -> bool {
-    let reorders = matches!(c,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !c.is_control() && !reorders
+    let reorders_or_hides = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    !c.is_control() && !reorders_or_hides
 }
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{escaped, plain};
 
     #[test]
     fn what_a_terminal_would_act_on_is_written_out() {
@@ -48,5 +66,19 @@ mod tests {
             plain("a\u{1b}[2Jb\nc\u{202e}d\u{9b}"),
             "a\\u{1b}[2Jb\\u{a}c\\u{202e}d\\u{9b}"
         );
+    }
+
+    #[test]
+    fn json_keeps_its_meaning_and_moves_no_cursor() {
+        let text = "Zoë\u{1b}[2J\n\u{9b}31m\u{202e}\u{7f}\u{e0041}\"";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let shown = escaped(&json);
+        assert!(
+            shown.chars().all(|c| c == '\n' || super::is_harmless(c)),
+            "{shown:?}"
+        );
+        assert!(shown.contains("Zoë"), "{shown:?}");
+        let read: Vec<String> = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, [text]);
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn read(
         };
         let line = record.position().map_or(0, csv::Position::line);
         let checked = row(line, &columns, &record, defaults).and_then(|row| {
-            let id = check(&row.hash, &row.new).map_err(|error| chain(&error))?;
+            let id = check(&row.hash, &row.new).map_err(|error| chain(&error.into()))?;
             match lines.insert(id, line) {
                 None => Ok(row),
                 Some(first) => Err(format!("the same key stands in line {first}")),

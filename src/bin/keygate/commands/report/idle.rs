@@ -1,0 +1,85 @@
+//! Keys that nobody uses.
+
+use clap::Args;
+use keygate::{KeyActivity, Safety, Timestamp};
+use serde::Serialize;
+
+use super::{Span, by_use};
+use crate::commands::Context;
+use crate::commands::list::Selection;
+use crate::failure::{Exit, Failure};
+use crate::output::{Table, day, since, status};
+
+#[derive(Args)]
+pub(super) struct Idle {
+    /// How long nobody has used them, at least. For a monthly job that is more than a month.
+    #[arg(long = "for", value_name = "TIME", default_value = "90d")]
+    idle_for: Span,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+#[derive(Serialize)]
+struct IdleKey {
+    #[serde(flatten)]
+    activity: KeyActivity,
+    idle_since: Option<Timestamp>,
+}
+
+impl Idle {
+    pub(super) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
+        let manager = context.config.manager().await?;
+        let found = by_use::read(
+            &self.selection,
+            &manager,
+            context.output,
+            async |filter| manager.idle(filter, self.idle_for.time).await,
+            |key| match key.safe_to_revoke(self.idle_for.time) {
+                Safety::Unproved(why) => Some(why),
+                _ => None,
+            },
+        );
+        let found = found.await?.map(|activity| IdleKey {
+            idle_since: activity.idle_since(),
+            activity,
+        });
+        found.show(
+            context.output,
+            drawn,
+            "To end one for good: keygate revoke KEY_ID. To pause it first, and see who misses it: keygate disable \
+             KEY_ID.",
+        )?;
+        Ok(Exit::Done)
+    }
+}
+
+fn drawn(keys: &[IdleKey]) -> String {
+    let mut table = Table::new(&[
+        "key id",
+        "status",
+        "owner",
+        "name",
+        "idle since",
+        "last used",
+    ]);
+    for IdleKey {
+        activity: KeyActivity {
+            info, usage, as_of, ..
+        },
+        idle_since,
+    } in keys
+    {
+        let used = usage
+            .as_ref()
+            .map(|usage| since(usage.last_used_at, *as_of));
+        table.row([
+            info.key_id.as_str(),
+            status(info.status),
+            &info.owner,
+            &info.name,
+            &idle_since.map_or_else(String::new, day),
+            &used.unwrap_or_else(|| "never seen".into()),
+        ]);
+    }
+    table.draw()
+}

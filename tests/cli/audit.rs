@@ -1,0 +1,164 @@
+//! Reading the audit log.
+
+use serde_json::Value;
+
+use crate::past::{DAY, Past, lasting};
+use crate::support::{World, snapshot};
+use crate::terminal::Terminal;
+
+fn actions(log: &Value) -> Vec<&str> {
+    let events = log["events"].as_array().unwrap().iter();
+    events
+        .map(|event| event["action"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn events_are_told_in_the_order_in_which_they_happened() {
+    let world = World::new();
+    let (text, id) = world.issue([
+        "--owner",
+        "org_42",
+        "--name",
+        "CI",
+        "--scope",
+        "orders:read",
+    ]);
+    let past = Past::begin(&world, std::time::Duration::ZERO).await;
+    let manager = past.keys.manager().as_user("grace@example.com");
+    let id_of = id.parse().unwrap();
+    for _ in 0..3 {
+        past.request(&text, "orders:write").await.unwrap_err();
+    }
+    past.advance(std::time::Duration::from_millis(10));
+    let change = keygate::Change::new().name("Deploy").expires_in(9 * DAY);
+    manager.change(&id_of, change).await.unwrap();
+    past.advance(std::time::Duration::from_millis(10));
+    manager.revoke(&id_of, "found in a log").await.unwrap();
+    // Only now the store hears of the requests.
+    past.end().await;
+
+    let shown = world.run(["audit"]).done();
+    snapshot!("audit", shown.shown_of([id.as_str()]));
+    let log = world.run(["audit", "--json"]).json();
+    assert_eq!(actions(&log), ["issued", "refused", "changed", "revoked"]);
+    assert_eq!(log["events"][0]["actor"]["user"], "ada");
+    assert_eq!(log["events"][1]["requests"]["count"], 3);
+    assert_eq!(
+        (&log["left_out"], &log["unreadable"]),
+        (&0.into(), &Value::Array(vec![]))
+    );
+}
+
+#[test]
+fn of_many_the_newest_are_shown_and_the_others_counted() {
+    let world = World::new();
+    let ids: Vec<String> = (0..5)
+        .map(|_| world.issue(["--owner", "org_42"]).1)
+        .collect();
+    let log = world.run(["audit", "--limit", "2", "--json"]).json();
+    let events = log["events"].as_array().unwrap();
+    let told: Vec<&str> = events
+        .iter()
+        .map(|e| e["key_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (told, &log["left_out"]),
+        (vec![&*ids[3], &*ids[4]], &3.into())
+    );
+    let ran = world.run(["audit", "--limit", "2"]).done();
+    assert!(
+        ran.err.starts_with("3 older ones are left out"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn long_reading_shows_how_far_it_is_until_it_is_done() {
+    let world = World::new().with("TERM", "xterm");
+    let hand = rusqlite::Connection::open(world.path("keys.db")).unwrap();
+    let columns = "(at, action, kind, actor_unknown, changes, requests, last_at, code)";
+    let values = "n, 'refused', 'authentication', 1, '[]', 1, n, 'key_invalid'";
+    let numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 200000)";
+    let insert =
+        format!("{numbers} INSERT INTO keygate_audit {columns} SELECT {values} FROM numbers");
+    hand.execute(&insert, ()).unwrap();
+    let arguments = ["audit", "--since", "1970-01-01", "--limit", "1"];
+    let mut terminal = Terminal::run(&world, arguments);
+    terminal
+        .expect("reading events: ")
+        .expect("\u{1b}[2K")
+        .expect("WHEN");
+    let (code, screen) = terminal.end();
+    let behind = screen.split_once("WHEN").unwrap().1;
+    assert!(code == 0 && !behind.contains("reading"), "{screen}");
+    assert!(
+        behind.contains("199999 older ones are left out"),
+        "{screen}"
+    );
+    let (code, screen) = Terminal::run(&world, arguments.into_iter().chain(["--json"])).end();
+    assert!(code == 0 && !screen.contains("reading"), "{screen}");
+}
+
+#[tokio::test]
+async fn events_are_chosen_by_key_owner_action_kind_and_time() {
+    let world = World::new();
+    let past = Past::begin(&world, 10 * DAY).await;
+    let old = past.issue(lasting("org_42", "CI")).await;
+    past.request(old.key.expose(), "orders:void")
+        .await
+        .unwrap_err();
+    past.end().await;
+    let (_, id) = world.issue(["--owner", "org_43"]);
+
+    let of = |more: &[&str]| {
+        let log = world.run(["audit", "--json"].iter().chain(more)).json();
+        actions(&log).join(" ")
+    };
+    assert_eq!(of(&[]), "issued", "not what lies longer back than a week");
+    assert_eq!(of(&["--since", "11d"]), "issued refused issued");
+    assert_eq!(of(&["--since", "11d", "--until", "9d"]), "issued refused");
+    assert_eq!(
+        of(&["--until", "9d"]),
+        "issued refused",
+        "a week before that"
+    );
+    assert_eq!(
+        of(&["--since", "2026-01-01", "--owner", "org_42"]),
+        "issued refused"
+    );
+    assert_eq!(
+        of(&["--since", "2026-01-01T00:00:00Z", "--key", &id]),
+        "issued"
+    );
+    assert_eq!(of(&["--since", "11d", "--action", "refused"]), "refused");
+    assert_eq!(
+        of(&["--since", "11d", "--kind", "authentication"]),
+        "refused"
+    );
+    assert_eq!(
+        of(&["--since", "11d", "--kind", "lifecycle"]),
+        "issued issued"
+    );
+    snapshot!(
+        "audit_nothing",
+        world.run(["audit", "--owner", "org_42"]).done().shown()
+    );
+    for wrong in [
+        ["--action", "reissued"],
+        ["--kind", "all"],
+        ["--since", "yesterday"],
+        ["--key", "org_42"],
+        ["--limit", "0"],
+    ] {
+        world.run(["audit"].iter().chain(&wrong)).failed(2);
+    }
+    snapshot!(
+        "audit_no_time",
+        world
+            .run(["audit", "--since", "yesterday"])
+            .failed(2)
+            .shown()
+    );
+}
