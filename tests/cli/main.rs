@@ -6,7 +6,9 @@ mod catalogue;
 mod change;
 #[path = "../common/mod.rs"]
 mod common;
+mod documented;
 mod errors;
+mod help;
 mod hostile;
 mod import;
 mod init;

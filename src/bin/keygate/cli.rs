@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::commands::{audit, change, import, init, issue, leak, list, pause, pepper};
-use crate::commands::{report, revoke, rotate, rules, scan, scopes, show, verify};
+use crate::commands::{audit, change, completions, import, init, issue, leak, list, man, pause};
+use crate::commands::{pepper, report, revoke, rotate, rules, scan, scopes, show, verify};
 use crate::failure::EXIT_CODES;
+use crate::manual;
 
 /// Issues, finds, reads, rotates and ends API keys, over the store that a service keeps them in.
 ///
@@ -14,7 +15,7 @@ use crate::failure::EXIT_CODES;
 /// keygate.toml in the current directory. Peppers are read from the file that --pepper-file names, or
 /// from the variable KEYGATE_PEPPER, and are no arguments, which others on the machine could see.
 #[derive(Parser)]
-#[command(name = "keygate", version, after_long_help = EXIT_CODES)]
+#[command(name = "keygate", version, after_long_help = manual::help())]
 #[command(
     arg_required_else_help = true,
     disable_help_subcommand = true,
@@ -24,7 +25,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) options: Options,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) asked: Asked,
 }
 
 /// What holds for every command.
@@ -71,6 +72,17 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
+#[derive(Subcommand)]
+pub(crate) enum Asked {
+    #[command(flatten)]
+    Command(Box<Command>),
+    /// Print completions for a shell.
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands.
+    Man(man::Man),
+}
+
+/// What needs the settings.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Set a store up: its tables, a pepper, and a file with these settings.

@@ -36,19 +36,30 @@ pub(crate) enum Exit {
 }
 
 /// What stands in the help and in the manual page.
-pub(crate) const EXIT_CODES: &str = "\
-Exit codes:
-  0    done
-  1    failed, by what is not below
-  2    arguments, environment or configuration cannot be used
-  3    there is no such key or owner
-  4    the state of the key stands against it
-  5    the answer is no: the key does not open, or keys were found
-  6    the store cannot be used, or did not say whether it was done
-  7    a pepper is missing or wrong
-  8    it was not confirmed
-  129  hung up    130  interrupted    143  terminated
-  141  nobody reads the output any more";
+pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
+    ("0", "done"),
+    ("1", "failed, by what is not below"),
+    (
+        "2",
+        "arguments, environment or configuration cannot be used",
+    ),
+    ("3", "there is no such key or owner"),
+    ("4", "the state of the key stands against it"),
+    (
+        "5",
+        "the answer is no: the key does not open, or keys were found",
+    ),
+    (
+        "6",
+        "the store cannot be used, or did not say whether it was done",
+    ),
+    ("7", "a pepper is missing or wrong"),
+    ("8", "it was not confirmed"),
+    ("129", "hung up"),
+    ("130", "interrupted, as by Ctrl-C"),
+    ("141", "nobody reads the output any more"),
+    ("143", "terminated"),
+];
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -9,6 +9,7 @@
 //! | `config` | flags, environment and file, and what they open |
 //! | `commands` | one file for each command |
 //! | `output`, `secret`, `ask` | what is shown, handed over and asked |
+//! | `manual` | what help and manual pages say beside the commands |
 //! | `failure`, `interrupt` | how it ends, by itself and by a signal |
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -21,6 +22,7 @@ mod commands;
 mod config;
 mod failure;
 mod interrupt;
+mod manual;
 mod output;
 mod secret;
 

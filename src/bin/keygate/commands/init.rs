@@ -12,8 +12,8 @@ use crate::failure::{Exit, Failure};
 use crate::output::Table;
 use crate::secret::{self, NewFile};
 
-/// Run again, it changes nothing but what is missing or out of date.
 #[derive(Args)]
+#[command(after_help = "Run again, it changes nothing but what is missing or out of date.")]
 pub(crate) struct Init {}
 
 /// Where the pepper goes where nobody has said it.

@@ -2,12 +2,14 @@
 
 pub(crate) mod audit;
 pub(crate) mod change;
+pub(crate) mod completions;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod issue;
 mod keys;
 pub(crate) mod leak;
 pub(crate) mod list;
+pub(crate) mod man;
 pub(crate) mod pause;
 pub(crate) mod pepper;
 pub(crate) mod report;
@@ -22,7 +24,7 @@ mod traits;
 mod usage;
 pub(crate) mod verify;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Asked, Cli, Command};
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupts;
@@ -37,15 +39,20 @@ pub(crate) struct Context<'a> {
 
 pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failure> {
     let output = Output::new(cli.options.json);
+    let command = match cli.asked {
+        Asked::Command(command) => *command,
+        Asked::Completions(completions) => return completions.run(),
+        Asked::Man(man) => return man.run(output),
+    };
     let context = Context {
-        config: match cli.command {
+        config: match &command {
             Command::Init(_) => Config::load_or_new(cli.options)?,
             _ => Config::load(cli.options)?,
         },
         output,
         interrupts,
     };
-    match cli.command {
+    match command {
         Command::Audit(audit) => audit.run(context).await,
         Command::Change(change) => change.run(context).await,
         Command::Disable(disable) => disable.run(context).await,

@@ -87,11 +87,13 @@ impl Revoke {
                 outcome: &outcome,
                 effective_within_ms: within.map(|within| within.as_millis()),
             };
-            context.output.answer(&shown, || drawn(&outcome.keys))?;
+            let told = context.output.answer(&shown, || drawn(&outcome.keys));
             if let Some(within) = within {
                 context.output.tell(refused(within));
             }
-            outcome.exit("revoked", |key| key.info.key_id)
+            // That a key still opens is worse than that nobody reads it.
+            let exit = outcome.exit("revoked", |key| key.info.key_id)?;
+            told.map(|()| exit)
         };
         context.interrupts.closed(revoked).await
     }
@@ -123,15 +125,15 @@ impl Revoke {
                 failed: &failed,
                 effective_within_ms: within.as_millis(),
             };
-            context.output.answer(&shown, || {
+            let told = context.output.answer(&shown, || {
                 let mut rows = Table::of_values();
                 rows.row(["owner", owner]);
                 rows.row(["revoked", &outcome.revoked.to_string()]);
                 rows.draw()
-            })?;
+            });
             context.output.tell(refused(within));
             match failed.is_empty() {
-                true => Ok(Exit::Done),
+                true => told.map(|()| Exit::Done),
                 false => Err(keys::not_all(Exit::Failed, &failed, "revoked")),
             }
         };

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keygate::leak::Scanner;
-use keygate::{Builder, KeyManager, KeyStore, Keygate, OnLeak, Policy};
+use keygate::{Builder, Catalogue, KeyManager, KeyStore, Keygate, OnLeak, Policy};
 
 use crate::cli::Options;
 use crate::failure::Failure;
@@ -71,6 +71,11 @@ impl Config {
             path,
             file,
         })
+    }
+
+    /// The scopes that the service declares, if it does.
+    pub(crate) fn catalogue(&self) -> Result<Option<Catalogue>, Failure> {
+        self.file.catalogue()
     }
 
     /// How long an old secret works where nobody says it, if that is set.
@@ -183,7 +188,7 @@ impl Config {
         for prefix in &self.accept_prefixes {
             builder = builder.accept_prefix(prefix);
         }
-        if let Some(catalogue) = self.file.catalogue()? {
+        if let Some(catalogue) = self.catalogue()? {
             builder = builder.scopes(catalogue);
         }
         for format in self.file.formats(&self.path)? {
