@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::traits::parse_id;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, in_a_line};
 use crate::output::{Output, Progress, key_table};
 
 #[derive(Args)]
@@ -188,7 +188,7 @@ impl Unreadable {
     pub(crate) fn of(key: &keygate::store::Unreadable) -> Self {
         Self {
             id: key.id.clone(),
-            problem: key.error.to_string(),
+            problem: in_a_line(&key.error.clone().into()),
         }
     }
 }
