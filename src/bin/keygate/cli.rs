@@ -6,7 +6,6 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::commands::{audit, change, completions, import, init, issue, leak, list, man, pause};
 use crate::commands::{pepper, report, revoke, rotate, rules, scan, scopes, show, verify};
-use crate::failure::EXIT_CODES;
 use crate::manual;
 
 /// Issues, finds, reads, rotates and ends API keys, over the store that a service keeps them in.
