@@ -270,15 +270,12 @@ fn a_sqlite_file_that_may_not_be_written() {
     refused(&["list"]);
     refused(&["issue", "--owner", "org_42"]);
     mode("keys.db", 0o600);
+    for beside in ["keys.db-wal", "keys.db-shm"] {
+        let _ = fs::remove_file(world.path(beside));
+    }
     mode("", 0o500);
     refused(&["issue", "--owner", "org_42"]);
     mode("", 0o700);
-    let ran = run(&["list"]).unwrap();
-    assert!(
-        ran.status.success(),
-        "{}",
-        String::from_utf8_lossy(&ran.stderr)
-    );
     let directory = fs::canonicalize(world.path("")).unwrap();
     snapshot!(
         "errors_read_only",

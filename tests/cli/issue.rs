@@ -1,8 +1,6 @@
 //! Making a key, and where its text goes.
 
-use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
 
 use crate::support::{World, snapshot};
 
@@ -67,17 +65,11 @@ fn a_file_gets_the_text_and_is_its_owners_alone() {
 #[test]
 fn a_text_that_nobody_could_read_is_said_to_be_lost() {
     let world = World::new();
-    let mut command = world.command(["issue", "--owner", "org_42"]);
-    let full = File::options().write(true).open("/dev/full").unwrap();
-    let ran = command.stdout(Stdio::from(full)).output().unwrap();
-    let err = String::from_utf8(ran.stderr).unwrap();
+    let ran = world.run_unread(["issue", "--owner", "org_42"]).failed(1);
     let listed = world.run(["list", "--json"]).json();
     let id = listed["keys"][0]["key_id"].as_str().unwrap();
-    assert_eq!(ran.status.code(), Some(1));
-    assert!(
-        err.contains(&format!("the key {id} was made, and its text is lost")),
-        "{err}"
-    );
+    let lost = format!("the key {id} was made, and its text is lost");
+    assert!(ran.err.contains(&lost), "{}", ran.err);
 }
 
 #[test]

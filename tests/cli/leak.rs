@@ -23,7 +23,7 @@ async fn the_key_is_named_and_ended_and_its_text_is_never_shown() {
     assert!(opens(&world, &text, "a").await);
 
     let source = "https://paste.example/x7f3";
-    let ran = world.run_with(&format!("{text}\n"), ["leak", "--source", source, "--yes"]);
+    let ran = world.run_with(format!("{text}\n"), ["leak", "--source", source, "--yes"]);
     let shown = ran.done().shown_of([id.as_str()]);
     assert!(!shown.contains(secret));
     snapshot!("leak", shown);

@@ -32,6 +32,7 @@ mod servers;
 mod settings;
 mod show;
 mod signals;
+mod stores;
 mod support;
 mod terminal;
 mod traffic;

@@ -40,6 +40,9 @@ fn a_revoked_key_is_neither_and_hinders_no_other() {
         ran.err
     );
     world.run(["enable", revoked]).failed(4);
+    // Also where nobody reads the rest.
+    let unread = world.run_unread(["disable", revoked, other, "--yes"]);
+    assert!(unread.failed(4).err.contains("revoked: issue another"));
     let shown = world.run(["show", other, "--json"]).json();
     assert_eq!(shown["info"]["status"], "disabled");
 }

@@ -67,6 +67,23 @@ fn where_nobody_counts_no_key_is_called_idle() {
 }
 
 #[tokio::test]
+async fn of_a_key_that_was_never_used_it_is_told_since_when_that_is_known() {
+    let world = World::new();
+    let past = Past::begin(&world, 100 * DAY).await;
+    let early = past.issue(lasting("org_42", "CI")).await;
+    let hand = rusqlite::Connection::open(world.path("keys.db")).unwrap();
+    past.end().await;
+    let id = early.info.key_id.as_str();
+    let told = world.run(["report", "idle"]).done();
+    assert!(told.out.contains("never used"), "{}", told.out);
+    // It is older than the counting.
+    let age = "UPDATE keygate_keys SET created_at = 1000 WHERE id = ?1";
+    hand.execute(age, [id]).unwrap();
+    let told = world.run(["report", "idle"]).done();
+    assert!(told.out.contains("when counting began"), "{}", told.out);
+}
+
+#[tokio::test]
 async fn every_key_is_told_once_page_by_page() {
     let world = World::new();
     let past = Past::begin(&world, 100 * DAY).await;

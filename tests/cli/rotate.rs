@@ -1,8 +1,5 @@
 //! A new secret for a key, and what becomes of the old one.
 
-use std::fs::File;
-use std::process::Stdio;
-
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
 use crate::traffic::{Service, opens};
@@ -79,10 +76,7 @@ fn what_ends_something_at_once_is_asked_about() {
 
 #[test]
 fn a_service_that_ends_old_secrets_at_once_has_it_asked_about_too() {
-    let world = World::new();
-    let settings = world.read("keygate.toml");
-    let policy = "\n[policy]\ndefault_overlap = \"0s\"\n";
-    world.write("keygate.toml", &format!("{settings}{policy}"));
+    let world = World::declaring("[policy]\ndefault_overlap = \"0s\"\n");
     let (_, id) = world.issue(["--owner", "org_42"]);
     world.run(["rotate", &id]).failed(8);
     world.run(["rotate", &id, "--overlap", "1h"]).done();
@@ -92,13 +86,7 @@ fn a_service_that_ends_old_secrets_at_once_has_it_asked_about_too() {
 async fn the_advice_about_a_lost_text_is_true() {
     let world = World::new();
     let (first, id) = world.issue(["--owner", "org_42", "--scope", "a"]);
-    let lose = |arguments: &[&str]| {
-        let mut command = world.command(arguments);
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let ran = command.stdout(Stdio::from(full)).output().unwrap();
-        assert_eq!(ran.status.code(), Some(1));
-        String::from_utf8(ran.stderr).unwrap()
-    };
+    let lose = |arguments: &[&str]| world.run_unread(arguments).failed(1).err;
     let follow = |err: &str, flags: &str| {
         let advice = format!("keygate rotate {id} {flags}");
         assert!(

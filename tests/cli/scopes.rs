@@ -109,3 +109,22 @@ fn two_operators_undo_nothing_of_each_other() {
     assert_eq!(code, 8);
     assert_eq!(scopes(&world, &id), json!(["a", "c", "d"]));
 }
+
+#[test]
+fn a_bundle_stands_for_its_scopes() {
+    let world = World::declaring(
+        "[scopes]\n\"orders:read\" = \"\"\n\"orders:write\" = \"\"\n\"keys:read\" = \"\"\n\
+         [bundles]\n\"orders:admin\" = [\"orders:read\", \"orders:write\"]",
+    );
+    let (_, id) = world.issue(["--owner", "org_42", "--scope", "orders:read"]);
+    // Nothing is lost, so nothing is asked.
+    world.run(["scopes", &id, "--set", "orders:admin"]).done();
+    world.run(["scopes", &id, "--add", "keys:read"]).done();
+    let all = json!(["keys:read", "orders:read", "orders:write"]);
+    assert_eq!(scopes(&world, &id), all);
+    let misspelt = world.run(["scopes", &id, "--add", "keys:raed"]).failed(2);
+    assert!(misspelt.err.contains("keys:read"), "{}", misspelt.err);
+    let drop = ["scopes", &id, "--drop", "orders:admin", "--yes"];
+    world.run(drop).done();
+    assert_eq!(scopes(&world, &id), json!(["keys:read"]));
+}

@@ -119,6 +119,17 @@ impl World {
         self.ran(&command, output)
     }
 
+    /// A run whose standard output cannot be written.
+    pub(crate) fn run_unread<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Ran {
+        let mut command = self.command(arguments);
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command.stdout(full).output().unwrap();
+        self.ran(&command, output)
+    }
+
     fn ran(&self, command: &Command, output: Output) -> Ran {
         let arguments: Vec<_> = command.get_args().map(|a| a.to_string_lossy()).collect();
         Ran {

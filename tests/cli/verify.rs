@@ -31,7 +31,7 @@ fn a_key_that_opens_is_told_with_whose_it_is() {
     ];
     let (text, id) = world.issue(scope.into_iter().chain(["--never-expires"]));
     let ran = world
-        .run_with(&format!("{text}\n"), ["verify", "--scope", "orders:read"])
+        .run_with(format!("{text}\n"), ["verify", "--scope", "orders:read"])
         .done();
     assert!(!ran.shown().contains(&text[20..]));
     snapshot!("verify", ran.shown_of([id.as_str()]));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use keygate::{BuildError, ManageError, PepperError, StoreError, StoreErrorKind};
 
-use crate::output::{plain, plain_lines};
+use crate::output::plain;
 
 /// How the program ends. The numbers are documented in its help and its manual page, and stay as they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +72,8 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Failure {
     exit: Exit,
     problem: String,
+    /// What more there is to say of it, in lines of its own.
+    lines: Vec<String>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -79,7 +81,8 @@ impl Failure {
     pub(crate) fn new(exit: Exit, problem: impl Into<String>) -> Self {
         Self {
             exit,
-            problem: problem.into(),
+            problem: plain(&problem.into()),
+            lines: Vec::new(),
             cause: None,
         }
     }
@@ -96,6 +99,13 @@ impl Failure {
         }
     }
 
+    /// One line more.
+    #[must_use]
+    pub(crate) fn line(mut self, line: impl AsRef<str>) -> Self {
+        self.lines.push(plain(line.as_ref()));
+        self
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
@@ -103,7 +113,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem)
+        f.write_str(&self.problem)?;
+        self.lines
+            .iter()
+            .try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
@@ -114,28 +127,40 @@ impl Error for Failure {
     }
 }
 
-/// An error with all its causes, a line for each. What they say of others was made plain, line ends too; the
-/// program's own failure may have several lines.
+/// A failure with all its causes, a line for each. Line ends within what they say were written out, also those
+/// in texts of others.
 pub(crate) fn chain(failure: &Failure) -> String {
-    let mut text = plain_lines(&failure.to_string());
-    let mut last = failure.to_string();
+    let causes = causes(failure).into_iter();
+    let causes = causes.map(|cause| format!("\n  because: {cause}"));
+    std::iter::once(failure.to_string()).chain(causes).collect()
+}
+
+/// The same in one line, where it is one of several.
+pub(crate) fn in_a_line(failure: &Failure) -> String {
+    let mut said = vec![failure.problem.clone()];
+    said.extend(causes(failure));
+    said.join(": ")
+}
+
+/// What is behind it. Some say the same again, with more or less beside it.
+fn causes(failure: &Failure) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut last = failure.problem.clone();
     let mut cause = failure.source();
     while let Some(error) = cause {
-        let said = error.to_string();
-        // Some say the same again, with more or less beside it.
+        let said = plain(&error.to_string());
         if !last.contains(&said) && !said.contains(&last) {
-            text.push_str("\n  because: ");
-            text.push_str(&plain(&said));
+            causes.push(said.clone());
         }
         last = said;
         cause = error.source();
     }
-    text
+    causes
 }
 
 /// What an error of the crate says, with its causes behind it.
 fn of(exit: Exit, error: impl Error + Send + Sync + 'static) -> Failure {
-    let failure = Failure::new(exit, plain(&error.to_string()));
+    let failure = Failure::new(exit, error.to_string());
     match error.source() {
         Some(_) => failure.because(Beneath(error)),
         None => failure,

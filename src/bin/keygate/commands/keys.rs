@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::Context;
 use super::traits::parse_id;
 use super::usage::last_use;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, in_a_line};
+use crate::output::plain;
 
 /// What became of several keys.
 #[derive(Serialize)]
@@ -47,7 +48,7 @@ pub(crate) async fn find(
     Ok(keys)
 }
 
-/// A key as somebody knows it: `4KX9vQ2mB7tZ "CI" of org_42, last used 3 d ago`.
+/// A key as somebody knows it, without what a terminal would act on: `4KX9vQ2mB7tZ "CI" of org_42, last used 3 d ago`.
 pub(crate) fn described(key: &KeyActivity) -> String {
     let KeyInfo {
         key_id,
@@ -57,9 +58,9 @@ pub(crate) fn described(key: &KeyActivity) -> String {
     } = &key.info;
     let name = match name.is_empty() {
         true => String::new(),
-        false => format!("\"{name}\" "),
+        false => format!("\"{}\" ", plain(name)),
     };
-    format!("{key_id} {name}of {owner}, {}", last_use(key))
+    format!("{key_id} {name}of {}, {}", plain(owner), last_use(key))
 }
 
 /// What is asked about keys: `Disable: 4KX9vQ2mB7tZ of org_42, never used?`, or the same of several.
@@ -107,34 +108,24 @@ impl<T> Outcome<T> {
             true => "none".to_owned(),
             false => ids.join(" "),
         };
-        let ids = self.keys.iter().map(|key| id(key).to_string()).collect();
-        let mut problem = not_all(&self.failed, done);
-        problem.push_str(&format!("\n  {done}: {}", listed(ids)));
-        if !self.left.is_empty() {
-            let left = self.left.iter().map(KeyId::to_string).collect();
-            problem.push_str(&format!("\n  left as they were: {}", listed(left)));
-        }
         let first = self.failed.first();
-        Err(Failure::new(
-            first.map_or(Exit::Interrupted, |failed| failed.exit),
-            problem,
-        ))
+        let exit = first.map_or(Exit::Interrupted, |failed| failed.exit);
+        let ids = self.keys.iter().map(|key| id(key).to_string()).collect();
+        let failure = not_all(exit, &self.failed, done).line(format!("{done}: {}", listed(ids)));
+        let left: Vec<String> = self.left.iter().map(KeyId::to_string).collect();
+        Err(match left.is_empty() {
+            true => failure,
+            false => failure.line(format!("left as they were: {}", listed(left))),
+        })
     }
 }
 
 /// Says with which keys it was not done, and why.
-pub(crate) fn not_all(failed: &[Failed], done: &str) -> String {
-    let mut problem = format!("not all keys are {done}");
-    for Failed {
-        key_id,
-        problem: why,
-        ..
-    } in failed
-    {
-        let why = why.replace('\n', "\n  ");
-        problem.push_str(&format!("\n  {key_id}: {why}"));
-    }
-    problem
+pub(crate) fn not_all(exit: Exit, failed: &[Failed], done: &str) -> Failure {
+    let failure = Failure::new(exit, format!("not all keys are {done}"));
+    failed.iter().fold(failure, |failure, failed| {
+        failure.line(format!("{}: {}", failed.key_id, failed.problem))
+    })
 }
 
 impl Failed {
@@ -142,7 +133,7 @@ impl Failed {
         let failure = Failure::from(error);
         Self {
             key_id,
-            problem: failure.to_string(),
+            problem: in_a_line(&failure),
             exit: failure.exit(),
         }
     }

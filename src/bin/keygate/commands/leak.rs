@@ -117,7 +117,7 @@ async fn tell(
         },
         effective_within_ms: within.map(|within| within.as_millis()),
     };
-    context.output.answer(&shown, || key_rows(info).draw())?;
+    let told = context.output.answer(&shown, || key_rows(info).draw());
     context.output.tell("the leak is noted in the audit log");
     context.output.tell(match (report.outcome, within) {
         (_, Some(within)) => refused(within),
@@ -126,7 +126,7 @@ async fn tell(
         }
         _ => "nothing was ended".into(),
     });
-    Ok(Exit::Done)
+    told.map(|()| Exit::Done)
 }
 
 fn no_key() -> Failure {

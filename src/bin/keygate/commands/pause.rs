@@ -53,13 +53,13 @@ async fn each(
 ) -> Result<Exit, Failure> {
     let paused = async {
         let outcome = keys::one_by_one(context, keys, act).await;
-        context
-            .output
-            .answer(&outcome, || match outcome.keys.is_empty() {
-                true => String::new(),
-                false => key_table(&outcome.keys),
-            })?;
-        outcome.exit(done, |key| key.key_id)
+        let drawn = || match outcome.keys.is_empty() {
+            true => String::new(),
+            false => key_table(&outcome.keys),
+        };
+        let told = context.output.answer(&outcome, drawn);
+        let exit = outcome.exit(done, |key| key.key_id)?;
+        told.map(|()| exit)
     };
     context.interrupts.closed(paused).await
 }

@@ -10,7 +10,7 @@ use super::Context;
 use super::keys::{self, Failed, Outcome};
 use crate::ask;
 use crate::failure::{Exit, Failure};
-use crate::output::{Table, moment};
+use crate::output::{Table, moment, plain};
 
 #[derive(Args)]
 pub(crate) struct Revoke {
@@ -87,11 +87,13 @@ impl Revoke {
                 outcome: &outcome,
                 effective_within_ms: within.map(|within| within.as_millis()),
             };
-            context.output.answer(&shown, || drawn(&outcome.keys))?;
+            let told = context.output.answer(&shown, || drawn(&outcome.keys));
             if let Some(within) = within {
                 context.output.tell(refused(within));
             }
-            outcome.exit("revoked", |key| key.info.key_id)
+            // That a key still opens is worse than that nobody reads it.
+            let exit = outcome.exit("revoked", |key| key.info.key_id)?;
+            told.map(|()| exit)
         };
         context.interrupts.closed(revoked).await
     }
@@ -107,8 +109,10 @@ impl Revoke {
             let problem = format!("there is no key of the owner {owner:?}: see keygate list");
             return Err(Failure::new(Exit::NotFound, problem));
         }
-        let question =
-            format!("Revoke all keys of {owner} for good: {all}, of which {open} open now?");
+        let question = format!(
+            "Revoke all keys of {} for good: {all}, of which {open} open now?",
+            plain(owner)
+        );
         ask::confirm(&question, self.yes).await?;
         let revoked = async {
             let outcome = manager.revoke_owner(owner, &self.reason).await?;
@@ -121,19 +125,16 @@ impl Revoke {
                 failed: &failed,
                 effective_within_ms: within.as_millis(),
             };
-            context.output.answer(&shown, || {
+            let told = context.output.answer(&shown, || {
                 let mut rows = Table::of_values();
                 rows.row(["owner", owner]);
                 rows.row(["revoked", &outcome.revoked.to_string()]);
                 rows.draw()
-            })?;
+            });
             context.output.tell(refused(within));
             match failed.is_empty() {
-                true => Ok(Exit::Done),
-                false => Err(Failure::new(
-                    Exit::Failed,
-                    keys::not_all(&failed, "revoked"),
-                )),
+                true => told.map(|()| Exit::Done),
+                false => Err(keys::not_all(Exit::Failed, &failed, "revoked")),
             }
         };
         context.interrupts.closed(revoked).await

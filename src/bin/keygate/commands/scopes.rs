@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 use keygate::store::ScopeUsage;
-use keygate::{Change, Conflict, KeyActivity, ManageError, Privileges, Scope, ScopeSet, Unproved};
+use keygate::{
+    Catalogue, Change, Conflict, KeyActivity, ManageError, Privileges, Scope, ScopeSet, Unproved,
+};
 use serde::Serialize;
 
 use super::Context;
@@ -68,10 +70,9 @@ impl Scopes {
         if self.set.is_empty() && self.add.is_empty() && self.drop.is_empty() {
             return self.show(&context).await;
         }
-        let [set, add, drop] = [&self.set, &self.add, &self.drop].map(|texts| {
-            let scopes = ScopeSet::parse(texts);
-            scopes.map_err(ManageError::from)
-        });
+        let catalogue = context.config.catalogue()?;
+        let [set, add, drop] =
+            [&self.set, &self.add, &self.drop].map(|texts| written_out(texts, catalogue));
         let (set, add, drop) = (set?, add?, drop?);
         let set = Some(set).filter(|set| !set.is_empty());
         let plan = |key: &KeyActivity| {
@@ -137,6 +138,17 @@ pub(crate) fn narrowed(key: &KeyActivity, window: Duration) -> Result<Plan, Fail
         change: Change::new().narrow_to_used(window),
         loss: privileges.are_excessive().then_some(loss),
     })
+}
+
+/// The scopes that are named, with those of a bundle in its place: it is by them that a key is judged.
+fn written_out(texts: &[String], catalogue: Option<Catalogue>) -> Result<ScopeSet, ManageError> {
+    let named = ScopeSet::parse(texts)?;
+    let bundles = catalogue.map_or(&[] as &[_], Catalogue::bundles);
+    let of = |name| match bundles.iter().find(|bundle| bundle.name() == name) {
+        Some(bundle) => bundle.scopes().iter().map(|scope| scope.name()).collect(),
+        None => vec![name],
+    };
+    Ok(ScopeSet::parse(named.iter().flat_map(of))?)
 }
 
 /// What is granted, with these scopes and without those.

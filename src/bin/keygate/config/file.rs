@@ -200,16 +200,13 @@ fn without_values(message: &str) -> String {
         None => (message, String::new()),
     };
     let quote = ['`', '"'];
-    let Some(begin) = problem.find(quote) else {
-        return format!("{problem}{expected}");
-    };
-    let (problem, quoted) = problem.split_at(begin);
+    let (problem, quoted) = problem.split_at(problem.find(quote).unwrap_or(problem.len()));
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let is_name = quoted.trim_matches(quote).chars().all(is_of_name);
-    match is_name && !problem.starts_with("invalid") {
-        true => format!("{problem}{quoted}{expected}"),
-        false => format!("{problem}(not shown){expected}"),
-    }
+    let is_value = problem.starts_with("invalid ") && !quoted.is_empty();
+    let is_hidden = is_value || problem.starts_with("unknown ") && !is_name;
+    let quoted = if is_hidden { "(not shown)" } else { quoted };
+    format!("{problem}{quoted}{expected}")
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

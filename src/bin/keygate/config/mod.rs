@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keygate::leak::Scanner;
-use keygate::{Builder, KeyManager, KeyStore, Keygate, OnLeak, Policy};
+use keygate::{Builder, Catalogue, KeyManager, KeyStore, Keygate, OnLeak, Policy};
 
 use crate::cli::Options;
 use crate::failure::Failure;
@@ -71,6 +71,11 @@ impl Config {
             path,
             file,
         })
+    }
+
+    /// The scopes that the service declares, if it does.
+    pub(crate) fn catalogue(&self) -> Result<Option<Catalogue>, Failure> {
+        self.file.catalogue()
     }
 
     /// How long an old secret works where nobody says it, if that is set.
@@ -183,7 +188,7 @@ impl Config {
         for prefix in &self.accept_prefixes {
             builder = builder.accept_prefix(prefix);
         }
-        if let Some(catalogue) = self.file.catalogue()? {
+        if let Some(catalogue) = self.catalogue()? {
             builder = builder.scopes(catalogue);
         }
         for format in self.file.formats(&self.path)? {
@@ -200,7 +205,7 @@ impl Config {
     /// The same manager, which does this about the keys that are reported to it.
     pub(crate) async fn manager_on_leak(&self, policy: OnLeak) -> Result<KeyManager, Failure> {
         let peppers = self.peppers()?;
-        let builder = self.builder_with(peppers, self.store().await?)?;
+        let builder = self.builder(self.store().await?)?;
         let built = builder.only_in_use().on_leak(policy).build_manager().await;
         let manager = built.map_err(|error| of_gate(error, peppers))?;
         Ok(self.named(manager))

@@ -23,14 +23,6 @@ pub(crate) fn plain_lines(text: &str) -> String {
     lines.join("\n")
 }
 
-/// `1 file`, `2 files`.
-pub(crate) fn counted(n: u64, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        _ => format!("{n} {what}s"),
-    }
-}
-
 /// JSON that says the same, without what a terminal would act on: that stands in texts alone, where JSON
 /// can write it out.
 pub(super) fn escaped(json: &str) -> String {
@@ -46,6 +38,14 @@ pub(super) fn escaped(json: &str) -> String {
         }
     }
     shown
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn counted(n: u64, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        _ => format!("{n} {what}s"),
+    }
 }
 
 fn is_harmless(c: char) -> bool {

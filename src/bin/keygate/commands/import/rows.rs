@@ -9,7 +9,7 @@ use keygate::{KeyId, ManageError, NewKey, StoredHash, StoredHashError};
 use super::columns::{Column, columns};
 use crate::arguments::masked;
 use crate::commands::traits::{Traits, parse_moment};
-use crate::failure::{Failure, chain};
+use crate::failure::{Failure, in_a_line};
 
 /// So many bad rows are named.
 const NAMED: usize = 20;
@@ -63,7 +63,7 @@ pub(super) fn read(
         };
         let line = record.position().map_or(0, csv::Position::line);
         let checked = row(line, &columns, &record, defaults).and_then(|row| {
-            let id = check(&row.hash, &row.new).map_err(|error| chain(&error.into()))?;
+            let id = check(&row.hash, &row.new).map_err(|error| in_a_line(&error.into()))?;
             match lines.insert(id, line) {
                 None => Ok(row),
                 Some(first) => Err(format!("the same key stands in line {first}")),
@@ -181,15 +181,11 @@ impl Problems {
         if self.count == 0 {
             return Ok(());
         }
-        let mut problem = format!("nothing of {name} was imported: mend it first");
-        for named in &self.named {
-            problem.push_str("\n  ");
-            problem.push_str(named);
-        }
-        match self.count - self.named.len() {
-            0 => {}
-            more => problem.push_str(&format!("\n  and {more} more")),
-        }
-        Err(Failure::usage(problem))
+        let failure = Failure::usage(format!("nothing of {name} was imported: mend it first"));
+        let failure = self.named.iter().fold(failure, Failure::line);
+        Err(match self.count - self.named.len() {
+            0 => failure,
+            more => failure.line(format!("and {more} more")),
+        })
     }
 }

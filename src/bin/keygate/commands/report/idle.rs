@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Span, by_use};
 use crate::commands::Context;
 use crate::commands::list::Selection;
+use crate::commands::usage::last_use;
 use crate::failure::{Exit, Failure};
 use crate::output::{Table, day, since, status};
 
@@ -63,22 +64,22 @@ fn drawn(keys: &[IdleKey]) -> String {
         "last used",
     ]);
     for IdleKey {
-        activity: KeyActivity {
-            info, usage, as_of, ..
-        },
+        activity,
         idle_since,
     } in keys
     {
-        let used = usage
-            .as_ref()
-            .map(|usage| since(usage.last_used_at, *as_of));
+        let used = match &activity.usage {
+            Some(usage) => since(usage.last_used_at, activity.as_of),
+            None => last_use(activity),
+        };
+        let info = &activity.info;
         table.row([
             info.key_id.as_str(),
             status(info.status),
             &info.owner,
             &info.name,
             &idle_since.map_or_else(String::new, day),
-            &used.unwrap_or_else(|| "never seen".into()),
+            &used,
         ]);
     }
     table.draw()
