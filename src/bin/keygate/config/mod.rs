@@ -205,7 +205,7 @@ impl Config {
     /// The same manager, which does this about the keys that are reported to it.
     pub(crate) async fn manager_on_leak(&self, policy: OnLeak) -> Result<KeyManager, Failure> {
         let peppers = self.peppers()?;
-        let builder = self.builder(self.store().await?)?;
+        let builder = self.builder_with(peppers, self.store().await?)?;
         let built = builder.only_in_use().on_leak(policy).build_manager().await;
         let manager = built.map_err(|error| of_gate(error, peppers))?;
         Ok(self.named(manager))
