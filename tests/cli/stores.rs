@@ -80,7 +80,7 @@ const STEPS: &[Step] = &[
     step("report over-privileged --within 1d"),
     step("report expiring --within 60d"),
     step("report pepper"),
-    step("pepper retire 1 --yes").ends(4),
+    step("pepper retire 1 --yes").ends(2),
     step("leak --yes --source https://example.com/x").with("<c>"),
     step("leak --yes").with("<c>"),
     step("rotate {c}").ends(4),

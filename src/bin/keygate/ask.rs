@@ -19,8 +19,10 @@ pub(crate) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let problem = format!("{question} Nobody can be asked here: say so by --yes");
-        return Err(Failure::new(Exit::NotConfirmed, problem));
+        let told = format!("{question} Nobody can be asked here: say so by --yes");
+        let mut lines = told.lines().map(str::trim);
+        let failure = Failure::new(Exit::NotConfirmed, lines.next().unwrap_or_default());
+        return Err(lines.fold(failure, Failure::line));
     }
     prompt(&format!("{} [y/N] ", plain_lines(question)));
     let answer = read(|| line(&mut io::stdin().lock())).await?;

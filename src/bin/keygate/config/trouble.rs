@@ -106,7 +106,7 @@ pub(crate) fn of_gate(error: BuildError, peppers: &PepperSource) -> Failure {
             format!(
                 "{peppers} lacks pepper {id}, and keys may have been made with it: name the right one, or add it behind \
                  the active one, as {id}:BASE64. Whether any need it: keygate report pepper. Where none does: keygate \
-                 pepper retire {id}"
+                 pepper retire {id}. Where it is lost, and this store is to have the others: keygate init, and then these"
             ),
         ),
         BuildError::NoPepper | BuildError::RetiredPepper(_) | BuildError::WrongPepper(_) => {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, Progress, Table};
+use crate::output::{Output, Progress, Table, counted};
 
 #[derive(Args)]
 pub(super) struct Pepper {}
@@ -126,8 +126,8 @@ impl Peppers {
         }
         if self.unreadable > 0 {
             output.tell(format_args!(
-                "{} records cannot be read, and may need any of them: keygate list names them",
-                self.unreadable
+                "{} cannot be read, and may need any of them: keygate list says which",
+                counted(self.unreadable as u64, "record")
             ));
         }
     }
