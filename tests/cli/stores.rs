@@ -121,7 +121,7 @@ fn answers(store: &str) -> Vec<String> {
         };
         let typed = filled(step.typed);
         let arguments = typed.split(' ').chain(["--json"]);
-        let ran = world.run_with(&filled(step.input), arguments);
+        let ran = world.run_with(filled(step.input), arguments);
         assert_eq!(ran.code, step.code, "{}", ran.shown());
         let answer: Value = serde_json::from_str(&ran.out).unwrap_or_default();
         if !step.makes.is_empty() {

@@ -46,7 +46,10 @@ const SECTIONS: [Section; 5] = [
     Section {
         title: "Files",
         body: Body::Terms(&[
-            ("keygate.toml", "the settings, where no other file is named"),
+            (
+                "keygate.toml",
+                "the settings, where no other file is named, and nobody else can have written it",
+            ),
             (
                 "pepper",
                 "the peppers, where init makes them: 2:BASE64 1:BASE64, the active one first",
