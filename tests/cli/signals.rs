@@ -1,11 +1,13 @@
 //! Ctrl-C and the other signals, at a question and in the middle of a change.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::servers::postgres::PostgresServer;
 use crate::servers::proxy::{Proxy, Trap};
@@ -140,6 +142,102 @@ fn a_key_in_the_making_is_handed_over_first_and_given_up_when_asked_again() {
     assert!(!world.path("key").exists());
     proxy.unblock();
     assert_eq!(keys(&world), SIGNALS.len());
+}
+
+#[test]
+fn an_import_ends_between_two_rows_and_goes_on_when_it_is_run_again() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let proxy = Proxy::to(server.port());
+    let url = server
+        .url()
+        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let world = World::on(&url);
+    let settings = world.read("keygate.toml");
+    let format = "[foreign.old]\nhashing = \"sha256\"\nalphabet = \"hex\"\nlength = [40, 40]\n";
+    world.write("keygate.toml", &format!("{settings}{format}"));
+    let rows: String = (1..=3).map(|n| format!("{n:064}\n")).collect();
+    world.write("old.csv", &format!("hash\n{rows}"));
+    let import = [
+        "import", "old.csv", "--format", "old", "--owner", "org_42", "--json",
+    ];
+
+    // The first change of all notes the format; the second is of the first row.
+    world
+        .run([
+            "import",
+            "old.csv",
+            "--format",
+            "old",
+            "--owner",
+            "org_42",
+            "--dry-run",
+        ])
+        .done();
+    proxy.set(Trap::HoldAnswers, b"READ COMMITTED READ WRITE");
+    let mut running = Running::start(&world, &import);
+    wait_for(&proxy, 1);
+    running.signal(Signal::INT);
+    assert_eq!(
+        running.remark(),
+        "keygate: ending as soon as what is under way is done; again to end it now\n"
+    );
+    proxy.unblock();
+    let mut told = String::new();
+    running
+        .child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut told)
+        .unwrap();
+    assert_eq!(running.end(), (130, String::new()));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["imported"], &told["interrupted"]),
+        (&1.into(), &true.into())
+    );
+    assert_eq!(keys(&world), 1);
+
+    let told = world.run(import).json();
+    assert_eq!((&told["imported"], &told["known"]), (&2.into(), &1.into()));
+    assert_eq!(keys(&world), 3);
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_it() {
+    let world = World::new();
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    let side = || Stdio::from(theirs.try_clone().unwrap());
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", env!("CARGO_BIN_EXE_keygate"), "verify"]);
+    command
+        .current_dir(world.path(""))
+        .stdin(side())
+        .stdout(side())
+        .stderr(side());
+    let Ok(mut child) = command.spawn() else {
+        eprintln!("SKIPPED: setsid is not installed");
+        return;
+    };
+    drop((theirs, command));
+    let mut screen = File::from(ours);
+    let (mut seen, mut piece) = (Vec::new(), [0; 256]);
+    while !String::from_utf8_lossy(&seen).contains("it is not shown") {
+        let len = screen.read(&mut piece).unwrap();
+        seen.extend_from_slice(&piece[..len]);
+    }
+    drop(screen);
+    assert_eq!(child.wait().unwrap().code(), Some(129));
 }
 
 #[test]
