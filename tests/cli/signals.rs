@@ -1,13 +1,11 @@
 //! Ctrl-C and the other signals, at a question and in the middle of a change.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::servers::postgres::PostgresServer;
 use crate::servers::proxy::{Proxy, Trap};
@@ -203,41 +201,6 @@ fn an_import_ends_between_two_rows_and_goes_on_when_it_is_run_again() {
     let told = world.run(import).json();
     assert_eq!((&told["imported"], &told["known"]), (&2.into(), &1.into()));
     assert_eq!(keys(&world), 3);
-}
-
-#[test]
-fn a_terminal_that_goes_away_ends_it() {
-    let world = World::new();
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap();
-    let theirs = File::options()
-        .read(true)
-        .write(true)
-        .open(name.to_str().unwrap())
-        .unwrap();
-    let side = || Stdio::from(theirs.try_clone().unwrap());
-    let mut command = Command::new("setsid");
-    command.args(["--ctty", env!("CARGO_BIN_EXE_keygate"), "verify"]);
-    command
-        .current_dir(world.path(""))
-        .stdin(side())
-        .stdout(side())
-        .stderr(side());
-    let Ok(mut child) = command.spawn() else {
-        eprintln!("SKIPPED: setsid is not installed");
-        return;
-    };
-    drop((theirs, command));
-    let mut screen = File::from(ours);
-    let (mut seen, mut piece) = (Vec::new(), [0; 256]);
-    while !String::from_utf8_lossy(&seen).contains("it is not shown") {
-        let len = screen.read(&mut piece).unwrap();
-        seen.extend_from_slice(&piece[..len]);
-    }
-    drop(screen);
-    assert_eq!(child.wait().unwrap().code(), Some(129));
 }
 
 #[test]
