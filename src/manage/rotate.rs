@@ -131,15 +131,30 @@ impl KeyManager {
     /// # Errors
     /// [`Conflict::NotRotating`], and as [`rotate`](Self::rotate).
     pub async fn supersede(&self, id: &KeyId) -> Result<Issued, ManageError> {
-        self.replace_current(
-            id,
-            AuditAction::Superseded,
-            None,
-            |record, now| match &record.secrets.previous {
+        self.supersede_read(id, None).await
+    }
+
+    /// As [`supersede`](Self::supersede), of the key as it was read: somebody may hold the text of a
+    /// secret that came meanwhile.
+    ///
+    /// # Errors
+    /// As [`supersede`](Self::supersede), and [`Conflict::ChangedMeanwhile`].
+    pub async fn supersede_of_version(
+        &self,
+        id: &KeyId,
+        version: u64,
+    ) -> Result<Issued, ManageError> {
+        self.supersede_read(id, Some(version)).await
+    }
+
+    async fn supersede_read(&self, id: &KeyId, read: Option<u64>) -> Result<Issued, ManageError> {
+        self.replace_current(id, AuditAction::Superseded, None, |record, now| {
+            Conflict::unless_read(read, record.version)?;
+            match &record.secrets.previous {
                 Some(previous) if !previous.has_ended(now) => Ok(()),
                 _ => Err(Conflict::NotRotating),
-            },
-        )
+            }
+        })
         .await
     }
 
@@ -148,8 +163,26 @@ impl KeyManager {
     /// # Errors
     /// As [`inspect`](Self::inspect), and [`ManageError::BeyondCeiling`].
     pub async fn finish_rotation(&self, id: &KeyId) -> Result<KeyInfo, ManageError> {
+        self.finish_read(id, None).await
+    }
+
+    /// As [`finish_rotation`](Self::finish_rotation), of the key as it was read: another rotation may
+    /// have begun meanwhile, whose older secret is still needed.
+    ///
+    /// # Errors
+    /// As [`finish_rotation`](Self::finish_rotation), and [`Conflict::ChangedMeanwhile`].
+    pub async fn finish_rotation_of_version(
+        &self,
+        id: &KeyId,
+        version: u64,
+    ) -> Result<KeyInfo, ManageError> {
+        self.finish_read(id, Some(version)).await
+    }
+
+    async fn finish_read(&self, id: &KeyId, read: Option<u64>) -> Result<KeyInfo, ManageError> {
         let updated = self
             .update(id, Demand::Weaken, |record| {
+                Conflict::unless_read(read, record.version)?;
                 let now = self.now();
                 let live = record
                     .secrets

@@ -472,7 +472,17 @@ async fn a_change_of_a_version_undoes_nothing_that_others_did_meanwhile() {
     assert_eq!(manager.inspect(&read.key_id).await.unwrap(), theirs);
 
     let rotation = Rotation::new().of_version(theirs.version);
-    let _ = manager.rotate_with(&read.key_id, rotation).await.unwrap();
+    let rotated = manager.rotate_with(&read.key_id, rotation).await.unwrap();
+
+    let (id, old, new) = (&read.key_id, theirs.version, rotated.info.version);
+    let outcome = manager.supersede_of_version(id, old).await;
+    assert_eq!(conflict(outcome), Conflict::ChangedMeanwhile);
+    let outcome = manager.finish_rotation_of_version(id, old).await;
+    assert_eq!(conflict(outcome), Conflict::ChangedMeanwhile);
+    assert_eq!(manager.inspect(id).await.unwrap(), rotated.info);
+    let superseded = manager.supersede_of_version(id, new).await.unwrap();
+    let finished = manager.finish_rotation_of_version(id, superseded.info.version);
+    assert!(finished.await.unwrap().secrets.len() < 2);
 }
 
 #[tokio::test]
