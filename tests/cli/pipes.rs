@@ -1,8 +1,12 @@
 //! Where nobody reads what is written, or nothing can be written.
 
 use std::fs::File;
-use std::io::pipe;
+use std::io::{Read as _, pipe};
 use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::servers::redis::RedisServer;
 use crate::support::World;
@@ -54,6 +58,28 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
         assert_eq!(shown(&ran.stderr), "", "{command}");
         assert_eq!(world.read("code"), "141\n", "{command}");
     }
+}
+
+#[test]
+fn a_signal_ends_it_while_it_waits_for_a_reader_that_reads_no_more() {
+    let world = World::new();
+    fill(&world);
+    let (mut reader, writer) = pipe().unwrap();
+    let mut child = {
+        let mut list = world.command(["list", "--limit", "5000"]);
+        list.stdout(writer).spawn().unwrap()
+    };
+    reader.read_exact(&mut [0]).unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > end {
+            child.kill().unwrap();
+        }
+        sleep(Duration::from_millis(20));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(reader);
 }
 
 #[test]

@@ -38,7 +38,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // Signals are heard by a thread of their own: this one may be held up by whoever reads the output.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build();
     let exit = match runtime {
