@@ -117,6 +117,27 @@ fn an_earlier_end_and_lost_networks_are_asked_about() {
 }
 
 #[test]
+fn a_lower_rate_is_asked_about() {
+    let world = World::new();
+    let (_, id) = world.issue(["--owner", "org_42"]);
+    let limit = |limit: &str, more: &[&str]| {
+        let limit = ["change", &id, "--rate-limit", limit];
+        world.run(limit.iter().chain(more))
+    };
+    let asked = limit("60/min", &[]).failed(8);
+    let told = "it may be used only 60 in 60 s, 60 at once";
+    assert!(asked.err.contains(told), "{}", asked.err);
+    limit("60/min", &["--yes"]).done();
+    let asked = limit("3599/h", &["--burst", "60"]).failed(8);
+    assert!(asked.err.contains("before 60 in 60 s"), "{}", asked.err);
+    limit("60/min", &["--burst", "59"]).failed(8);
+    assert_eq!(info(&world, &id)["rate_limit"]["burst"], 60);
+    limit("3600/h", &["--burst", "60"]).done();
+    limit("2/s", &["--burst", "60"]).done();
+    world.run(["change", &id, "--no-rate-limit"]).done();
+}
+
+#[test]
 fn an_ended_key_stays_as_it_is() {
     let world = World::new();
     let (_, id) = world.issue(["--owner", "org_42"]);

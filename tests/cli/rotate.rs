@@ -79,7 +79,28 @@ fn a_service_that_ends_old_secrets_at_once_has_it_asked_about_too() {
     let world = World::declaring("[policy]\ndefault_overlap = \"0s\"\n");
     let (_, id) = world.issue(["--owner", "org_42"]);
     world.run(["rotate", &id]).failed(8);
-    world.run(["rotate", &id, "--overlap", "1h"]).done();
+    // So short that nobody goes over meanwhile.
+    for overlap in ["1ms", "59s"] {
+        world.run(["rotate", &id, "--overlap", overlap]).failed(8);
+    }
+    world.run(["rotate", &id, "--overlap", "1min"]).done();
+}
+
+#[test]
+fn what_others_have_rotated_meanwhile_is_neither_superseded_nor_finished() {
+    for ends in ["--supersede", "--finish"] {
+        let world = World::new();
+        let (_, id) = world.issue(["--owner", "org_42"]);
+        world.run(["rotate", &id]).done();
+        let mut terminal = Terminal::run(&world, ["rotate", &id, ends]);
+        terminal.expect("[y/N]");
+        // Somebody else has this text.
+        world.run(["rotate", &id, "--supersede", "--yes"]).done();
+        let before = version(&world, &id);
+        let (code, screen) = terminal.type_line("y").end();
+        assert_eq!(code, 4, "{ends}: {screen}");
+        assert_eq!(version(&world, &id), before);
+    }
 }
 
 #[tokio::test]

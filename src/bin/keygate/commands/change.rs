@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use keygate::{Change, Clock as _, IpNet, KeyInfo, SystemClock, Timestamp};
+use keygate::{Change, Clock as _, IpNet, KeyInfo, RateLimit, SystemClock, Timestamp};
 
 use super::Context;
 use super::revise::{Plan, revise};
 use super::traits::Traits;
 use crate::failure::{Exit, Failure};
-use crate::output::moment;
+use crate::output::{moment, rate_limit};
 
 #[derive(Args)]
 #[command(
@@ -61,7 +61,11 @@ impl ChangeKey {
         if !notes.is_empty() || !self.drop_metadata.is_empty() {
             change = change.metadata(self.metadata(key, notes)?);
         }
-        let losses = [self.lost_time(key), self.lost_networks(key)];
+        let losses = [
+            self.lost_time(key),
+            self.lost_networks(key),
+            self.lost_rate(key),
+        ];
         let losses: Vec<String> = losses.into_iter().flatten().collect();
         Ok(Plan {
             change,
@@ -120,6 +124,20 @@ impl ChangeKey {
             .map(IpNet::to_string)
             .collect();
         (!lost.is_empty()).then(|| format!("it does not work from {} any more", lost.join(" ")))
+    }
+
+    fn lost_rate(&self, key: &KeyInfo) -> Option<String> {
+        let wanted = self.traits.limit()?;
+        let told = rate_limit(wanted);
+        let Some(before) = key.rate_limit else {
+            return Some(format!("it may be used only {told}"));
+        };
+        let lasting = |limit: RateLimit, other: RateLimit| {
+            u128::from(limit.requests) * u128::from(other.per_seconds)
+        };
+        let is_less =
+            lasting(wanted, before) < lasting(before, wanted) || wanted.burst < before.burst;
+        is_less.then(|| format!("it may be used only {told}, before {}", rate_limit(before)))
     }
 }
 

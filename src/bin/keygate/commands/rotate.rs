@@ -13,8 +13,11 @@ use super::scopes::narrowed;
 use super::traits::parse_id;
 use crate::ask;
 use crate::failure::{Exit, Failure};
-use crate::output::{key_rows, moment, since, until};
-use crate::secret::Handover;
+use crate::output::{key_rows, moment, since, span, until};
+use crate::secret::{Handover, unmade};
+
+/// In less than this nobody goes over to a new secret.
+const CHANGE_OVER: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 #[command(
@@ -76,9 +79,17 @@ impl Rotate {
         let id = &key.info.key_id;
         let rotated = async {
             let issued = match self.supersede {
-                true => manager.supersede(id).await?,
-                false => manager.rotate_with(id, how).await?,
+                true => manager.supersede_of_version(id, key.info.version).await,
+                false => manager.rotate_with(id, how).await,
             };
+            let issued = issued.map_err(|error| {
+                unmade(error, || {
+                    format!(
+                        "Nobody has the text of the new secret, if it was made: keygate show {id} tells, and keygate \
+                         rotate {id} --supersede makes another in its place"
+                    )
+                })
+            })?;
             handover.key(&issued, context.output)?;
             context.output.tell(match issued.previous_ends_at() {
                 Some(end) if end > SystemClock.wall() => {
@@ -92,14 +103,17 @@ impl Rotate {
         context.interrupts.closed(rotated).await
     }
 
-    /// What ends at once, if anything does.
+    /// What ends at once or soon, if anything does.
     fn loss(&self, context: &Context<'_>, key: &KeyActivity) -> Result<Option<String>, Failure> {
         if self.supersede {
             return Ok(Some("its newer secret ends at once".into()));
         }
         let overlap = self.overlap.or(context.config.default_overlap());
-        let ends = overlap.is_some_and(|overlap| overlap.is_zero());
-        let ends = ends.then(|| "its old secret ends at once".to_owned());
+        let ends = overlap.filter(|overlap| *overlap < CHANGE_OVER);
+        let ends = ends.map(|overlap| match overlap.as_secs() {
+            0 => "its old secret ends at once".to_owned(),
+            _ => format!("its old secret ends in {}", span(overlap)),
+        });
         let narrowed = match self.narrow {
             Some(window) => narrowed(key, window)?.loss,
             None => None,
@@ -119,8 +133,12 @@ impl Rotate {
             ask::confirm(&question, self.yes).await?;
         }
         let finished = async {
-            let info = manager.finish_rotation(&key.info.key_id).await?;
-            let changed = info.version != key.info.version;
+            let KeyInfo {
+                key_id, version, ..
+            } = &key.info;
+            let info = manager.finish_rotation_of_version(key_id, *version);
+            let info = info.await?;
+            let changed = info.version != *version;
             let finished = Finished { info, changed };
             let rows = || key_rows(&finished.info).draw();
             context.output.answer(&finished, rows)?;

@@ -38,6 +38,9 @@ pub(crate) struct Traits {
 macro_rules! apply {
     ($traits:expr, $key:expr) => {{
         let (traits, mut key) = ($traits, $key);
+        if let Some(limit) = traits.limit() {
+            key = key.rate_limit(limit);
+        }
         if let Some(name) = traits.name {
             key = key.name(name);
         }
@@ -53,12 +56,6 @@ macro_rules! apply {
         if !traits.allow_ip.is_empty() {
             key = key.allowed_ips(traits.allow_ip);
         }
-        if let Some(limit) = traits.rate_limit {
-            key = key.rate_limit(match traits.burst {
-                Some(burst) => limit.with_burst(burst),
-                None => limit,
-            });
-        }
         if !traits.metadata.is_empty() {
             key = key.metadata(traits.metadata);
         }
@@ -67,6 +64,15 @@ macro_rules! apply {
 }
 
 impl Traits {
+    /// How often it may be used, with its burst.
+    pub(crate) fn limit(&self) -> Option<RateLimit> {
+        let limit = self.rate_limit?;
+        Some(match self.burst {
+            Some(burst) => limit.with_burst(burst),
+            None => limit,
+        })
+    }
+
     pub(crate) fn of_new(self, key: NewKey) -> NewKey {
         apply!(self, key)
     }

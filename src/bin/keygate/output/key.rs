@@ -88,7 +88,8 @@ pub(crate) fn key_rows(key: &KeyInfo) -> Table {
     table
 }
 
-fn rate_limit(limit: RateLimit) -> String {
+/// How often, in words.
+pub(crate) fn rate_limit(limit: RateLimit) -> String {
     let RateLimit {
         requests,
         per_seconds,
