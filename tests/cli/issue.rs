@@ -87,3 +87,15 @@ fn a_key_among_the_arguments_is_refused_and_not_shown() {
         assert!(!ran.err.contains(&secret[..20]), "{}", ran.err);
     }
 }
+
+#[test]
+fn a_path_that_is_no_utf_8_is_told_as_well_as_it_can_be() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let world = World::new();
+    let path = std::ffi::OsStr::from_bytes(b"key\xff");
+    let arguments = ["issue", "--json", "--owner", "org_42", "--out"].map(std::ffi::OsStr::new);
+    let answer = world.run(arguments.into_iter().chain([path])).json();
+    assert_eq!(answer["out"], "key\u{fffd}");
+    assert_eq!(answer["info"]["owner"], "org_42");
+}

@@ -87,6 +87,7 @@ fn a_key_in_the_making_is_handed_over_first_and_given_up_when_asked_again() {
     const CHANGE: &[u8] = b"READ COMMITTED READ WRITE";
     const SAID: &str =
         "keygate: ending as soon as what is under way is done; again to end it now\n";
+    const GIVEN_UP: &str = "keygate: given up in the middle: whether it was done, keygate list and keygate show tell\n";
     let Some(server) = PostgresServer::start() else {
         return;
     };
@@ -121,7 +122,7 @@ fn a_key_in_the_making_is_handed_over_first_and_given_up_when_asked_again() {
         running.signal(signal);
         assert_eq!(running.remark(), SAID);
         running.signal(signal);
-        assert_eq!(running.end(), (code, String::new()));
+        assert_eq!(running.end(), (code, GIVEN_UP.to_owned()));
         assert!(!world.path(&out).exists());
         proxy.unblock();
     }
@@ -136,6 +137,7 @@ fn a_key_in_the_making_is_handed_over_first_and_given_up_when_asked_again() {
     wait_for(&proxy, sprung);
     let (code, said) = running.end();
     assert_eq!(code, 6, "{said}");
+    assert!(!said.contains("Nobody has the text"), "{said}");
     assert!(started.elapsed() < Duration::from_secs(15));
     assert!(!world.path("key").exists());
     proxy.unblock();
@@ -228,4 +230,55 @@ fn at_a_hidden_question_the_terminal_shows_again_what_is_typed() {
     let shows = terminal.watch();
     assert_eq!(terminal.end().0, 130);
     assert!(shows(), "it goes on to show nothing");
+}
+
+#[test]
+fn below_nohup_it_goes_on_when_the_terminal_is_gone() {
+    let world = World::new();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$KEYGATE\" verify"]);
+    command.env("KEYGATE", env!("CARGO_BIN_EXE_keygate"));
+    command.current_dir(world.path("")).stdin(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let send = |signal| kill_process(Pid::from_child(&child), signal).unwrap();
+    // By then it waits for a key.
+    thread::sleep(Duration::from_secs(1));
+    send(Signal::HUP);
+    thread::sleep(Duration::from_secs(1));
+    send(Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn a_text_that_nobody_has_is_told_of_where_a_store_did_not_say_whether_it_was_done() {
+    const COMMIT: &[u8] = b"= 0; COMMIT";
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let proxy = Proxy::to(server.port());
+    let url = server
+        .url()
+        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let world = World::on(&url);
+    let (_, id) = world.issue(["--owner", "org_42"]);
+    let given_up = |arguments: &[&str]| {
+        let sprung = proxy.sprung() + 1;
+        proxy.set(Trap::HoldAnswers, COMMIT);
+        let running = Running::start(&world, arguments);
+        wait_for(&proxy, sprung);
+        let (code, said) = running.end();
+        proxy.unblock();
+        assert_eq!(code, 6, "{said}");
+        said
+    };
+    let said = given_up(&["issue", "--owner", "org_43", "--out", "key"]);
+    assert!(said.contains("Nobody has the text of the key"), "{said}");
+    let advice = format!("keygate rotate {id} --supersede");
+    let said = given_up(&["rotate", &id, "--out", "key"]);
+    assert!(said.contains(&advice), "{said}");
+    assert!(!world.path("key").exists());
+    // What was not known was done.
+    assert_eq!(keys(&world), 2);
+    let words = advice.split(' ').skip(1);
+    world.run(words.chain(["--yes", "--out", "key"])).done();
 }

@@ -1,13 +1,15 @@
 //! Handing over the text of a new key, or a new pepper: to standard output, or to a file of its owner's alone. Once, and
 //! nowhere else.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use keygate::{Clock as _, Issued, KeyInfo, KeyStatus, Pepper, PepperId, SystemClock};
+use keygate::{Clock as _, Issued, KeyInfo, KeyStatus, ManageError, Pepper, PepperId};
+use keygate::{StoreErrorKind, SystemClock};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -33,7 +35,7 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    out: Option<&'a PathBuf>,
+    out: Option<Cow<'a, str>>,
     info: &'a KeyInfo,
 }
 
@@ -43,7 +45,7 @@ struct ShownPepper<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pepper: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    out: Option<&'a PathBuf>,
+    out: Option<Cow<'a, str>>,
 }
 
 /// A fresh pepper as it is written to a file, with its number among several.
@@ -94,7 +96,7 @@ impl Handover {
                 let path = file.keep();
                 let shown = Shown {
                     key: None,
-                    out: Some(&path),
+                    out: Some(path.to_string_lossy()),
                     info,
                 };
                 output.answer(&shown, || {
@@ -122,7 +124,7 @@ impl Handover {
                 let path = file.keep();
                 let shown = ShownPepper {
                     pepper: None,
-                    out: Some(&path),
+                    out: Some(path.to_string_lossy()),
                 };
                 let written = || format!("written to {}\n", plain(&path.to_string_lossy()));
                 output.answer(&shown, written)
@@ -137,6 +139,16 @@ fn is_void(out: BorrowedFd<'_>) -> bool {
     let out = out.try_clone_to_owned().map(File::from).and_then(device);
     let void = fs::metadata("/dev/null").map(|about| about.rdev());
     matches!((out, void), (Ok(out), Ok(void)) if out == void && out != 0)
+}
+
+/// A secret was not made, or the store does not say whether it was: then nobody has its text.
+pub(crate) fn unmade(error: ManageError, advice: impl FnOnce() -> String) -> Failure {
+    let is_unknown = matches!(&error, ManageError::Store(error) if error.kind() == StoreErrorKind::OutcomeUnknown);
+    let failure = Failure::from(error);
+    match is_unknown {
+        true => failure.line(advice()),
+        false => failure,
+    }
 }
 
 /// What is to be done about a secret whose text nobody has.
@@ -190,7 +202,8 @@ impl NewFile {
         let written = self
             .file
             .write_all(line.as_bytes())
-            .and_then(|()| self.file.sync_all());
+            .and_then(|()| self.file.sync_all())
+            .and_then(|()| sync_directory(&self.path));
         written.map_err(|error| {
             let problem = format!("{} cannot be written", self.path.display());
             Failure::new(Exit::Failed, problem).because(error)
@@ -202,6 +215,14 @@ impl NewFile {
         self.is_kept = true;
         self.path.clone()
     }
+}
+
+/// Without it a file that is on the disk may have no name there.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Drop for NewFile {

@@ -8,7 +8,7 @@ use keygate::{KeyInfo, NewKey};
 use super::Context;
 use super::traits::{Traits, parse_id};
 use crate::failure::{Exit, Failure};
-use crate::secret::Handover;
+use crate::secret::{Handover, unmade};
 
 #[derive(Args)]
 pub(crate) struct Issue {
@@ -53,7 +53,12 @@ impl Issue {
         }
         let handover = Handover::to(self.out)?;
         let issued = async {
-            let issued = manager.issue(new).await?;
+            let issued = manager.issue(new).await.map_err(|error| {
+                unmade(error, || {
+                    "Nobody has the text of the key, if it was made: keygate list shows it, and keygate revoke ends it"
+                        .into()
+                })
+            })?;
             handover.key(&issued, context.output)
         };
         context.interrupts.closed(issued).await?;
