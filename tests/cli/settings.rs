@@ -252,3 +252,14 @@ fn a_file_that_others_may_write_is_read_only_where_it_was_named() {
     refused();
     snapshot!("settings_of_others", seen);
 }
+
+#[test]
+fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
+    let world = World::empty();
+    let made = std::process::Command::new("mkfifo")
+        .arg(world.path("keygate.toml"))
+        .status();
+    assert!(made.unwrap().success());
+    let ran = world.run(["list"]).failed(2);
+    assert!(ran.err.contains("is no file"), "{}", ran.err);
+}

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keygate::{Catalogue, ForeignFormat, Policy};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Deserializer};
 
 use super::catalogue::{self, BundlesFile, ScopesFile};
@@ -90,7 +92,7 @@ pub(super) enum Missing {
 impl File {
     /// The file at `path`; one that nobody has named must be beyond doubt.
     pub(super) fn read(path: &Path, named: bool, missing: Missing) -> Result<Self, Failure> {
-        let mut file = match fs::File::open(path) {
+        let mut file = match open(path, named) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Empty => {
                 return Ok(Self::default());
@@ -171,6 +173,15 @@ impl File {
         }
         policy
     }
+}
+
+/// A pipe that nobody has named is not waited for: it is refused with what else is no file.
+fn open(path: &Path, named: bool) -> io::Result<fs::File> {
+    let mut options = fs::File::options();
+    if !named {
+        options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    }
+    options.read(true).open(path)
 }
 
 /// `path`, which counts from the current directory, as it is to be written in `file`.

@@ -34,6 +34,7 @@ fn flaw(file: &Metadata) -> Option<String> {
     let others_write = file.mode() & 0o002 != 0;
     let group_writes = file.mode() & 0o020 != 0 && file.gid() != getegid().as_raw();
     match (others_write, group_writes) {
+        _ if !file.is_file() => Some("is no file".into()),
         (true, _) => Some("can be written by everybody (chmod o-w)".into()),
         (_, true) => Some("can be written by another group than yours (chmod g-w)".into()),
         _ => flaw_of_owner(file),
