@@ -228,9 +228,9 @@ fn records_that_are_damaged_are_named_and_the_others_are_read() {
     .unwrap();
     let mut seen = String::new();
     for (arguments, code) in [
-        (&["list", "--owner", "org_43"] as &[&str], 0),
+        (&["list", "--owner", "org_43"] as &[&str], 1),
         (&["show", &id], 6),
-        (&["report", "idle", "--owner", "org_43"], 0),
+        (&["report", "idle", "--owner", "org_43"], 1),
         (&["revoke", &id, "--yes"], 6),
     ] {
         let ran = world.run(arguments);
@@ -240,14 +240,14 @@ fn records_that_are_damaged_are_named_and_the_others_are_read() {
     }
     snapshot!("errors_damaged", seen);
     for report in ["idle", "old", "over-privileged", "expiring"] {
-        let ran = world.run(["report", report]).done();
+        let ran = world.run(["report", report]).failed(1);
         assert!(ran.err.contains(&id), "{}", ran.shown());
-        let json = world.run(["report", report, "--json"]).json();
+        let json = world.run(["report", report, "--json"]).json_with(1);
         assert!(json["unreadable"].to_string().contains(&id), "{json}");
     }
-    let peppers = world.run(["report", "pepper", "--json"]).json();
+    let peppers = world.run(["report", "pepper", "--json"]).json_with(1);
     assert_eq!(peppers["unreadable"], 1);
-    let listed = world.run(["list", "--json"]).json();
+    let listed = world.run(["list", "--json"]).json_with(1);
     assert_eq!(listed["keys"][0]["owner"], "org_42");
     assert_eq!(listed["unreadable"][0]["id"], id);
 }

@@ -184,8 +184,14 @@ impl Ran {
     /// What it answered with `--json`.
     #[track_caller]
     pub(crate) fn json(self) -> Value {
-        let ran = self.done();
-        serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.shown()))
+        self.json_with(0)
+    }
+
+    /// The same, where it ended with this code all the same.
+    #[track_caller]
+    pub(crate) fn json_with(self, code: i32) -> Value {
+        assert_eq!(self.code, code, "{}", self.shown());
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.shown()))
     }
 
     /// All that was seen of it.

@@ -12,7 +12,7 @@ use crate::output::plain;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exit {
     Done = 0,
-    /// By what the others do not tell.
+    /// By what the others do not tell, or the answer lacks what could not be read.
     Failed = 1,
     /// Arguments, the environment or a file that cannot be used.
     Usage = 2,
@@ -38,7 +38,10 @@ pub(crate) enum Exit {
 /// What stands in the help and in the manual page.
 pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
     ("0", "done"),
-    ("1", "failed, by what is not below"),
+    (
+        "1",
+        "failed, by what is not below; or not all could be read",
+    ),
     (
         "2",
         "arguments, environment or configuration cannot be used",
@@ -60,6 +63,16 @@ pub(crate) const EXIT_CODES: &[(&str, &str)] = &[
     ("141", "nobody reads the output any more"),
     ("143", "terminated"),
 ];
+
+impl Exit {
+    /// How a command ends that has answered without so many records, which cannot be read.
+    pub(crate) fn without(unreadable: usize) -> Self {
+        match unreadable {
+            0 => Self::Done,
+            _ => Self::Failed,
+        }
+    }
+}
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -79,7 +79,7 @@ impl Audit {
         let newest = Newest::read(&manager, query.clone(), most, context.output).await?;
         context.output.answer(&newest, || newest.drawn())?;
         newest.tell_rest(&query, context.output);
-        Ok(Exit::Done)
+        Ok(Exit::without(newest.unreadable.len()))
     }
 
     fn query(&self, now: Timestamp) -> Result<AuditQuery, Failure> {

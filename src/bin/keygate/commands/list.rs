@@ -77,8 +77,7 @@ impl List {
         let read = self
             .selection
             .read(&manager, filter, is_matched, context.output);
-        read.await?.show(context.output, key_table)?;
-        Ok(Exit::Done)
+        read.await?.show(context.output, key_table)
     }
 
     fn filter(&self) -> Result<Filter, Failure> {
@@ -171,7 +170,7 @@ impl Listed {
         &self,
         output: Output,
         draw: impl FnOnce(&[KeyInfo]) -> String,
-    ) -> Result<(), Failure> {
+    ) -> Result<Exit, Failure> {
         output.answer(self, || match self.keys.is_empty() {
             true => String::new(),
             false => draw(&self.keys),
@@ -180,7 +179,7 @@ impl Listed {
             output.tell("no such keys");
         }
         tell_rest(output, &self.unreadable, self.next.as_deref());
-        Ok(())
+        Ok(Exit::without(self.unreadable.len()))
     }
 }
 

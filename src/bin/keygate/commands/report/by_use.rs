@@ -6,7 +6,7 @@ use keygate::{
 use serde::Serialize;
 
 use crate::commands::list::{Selection, Unreadable, tell_rest};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::{Output, Progress, Table, moment};
 
 /// The keys that a report is about, and those of which it cannot be said.
@@ -101,7 +101,7 @@ impl<K: Serialize> ByUse<K> {
         output: Output,
         draw: impl FnOnce(&[K]) -> String,
         advice: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<Exit, Failure> {
         output.answer(self, || {
             let keys = (!self.keys.is_empty()).then(|| draw(&self.keys));
             let unproved = (!self.unproved.is_empty()).then(|| drawn(&self.unproved));
@@ -121,7 +121,7 @@ impl<K: Serialize> ByUse<K> {
             );
         }
         tell_rest(output, &self.unreadable, self.next.as_deref());
-        Ok(())
+        Ok(Exit::without(self.unreadable.len()))
     }
 }
 

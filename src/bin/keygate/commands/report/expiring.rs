@@ -27,14 +27,14 @@ impl Expiring {
             .read(&manager, filter, |_| true, context.output);
         let mut found = found.await?;
         found.keys.sort_by_key(|key| key.expires_at);
-        found.show(context.output, drawn)?;
+        let exit = found.show(context.output, drawn)?;
         if !found.keys.is_empty() {
             context.output.tell(
                 "To let one go on: keygate change KEY_ID --expires-in 90d. To make another like it: keygate issue --like \
                  KEY_ID",
             );
         }
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }
 

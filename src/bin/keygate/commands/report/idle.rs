@@ -49,8 +49,7 @@ impl Idle {
             drawn,
             "To end one for good: keygate revoke KEY_ID. To pause it first, and see who misses it: keygate disable \
              KEY_ID.",
-        )?;
-        Ok(Exit::Done)
+        )
     }
 }
 

@@ -26,13 +26,13 @@ impl Old {
             .selection
             .read(&manager, filter, |_| true, context.output);
         let found = found.await?;
-        found.show(context.output, drawn)?;
+        let exit = found.show(context.output, drawn)?;
         if !found.keys.is_empty() {
             context
                 .output
                 .tell("To give one a new secret, with time to change over: keygate rotate KEY_ID");
         }
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }
 

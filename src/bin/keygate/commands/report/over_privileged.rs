@@ -45,8 +45,7 @@ impl OverPrivileged {
             "To take from one what it did not need: keygate scopes KEY_ID --narrow {}",
             self.within
         );
-        found.show(context.output, drawn, &advice)?;
-        Ok(Exit::Done)
+        found.show(context.output, drawn, &advice)
     }
 }
 

@@ -55,7 +55,7 @@ impl Pepper {
         let report = Peppers::of(found, &ring);
         context.output.answer(&report, || report.drawn())?;
         report.advise(ring.active_id(), context.output);
-        Ok(Exit::Done)
+        Ok(Exit::without(report.unreadable))
     }
 }
 
