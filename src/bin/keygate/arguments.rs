@@ -73,10 +73,14 @@ fn shown(mut error: clap::Error) -> String {
 }
 
 /// Whether it can be a slip of the pen, but hardly a secret: no half of the secret of a key or of a pepper,
-/// and no address with a password in it.
+/// and no address with a password in it. And in one line.
 fn is_harmless(text: &str) -> bool {
     const LONGEST: usize = 20;
-    text.len() <= LONGEST && !text.contains(['@', '%']) && !text.contains("//")
+    text.len() <= LONGEST
+        && !text.contains(['@', '%'])
+        && !text.contains("//")
+        // It would begin a line of its own.
+        && !text.contains(char::is_control)
 }
 
 /// `text` without words that are long enough for a secret, whoever has put them there.
@@ -120,7 +124,13 @@ mod tests {
         ] {
             assert!(is_harmless(slip), "{slip}");
         }
-        for secret in ["postgres://u:pw@h/db", "u:pw@h", "//u:pw", "%41%42"] {
+        for secret in [
+            "postgres://u:pw@h/db",
+            "u:pw@h",
+            "//u:pw",
+            "%41%42",
+            "x\nkeygate: ok",
+        ] {
             assert!(!is_harmless(secret), "{secret}");
         }
     }
