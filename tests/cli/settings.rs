@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use crate::support::{World, snapshot};
+use crate::terminal::Terminal;
 
 /// A store in this directory of the world, with one key of an owner who is named as it is.
 fn store_in(world: &World, name: &str) {
@@ -260,6 +261,7 @@ fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
         .arg(world.path("keygate.toml"))
         .status();
     assert!(made.unwrap().success());
-    let ran = world.run(["list"]).failed(2);
-    assert!(ran.err.contains("is no file"), "{}", ran.err);
+    let (code, screen) = Terminal::run(&world, ["list"]).end();
+    assert_eq!(code, 2, "{screen}");
+    assert!(screen.contains("is no file"), "{screen}");
 }

@@ -240,13 +240,25 @@ fn below_nohup_it_goes_on_when_the_terminal_is_gone() {
     command.env("KEYGATE", env!("CARGO_BIN_EXE_keygate"));
     command.current_dir(world.path("")).stdin(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    while !catches(&child, Signal::TERM) {
+        assert!(Instant::now() < end, "it hears no signals");
+        thread::sleep(Duration::from_millis(5));
+    }
     let send = |signal| kill_process(Pid::from_child(&child), signal).unwrap();
-    // By then it waits for a key.
-    thread::sleep(Duration::from_secs(1));
     send(Signal::HUP);
-    thread::sleep(Duration::from_secs(1));
+    thread::sleep(Duration::from_millis(500));
     send(Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+/// As Linux tells; elsewhere it is taken for granted.
+fn catches(child: &Child, signal: Signal) -> bool {
+    let about = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
+    let caught = about.unwrap_or_default();
+    let caught = caught.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    caught.is_none_or(|bits| bits >> (signal.as_raw() - 1) & 1 == 1)
 }
 
 #[test]
