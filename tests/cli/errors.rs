@@ -246,10 +246,10 @@ fn records_that_are_damaged_are_named_and_the_others_are_read() {
         assert!(json["unreadable"].to_string().contains(&id), "{json}");
     }
     let peppers = world.run(["report", "pepper", "--json"]).json();
-    assert_eq!(peppers["unreadable"], 1);
+    assert_eq!(peppers["unreadable_keys"], 1);
     let listed = world.run(["list", "--json"]).json();
     assert_eq!(listed["keys"][0]["owner"], "org_42");
-    assert_eq!(listed["unreadable"][0]["id"], id);
+    assert_eq!(listed["unreadable"][0]["key_id"], id);
 }
 
 #[test]

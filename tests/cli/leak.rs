@@ -1,8 +1,8 @@
 //! Ending a key whose text others could read.
 
+use crate::service::opens;
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
-use crate::traffic::opens;
 
 fn status(world: &World, id: &str) -> String {
     let shown = world.run(["show", id, "--json"]).json();

@@ -1,8 +1,8 @@
 //! A new secret for a key, and what becomes of the old one.
 
+use crate::service::{Service, opens};
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
-use crate::traffic::{Service, opens};
 
 fn version(world: &World, id: &str) -> u64 {
     let shown = world.run(["show", id, "--json"]).json();

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::service::Service;
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
-use crate::traffic::Service;
 
 fn scopes(world: &World, id: &str) -> serde_json::Value {
     world.run(["show", id, "--json"]).json()["info"]["scopes"].clone()
@@ -28,6 +28,7 @@ async fn what_was_needed_is_shown_and_the_rest_can_be_taken_away() {
     assert_eq!(shown["privileges"]["narrowed"], json!(["orders:read"]));
     assert_eq!(shown["privileges"]["unused"], json!(["keys:read"]));
     assert_eq!(shown["needed"][0]["scope"], "orders:read");
+    assert_eq!(shown["info"]["scopes"], json!(["keys:read", "orders:*"]));
 
     let asked = world.run(["scopes", &id, "--narrow", "90d"]).failed(8);
     snapshot!("scopes_narrow_not_asked", asked.shown_of([id.as_str()]));

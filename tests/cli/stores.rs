@@ -149,14 +149,8 @@ fn answers(store: &str) -> Vec<String> {
 fn sorted(value: Value) -> Value {
     match value {
         Value::Array(mut items) => {
-            if items
-                .iter()
-                .any(|item| item.get("key_id").is_some() || item.get("info").is_some())
-            {
-                items.sort_by_key(|item| {
-                    let info = item.get("info").unwrap_or(item);
-                    (info["owner"].to_string(), info["name"].to_string())
-                });
+            if items.iter().any(|item| item.get("key_id").is_some()) {
+                items.sort_by_key(|item| (item["owner"].to_string(), item["name"].to_string()));
             }
             items.into_iter().map(sorted).collect()
         }
