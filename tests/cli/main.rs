@@ -8,6 +8,7 @@ mod change;
 mod common;
 mod documented;
 mod errors;
+mod errors_of_servers;
 mod held;
 mod help;
 mod hostile;

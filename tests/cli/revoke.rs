@@ -13,11 +13,6 @@ fn spoil(world: &World, id: &str) {
     assert_eq!(spoilt.unwrap(), 1);
 }
 
-fn status(world: &World, id: &str) -> String {
-    let shown = world.run(["show", id, "--json"]).json();
-    shown["info"]["status"].as_str().unwrap().into()
-}
-
 /// Three keys of an owner.
 fn three(world: &World) -> [String; 3] {
     ["CI", "Deploy", "Night job"].map(|name| world.issue(["--owner", "org_42", "--name", name]).1)
@@ -30,7 +25,7 @@ async fn a_key_is_ended_once_and_it_is_said_from_when() {
     assert!(opens(&world, &text, "a").await);
     let asked = world.run(["revoke", &id]).failed(8);
     snapshot!("revoke_not_asked", asked.shown_of([id.as_str()]));
-    assert_eq!(status(&world, &id), "active");
+    assert_eq!(world.info(&id)["status"], "active");
 
     let revoke = ["revoke", &id, "--reason", "left the company", "--yes"];
     snapshot!("revoke", world.run(revoke).done().shown_of([id.as_str()]));
@@ -52,7 +47,7 @@ fn all_keys_are_looked_up_before_the_first_is_ended() {
     world
         .run(["revoke", &first, "4KX9vQ2mB7tZ", "--yes"])
         .failed(3);
-    assert_eq!(status(&world, &first), "active");
+    assert_eq!(world.info(&first)["status"], "active");
 }
 
 #[test]
@@ -70,7 +65,7 @@ fn a_failure_in_the_middle_saves_no_other_key_and_is_told() {
         screen.contains(&format!("revoked: {first} {third}")),
         "{screen}"
     );
-    assert_eq!(status(&world, third), "revoked");
+    assert_eq!(world.info(third)["status"], "revoked");
 }
 
 #[test]
@@ -80,7 +75,7 @@ fn ctrl_c_at_the_question_ends_nothing() {
     let mut terminal = Terminal::run(&world, ["revoke", &id]);
     terminal.expect("\"CI\" of org_42, ").expect("[y/N]");
     let (code, _) = terminal.interrupt().end();
-    assert_eq!((code, status(&world, &id).as_str()), (130, "active"));
+    assert_eq!((code, &world.info(&id)["status"]), (130, &"active".into()));
 }
 
 #[test]
@@ -100,7 +95,7 @@ fn all_keys_of_an_owner_are_ended_and_those_that_cannot_be_are_listed() {
         .run(["revoke", "--owner", "org_42", "--yes"])
         .failed(1);
     snapshot!("revoke_owner", ran.shown_of([second.as_str()]));
-    assert_eq!(status(&world, &third), "revoked");
+    assert_eq!(world.info(&third)["status"], "revoked");
     let others = world.run(["list", "--owner", "org_43", "--json"]).json();
     assert_eq!(others["keys"][0]["status"], "active");
 

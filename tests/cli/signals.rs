@@ -1,7 +1,7 @@
 //! Ctrl-C and the other signals, at a question and in the middle of a change.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::held::{CHANGE, HELLO, HeldStore};
 use crate::support::World;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, pair};
 
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 
@@ -184,6 +184,33 @@ fn of_several_keys_it_is_said_which_were_ended_and_which_were_left() {
     assert!(screen.contains(&left), "{screen}");
     let shown = world.run(["show", &second, "--json"]).json();
     assert_eq!(shown["info"]["status"], "active");
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_it() {
+    let world = World::new();
+    let (mut screen, theirs) = pair();
+    let side = || Stdio::from(theirs.try_clone().unwrap());
+    // In a session of its own, as behind ssh.
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", env!("CARGO_BIN_EXE_keygate"), "verify"]);
+    command
+        .current_dir(world.path(""))
+        .stdin(side())
+        .stdout(side())
+        .stderr(side());
+    let Ok(mut child) = command.spawn() else {
+        eprintln!("SKIPPED: setsid is not installed");
+        return;
+    };
+    drop((theirs, command));
+    let (mut seen, mut piece) = (Vec::new(), [0; 256]);
+    while !String::from_utf8_lossy(&seen).contains("it is not shown") {
+        let len = screen.read(&mut piece).unwrap();
+        seen.extend_from_slice(&piece[..len]);
+    }
+    drop(screen);
+    assert_eq!(child.wait().unwrap().code(), Some(129));
 }
 
 #[test]

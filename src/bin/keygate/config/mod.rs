@@ -10,6 +10,7 @@ mod trust;
 
 pub(crate) use file::seen_from;
 pub(crate) use location::Location;
+pub(crate) use peppers::PepperSource;
 pub(crate) use trouble::of_gate;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +23,6 @@ use keygate::{Builder, Catalogue, KeyManager, KeyStore, Keygate, OnLeak};
 use crate::cli::Options;
 use crate::failure::Failure;
 use file::{File, Missing, beside};
-use peppers::PepperSource;
 
 /// The file that is looked for where none is named.
 pub(crate) const FILE: &str = "keygate.toml";
