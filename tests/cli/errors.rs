@@ -36,7 +36,7 @@ pub(crate) fn in_time(run: impl FnOnce() -> Ran) -> Ran {
 }
 
 #[test]
-fn no_store_is_there() {
+fn where_no_store_is_that_is_said() {
     let world = World::new();
     fs::write(world.path("text.db"), "hello, hello, hello").unwrap();
     fs::write(world.path("void.db"), "").unwrap();
@@ -82,7 +82,7 @@ fn no_store_is_there() {
 }
 
 #[test]
-fn a_pepper_that_is_wrong_or_none() {
+fn a_pepper_that_is_wrong_or_missing_is_named_by_its_place() {
     let world = World::new();
     world.issue(["--owner", "org_42"]);
     let other = "x7EOrzVsXJvkdGcVVjVyuVzbJmXTVMYzIrlQOqXaaTg=";
@@ -157,7 +157,7 @@ fn the_peppers_of_another_service_are_not_left_in_a_store_but_by_init() {
 }
 
 #[test]
-fn a_key_that_is_not_there_or_no_key() {
+fn a_key_that_is_not_there_stops_every_command_about_it() {
     let world = World::new();
     world.issue(["--owner", "org_42"]);
     let mut seen = String::new();
@@ -181,7 +181,7 @@ fn a_key_that_is_not_there_or_no_key() {
 }
 
 #[test]
-fn a_store_that_is_newer_or_older_than_the_program() {
+fn a_store_that_is_newer_or_older_than_the_program_is_left_as_it_is() {
     let world = World::new();
     let (_, id) = world.issue(["--owner", "org_42"]);
     by_hand(&world)
@@ -262,7 +262,7 @@ fn a_sqlite_file_that_is_held_by_another_is_given_up() {
 }
 
 #[test]
-fn a_sqlite_file_that_may_not_be_written() {
+fn a_sqlite_file_that_may_not_be_written_is_refused_by_name() {
     let world = World::new();
     let mut seen = String::new();
     // Modes do not stop the super-user.

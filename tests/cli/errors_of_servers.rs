@@ -6,7 +6,7 @@ use crate::servers::redis::RedisServer;
 use crate::support::{PREFIX, Ran, World, snapshot};
 
 #[test]
-fn a_postgres_that_is_empty_newer_or_shut() {
+fn of_a_postgres_that_is_empty_newer_or_shut_it_is_said_which() {
     let Some(server) = PostgresServer::start() else {
         return;
     };
@@ -81,7 +81,7 @@ fn a_postgres_that_is_empty_newer_or_shut() {
 }
 
 #[test]
-fn a_redis_that_is_empty_forgetful_or_does_not_answer() {
+fn of_a_redis_that_is_empty_forgetful_or_silent_it_is_said_which() {
     let Some(server) = RedisServer::start() else {
         return;
     };

@@ -6,7 +6,6 @@ use keygate::{Attempt, ForeignFormat, Keygate};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::servers::postgres::PostgresServer;
 use crate::support::{PREFIX, World, snapshot};
 
 const LARAVEL: &str = include_str!("../data/imports/laravel-sanctum.json");
@@ -220,31 +219,6 @@ fn a_table_can_come_on_standard_input_and_be_missing() {
     let done = world.run_with(many(2), arguments).json();
     assert_eq!((&done["imported"], &done["known"]), (&2.into(), &0.into()));
     snapshot!("import_no_file", import(&world, []).failed(2).shown());
-}
-
-#[test]
-fn many_keys_are_handled_on_postgresql_as_in_a_file() {
-    let Some(server) = PostgresServer::start() else {
-        return;
-    };
-    let world = World::on(&server.url());
-    world.declare(SHOP);
-    for (imported, known) in [(3, 0), (0, 3)] {
-        world.write("tokens.csv", &many(3));
-        let done = import(&world, ["--owner", "org_42", "--json"]).json();
-        assert_eq!(
-            (&done["imported"], &done["known"]),
-            (&imported.into(), &known.into())
-        );
-    }
-    let (text, id) = world.issue(["--owner", "org_42"]);
-    let ran = world.run_with(text, ["scan", "--identify"]).failed(5);
-    assert!(
-        ran.out.contains(&format!("{id}, active, of org_42")),
-        "{}",
-        ran.out
-    );
-    world.run(["pepper", "retire", "1", "--yes"]).failed(2);
 }
 
 /// A format as it is declared, how its hashes are written, and a key that the other system has made.

@@ -16,7 +16,6 @@ mod import;
 mod init;
 mod issue;
 mod leak;
-mod life;
 mod list;
 mod pause;
 mod pepper;

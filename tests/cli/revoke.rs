@@ -69,16 +69,6 @@ fn a_failure_in_the_middle_saves_no_other_key_and_is_told() {
 }
 
 #[test]
-fn ctrl_c_at_the_question_ends_nothing() {
-    let world = World::new();
-    let [id, ..] = three(&world);
-    let mut terminal = Terminal::run(&world, ["revoke", &id]);
-    terminal.expect("\"CI\" of org_42, ").expect("[y/N]");
-    let (code, _) = terminal.interrupt().end();
-    assert_eq!((code, &world.info(&id)["status"]), (130, &"active".into()));
-}
-
-#[test]
 fn all_keys_of_an_owner_are_ended_and_those_that_cannot_be_are_listed() {
     let world = World::new();
     let [first, second, third] = three(&world);

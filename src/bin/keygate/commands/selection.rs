@@ -15,13 +15,13 @@ use crate::output::{Output, Progress};
 pub(crate) struct Selection {
     /// Only keys of this owner.
     #[arg(long)]
-    pub(crate) owner: Option<String>,
+    owner: Option<String>,
     /// Show so many at most.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one())]
     pub(crate) limit: usize,
     /// Only keys behind this one: what the page before named as the next.
     #[arg(long, value_name = "KEY_ID")]
-    pub(crate) after: Option<String>,
+    after: Option<String>,
 }
 
 /// Some keys, and what else was met on the way.
