@@ -149,6 +149,11 @@ impl World {
         (text(&issued["key"]), text(&issued["info"]["key_id"]))
     }
 
+    /// All that is shown of a key but its use.
+    pub(crate) fn info(&self, id: &str) -> Value {
+        self.run(["show", id, "--json"]).json()["info"].take()
+    }
+
     /// A gate on the SQLite file, as a service has it, to be built.
     pub(crate) async fn gate(&self) -> keygate::Builder {
         keygate::Keygate::builder(PREFIX)

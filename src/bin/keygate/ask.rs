@@ -1,9 +1,11 @@
 //! What is asked of whoever sits at the terminal, and read from standard input.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::time::Duration;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
@@ -11,6 +13,9 @@ use crate::output::plain_lines;
 
 /// No key, and no line of an answer, is longer.
 const MAX_LEN: u64 = 4_096;
+
+/// A signal takes no longer to be heard.
+const SIGNALLED: Duration = Duration::from_millis(200);
 
 /// Asks whether to go on with what ends something. With `--yes` nobody is asked; where nobody would see
 /// the question, or could answer, nobody can be.
@@ -25,7 +30,7 @@ pub(crate) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
         return Err(lines.fold(failure, Failure::line));
     }
     prompt(&format!("{} [y/N] ", plain_lines(question)));
-    let answer = read(|| line(&mut io::stdin().lock())).await?;
+    let answer = typed().await?;
     match answer.trim() {
         "y" | "Y" | "yes" | "Yes" => Ok(()),
         _ => Err(Failure::new(Exit::NotConfirmed, "nothing was done")),
@@ -39,7 +44,7 @@ pub(crate) async fn key_text() -> Result<Zeroizing<String>, Failure> {
             // Before anybody is told to type.
             let hidden = Hidden::begin();
             prompt("The key (it is not shown): ");
-            let text = read(|| line(&mut io::stdin().lock())).await;
+            let text = typed().await;
             drop(hidden);
             prompt("\n");
             text?
@@ -51,6 +56,16 @@ pub(crate) async fn key_text() -> Result<Zeroizing<String>, Failure> {
         true => Err(Failure::usage("no key came on standard input")),
         false => Ok(text),
     }
+}
+
+/// A line from a terminal.
+async fn typed() -> Result<Zeroizing<String>, Failure> {
+    let typed = read(|| line(&mut io::stdin().lock())).await;
+    if typed.as_ref().map_or(true, |line| line.is_empty()) {
+        // Where the terminal is gone, a signal is on its way that says so.
+        sleep(SIGNALLED).await;
+    }
+    typed
 }
 
 async fn read(

@@ -32,9 +32,7 @@ pub(crate) struct NewFile {
 /// What is shown of a new key as JSON; `key` is its text, where it goes to standard output.
 #[derive(Serialize)]
 struct Shown<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<Cow<'a, str>>,
     info: &'a KeyInfo,
 }
@@ -42,9 +40,7 @@ struct Shown<'a> {
 /// The same of a new pepper.
 #[derive(Serialize)]
 struct ShownPepper<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pepper: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<Cow<'a, str>>,
 }
 
@@ -65,7 +61,7 @@ impl Handover {
             Some(path) => Self::File(NewFile::create(path)?),
             None if is_void(io::stdout().as_fd()) => {
                 return Err(Failure::usage(
-                    "standard output is closed, or /dev/null, and nobody would have the key: name a file by --out",
+                    "standard output is closed, or /dev/null, and nobody would have the text: name a file by --out",
                 ));
             }
             None => Self::StandardOutput,
@@ -204,10 +200,7 @@ impl NewFile {
             .write_all(line.as_bytes())
             .and_then(|()| self.file.sync_all())
             .and_then(|()| sync_directory(&self.path));
-        written.map_err(|error| {
-            let problem = format!("{} cannot be written", self.path.display());
-            Failure::new(Exit::Failed, problem).because(error)
-        })
+        written.map_err(|error| Failure::unwritten(&self.path, error))
     }
 
     /// The file stays, at this path.

@@ -11,9 +11,9 @@ use keygate::{Clock as _, KeyManager, SystemClock, Timestamp};
 use serde::Serialize;
 
 use super::Context;
-use super::traits::{parse_id, parse_moment};
+use super::traits::{at_least_one, parse_id, parse_moment};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, Progress, Table, moment};
+use crate::output::{Output, Progress, Table, counted, moment};
 
 /// So far back it goes where nobody says how far.
 const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -43,8 +43,8 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     until: Option<When>,
     /// Show so many of the newest at most.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    limit: u64,
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one())]
+    limit: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -67,16 +67,20 @@ struct Newest {
     events: BTreeMap<(Timestamp, usize), AuditEvent>,
     /// How many older ones there are.
     left_out: usize,
-    /// What is wrong with events that cannot be read.
-    unreadable: Vec<String>,
+    unreadable: Vec<Unreadable>,
+}
+
+/// An event that cannot be read.
+#[derive(Serialize)]
+struct Unreadable {
+    problem: String,
 }
 
 impl Audit {
     pub(crate) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
         let query = self.query(SystemClock.wall())?;
         let manager = context.config.manager().await?;
-        let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let newest = Newest::read(&manager, query.clone(), most, context.output).await?;
+        let newest = Newest::read(&manager, query.clone(), self.limit, context.output).await?;
         context.output.answer(&newest, || newest.drawn())?;
         newest.tell_rest(&query, context.output);
         Ok(Exit::without(newest.unreadable.len()))
@@ -130,14 +134,13 @@ impl Newest {
                 self.left_out += 1;
             }
         }
-        let problems = page.unreadable.iter().map(ToString::to_string);
-        self.unreadable.extend(problems);
+        let unreadable = page.unreadable.iter().map(|error| Unreadable {
+            problem: error.to_string(),
+        });
+        self.unreadable.extend(unreadable);
     }
 
     fn drawn(&self) -> String {
-        if self.events.is_empty() {
-            return String::new();
-        }
         let mut table = Table::new(&["when", "action", "key", "owner", "by", "from", "what"]);
         for event in self.events.values() {
             let key = event.key_id.map(|id| id.to_string());
@@ -164,11 +167,11 @@ impl Newest {
         }
         if self.left_out > 0 {
             output.tell(format_args!(
-                "{} older ones are left out: a higher --limit shows them, or an earlier --until",
-                self.left_out
+                "not shown: {}, raise --limit, or set an earlier --until",
+                counted(self.left_out, "older event")
             ));
         }
-        for problem in &self.unreadable {
+        for Unreadable { problem } in &self.unreadable {
             output.tell(format_args!("an event cannot be read: {problem}"));
         }
     }

@@ -4,16 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use keygate::{Clock as _, KeyActivity, KeyInfo, KeyManager, Rotation, Safety, SystemClock};
-use serde::Serialize;
+use keygate::{Clock as _, KeyActivity, KeyManager, Rotation, Safety, SystemClock};
 
 use super::Context;
 use super::keys::described;
+use super::revise::{Revised, all_of};
 use super::scopes::narrowed;
 use super::traits::parse_id;
 use crate::ask;
 use crate::failure::{Exit, Failure};
-use crate::output::{key_rows, moment, since, span, until};
+use crate::output::{moment, since, span, until};
 use crate::secret::{Handover, unmade};
 
 /// In less than this nobody goes over to a new secret.
@@ -46,13 +46,6 @@ pub(crate) struct Rotate {
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
-}
-
-#[derive(Serialize)]
-struct Finished {
-    info: KeyInfo,
-    /// `false`: no rotation was under way.
-    changed: bool,
 }
 
 impl Rotate {
@@ -118,8 +111,7 @@ impl Rotate {
             Some(window) => narrowed(key, window)?.loss,
             None => None,
         };
-        let losses: Vec<String> = ends.into_iter().chain(narrowed).collect();
-        Ok((!losses.is_empty()).then(|| losses.join(", and ")))
+        Ok(all_of(ends.into_iter().chain(narrowed)))
     }
 
     async fn finish(
@@ -133,16 +125,11 @@ impl Rotate {
             ask::confirm(&question, self.yes).await?;
         }
         let finished = async {
-            let KeyInfo {
-                key_id, version, ..
-            } = &key.info;
-            let info = manager.finish_rotation_of_version(key_id, *version);
-            let info = info.await?;
-            let changed = info.version != *version;
-            let finished = Finished { info, changed };
-            let rows = || key_rows(&finished.info).draw();
-            context.output.answer(&finished, rows)?;
-            context.output.tell(match changed {
+            let before = &key.info;
+            let info = manager.finish_rotation_of_version(&before.key_id, before.version);
+            let finished = Revised::of(before, info.await?);
+            finished.show(context.output)?;
+            context.output.tell(match finished.changed() {
                 true => "the old secret has ended",
                 false => "no rotation is under way: nothing was changed",
             });

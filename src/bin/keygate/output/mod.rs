@@ -6,7 +6,7 @@ mod progress;
 mod table;
 mod text;
 
-pub(crate) use key::{key_rows, key_table, rate_limit, status};
+pub(crate) use key::{key_rows, key_table, rate_limit, status, which};
 pub(crate) use moment::{day, moment, since, span, typed, until};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;

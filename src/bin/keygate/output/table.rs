@@ -25,8 +25,11 @@ impl Table {
         self
     }
 
-    /// The table, with a line end.
+    /// The table, with a line end; nothing where it has no row.
     pub(crate) fn draw(&self) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
         // Cells have a blank on each side, also where there is nothing beside them.
         let whole =
             |line: String| format!("{}\n", line.strip_prefix(' ').unwrap_or(&line).trim_end());

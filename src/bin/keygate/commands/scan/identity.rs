@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use keygate::{FoundSecret, KeyManager, ManageError};
+use keygate::{KeyManager, ManageError};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::window::Located;
 use crate::failure::Failure;
-use crate::output::{plain, status};
+use crate::output::{plain, status, which};
 
 /// So many are remembered: a key that leaks mostly does so again and again.
 const REMEMBERED: usize = 10_000;
@@ -78,14 +78,6 @@ impl Identifier {
             }),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-fn which(secret: FoundSecret) -> &'static str {
-    match secret {
-        FoundSecret::Current => "current",
-        FoundSecret::Previous => "previous",
-        _ => "unknown",
     }
 }
 

@@ -7,16 +7,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use clap::Args;
-use keygate::{
-    Attempt, Error, Found, FoundSecret, KeyInfo, Keygate, ManageError, Refusal, Rejection, Rule,
-};
+use keygate::{Attempt, Error, Found, KeyInfo, Keygate, ManageError, Refusal, Rejection, Rule};
 use serde::Serialize;
 
 use super::Context;
 use crate::ask;
 use crate::config::of_gate;
 use crate::failure::{Exit, Failure};
-use crate::output::key_rows;
+use crate::output::{key_rows, which};
 use untraced::Untraced;
 
 #[derive(Args)]
@@ -35,7 +33,7 @@ struct Verdict<'a> {
     accepted: bool,
     /// Of the catalogue of refusals; `null`: it is accepted.
     code: Option<&'static str>,
-    key: Option<&'a KeyInfo>,
+    info: Option<&'a KeyInfo>,
     secret: Option<&'static str>,
 }
 
@@ -84,11 +82,8 @@ impl Verify {
         let verdict = Verdict {
             accepted: refusal.is_none(),
             code: refusal.as_ref().map(Rejection::code),
-            key: found.map(|found| &found.info),
-            secret: found.map(|found| match found.secret {
-                FoundSecret::Previous => "previous",
-                _ => "current",
-            }),
+            info: found.map(|found| &found.info),
+            secret: found.map(|found| which(found.secret)),
         };
         context.output.answer(&verdict, || {
             let said = match &refusal {
@@ -113,7 +108,7 @@ impl Verify {
 
 impl Verdict<'_> {
     fn rows(&self) -> Option<String> {
-        let mut rows = key_rows(self.key?);
+        let mut rows = key_rows(self.info?);
         if let Some(secret) = self.secret {
             rows.row(["presented", &format!("its {secret} secret")]);
         }
