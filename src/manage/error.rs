@@ -168,8 +168,12 @@ fn needing(keys: usize, owners: &[String], unreadable: usize) -> String {
             more => format!(" and {more} more"),
         };
         let owners = named.join(", ");
+        let keys = match keys {
+            1 => "1 key has".to_owned(),
+            keys => format!("{keys} keys have"),
+        };
         parts.push(format!(
-            "{keys} keys of {owners}{more} are to be used, rotated or revoked first"
+            "{keys} to be used, rotated or revoked first, of {owners}{more}"
         ));
     }
     if unreadable > 0 {

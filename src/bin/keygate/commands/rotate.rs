@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use keygate::{Clock as _, KeyActivity, KeyInfo, KeyManager, Rotation, Safety, SystemClock};
+use keygate::{
+    Clock as _, KeyActivity, KeyInfo, KeyManager, ManageError, Rotation, Safety, SystemClock,
+};
 use serde::Serialize;
 
 use super::Context;
-use super::keys::described;
+use super::keys::{described, named};
 use super::scopes::narrowed;
 use super::traits::parse_id;
 use crate::ask;
@@ -76,9 +78,10 @@ impl Rotate {
         let id = &key.info.key_id;
         let rotated = async {
             let issued = match self.supersede {
-                true => manager.supersede(id).await?,
-                false => manager.rotate_with(id, how).await?,
+                true => manager.supersede(id).await,
+                false => manager.rotate_with(id, how).await,
             };
+            let issued = issued.map_err(|error| not_rotated(error, &key))?;
             handover.key(&issued, context.output)?;
             context.output.tell(match issued.previous_ends_at() {
                 Some(end) if end > SystemClock.wall() => {
@@ -115,7 +118,10 @@ impl Rotate {
         key: &KeyActivity,
     ) -> Result<Exit, Failure> {
         if let Some(use_of_old) = use_of_old(key) {
-            let question = format!("End the old secret of {}: {use_of_old}?", described(key));
+            let question = format!(
+                "The old secret of {}{use_of_old}. End it now?",
+                named(&key.info)
+            );
             ask::confirm(&question, self.yes).await?;
         }
         let finished = async {
@@ -138,8 +144,21 @@ impl Rotate {
 fn use_of_old(key: &KeyActivity) -> Option<String> {
     Some(match key.safe_to_end_old_secret(Duration::MAX)? {
         Safety::InUse { last_used_at, .. } => {
-            format!("it was last used {}", since(last_used_at, key.as_of))
+            format!(" was last used {}", since(last_used_at, key.as_of))
         }
-        _ => "no use of it was seen".into(),
+        _ => ": no use of it was counted".into(),
     })
+}
+
+/// Why there is no new secret, and how the two that are live already are told from each other.
+fn not_rotated(error: ManageError, key: &KeyActivity) -> Failure {
+    let is_of_two = matches!(error, ManageError::Conflict(_)) && use_of_old(key).is_some();
+    let failure = Failure::from(error);
+    match is_of_two {
+        true => failure.line(format!(
+            "keygate rotate {} --finish ends the older one, and --supersede replaces the newer one",
+            key.info.key_id
+        )),
+        false => failure,
+    }
 }

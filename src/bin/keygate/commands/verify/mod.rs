@@ -7,12 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use clap::Args;
-use keygate::{
-    Attempt, Error, Found, FoundSecret, KeyInfo, Keygate, ManageError, Refusal, Rejection, Rule,
-};
+use keygate::{Attempt, Error, Found, KeyInfo, Keygate, ManageError, Refusal, Rejection, Rule};
 use serde::Serialize;
 
 use super::Context;
+use super::found::{has_ended, in_words, which};
 use crate::ask;
 use crate::config::of_gate;
 use crate::failure::{Exit, Failure};
@@ -37,6 +36,8 @@ struct Verdict<'a> {
     code: Option<&'static str>,
     key: Option<&'a KeyInfo>,
     secret: Option<&'static str>,
+    /// Whether that one opens nothing any more, whatever the key's status.
+    secret_ended: Option<bool>,
 }
 
 impl Verify {
@@ -85,10 +86,8 @@ impl Verify {
             accepted: refusal.is_none(),
             code: refusal.as_ref().map(Rejection::code),
             key: found.map(|found| &found.info),
-            secret: found.map(|found| match found.secret {
-                FoundSecret::Previous => "previous",
-                _ => "current",
-            }),
+            secret: found.map(which),
+            secret_ended: found.map(has_ended),
         };
         context.output.answer(&verdict, || {
             let said = match &refusal {
@@ -115,7 +114,8 @@ impl Verdict<'_> {
     fn rows(&self) -> Option<String> {
         let mut rows = key_rows(self.key?);
         if let Some(secret) = self.secret {
-            rows.row(["presented", &format!("its {secret} secret")]);
+            let secret = in_words(secret, self.secret_ended == Some(true));
+            rows.row(["presented", &format!("its {secret}")]);
         }
         Some(rows.draw())
     }
