@@ -139,6 +139,13 @@ impl AuditAction {
     ];
 
     /// All of them, in the order of their names: for whoever lets people choose.
+    ///
+    /// ```
+    /// use keygate::audit::AuditAction;
+    ///
+    /// let chosen = AuditAction::all().find(|action| action.as_str() == "revoked");
+    /// assert_eq!(chosen, Some(AuditAction::Revoked));
+    /// ```
     pub fn all() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter()
     }

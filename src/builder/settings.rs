@@ -82,6 +82,15 @@ impl Builder {
     /// what the service keeps. What the tool verifies is not counted as use of keys, it does not vouch that
     /// the instances of the service count, and it promises nothing of revocations: it has no
     /// [outage grace](Self::outage_grace).
+    ///
+    /// ```
+    /// # use keygate::*;
+    /// # async fn open(ring: PepperRing, store: MemoryStore) -> Result<KeyManager, BuildError> {
+    /// let builder = Keygate::builder("acme_live").peppers(ring).store(store);
+    /// let manager = builder.as_tool().only_in_use().build_manager().await?;
+    /// # Ok(manager)
+    /// # }
+    /// ```
     pub fn as_tool(mut self) -> Self {
         self.is_tool = true;
         self

@@ -52,6 +52,14 @@ impl<'a> PresentedKey<'a> {
 
     /// Whether a key of whatever prefix stands anywhere in `text`: for programs that must not be given one
     /// where others see it, as among their arguments.
+    ///
+    /// ```
+    /// # let key = "acme_live_aWFeOgd23eOp_1ARVjVEeNJPXGyijpXUwIL8tuPmXyNcizRcEneZHbEy4czicd";
+    /// use keygate::PresentedKey;
+    ///
+    /// assert!(PresentedKey::stands_in(&format!("--header=Authorization: Bearer {key}")));
+    /// assert!(!PresentedKey::stands_in("acme_live_4KX9vQ2mB7tZ"));
+    /// ```
     pub fn stands_in(text: &str) -> bool {
         let is_key = |key: Option<&str>| key.is_some_and(|key| PresentedKey::parse(key).is_ok());
         text.match_indices('_').any(|(prefix_end, _)| {

@@ -168,12 +168,12 @@ fn needing(keys: usize, owners: &[String], unreadable: usize) -> String {
             more => format!(" and {more} more"),
         };
         let owners = named.join(", ");
-        let keys = match keys {
-            1 => "1 key has".to_owned(),
-            keys => format!("{keys} keys have"),
+        let (keys, have) = match keys {
+            1 => ("1 key".to_owned(), "has"),
+            keys => (format!("{keys} keys"), "have"),
         };
         parts.push(format!(
-            "{keys} to be used, rotated or revoked first, of {owners}{more}"
+            "{keys} of {owners}{more} {have} to be used, rotated or revoked first"
         ));
     }
     if unreadable > 0 {

@@ -5,10 +5,6 @@ use serde_json::{Value, json};
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
 
-fn info(world: &World, id: &str) -> Value {
-    world.run(["show", id, "--json"]).json()["info"].clone()
-}
-
 #[test]
 fn what_is_not_named_stays_as_it_is() {
     let world = World::new();
@@ -21,16 +17,16 @@ fn what_is_not_named_stays_as_it_is() {
         "a=1",
     ];
     let (_, id) = world.issue(["--owner", "org_42"].into_iter().chain(made));
-    let before = info(&world, &id);
+    let before = world.info(&id);
     let changed = world.run(["change", &id, "--name", "Deploy"]).done();
     snapshot!("change", changed.shown_of([id.as_str()]));
     let mut expected = before;
     expected["name"] = json!("Deploy");
     expected["version"] = json!(2);
-    assert_eq!(info(&world, &id), expected);
+    assert_eq!(world.info(&id), expected);
 
     world.run(["change", &id, "--no-rate-limit"]).done();
-    assert_eq!(info(&world, &id)["rate_limit"], Value::Null);
+    assert_eq!(world.info(&id)["rate_limit"], Value::Null);
     world.run(["change", &id]).failed(2);
     world.run(["change", &id, "--yes"]).failed(2);
     world
@@ -49,16 +45,16 @@ fn notes_are_changed_one_by_one() {
     let change = ["change", &id, "--metadata", "b=3", "--metadata", "c=4"];
     world.run(change).done();
     assert_eq!(
-        info(&world, &id)["metadata"],
+        world.info(&id)["metadata"],
         json!({"a": "1", "b": "3", "c": "4"})
     );
     world.run(["change", &id, "--drop-metadata", "b"]).done();
-    assert_eq!(info(&world, &id)["metadata"], json!({"a": "1", "c": "4"}));
+    assert_eq!(world.info(&id)["metadata"], json!({"a": "1", "c": "4"}));
     let ran = world
         .run(["change", &id, "--drop-metadata", "b", "--name", "x"])
         .failed(4);
     assert!(ran.err.contains("no metadata \"b\""), "{}", ran.err);
-    assert_eq!(info(&world, &id)["name"], "");
+    assert_eq!(world.info(&id)["name"], "");
 }
 
 #[test]
@@ -113,7 +109,7 @@ fn an_earlier_end_and_lost_networks_are_asked_about() {
     );
     world.run(bind(&["nowhere"])).failed(2);
     world.run(["change", &id, "--from-everywhere"]).done();
-    assert_eq!(info(&world, &id)["allowed_ips"], json!([]));
+    assert_eq!(world.info(&id)["allowed_ips"], json!([]));
 }
 
 #[test]

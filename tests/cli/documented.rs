@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::past::{DAY, Past, lasting};
 use crate::servers::program;
+use crate::service::{DAY, Service, lasting};
 use crate::support::World;
 
 /// The id in all that is printed. It stands for a key that opens.
@@ -262,12 +262,12 @@ label,owner,hash
 fn used_key(world: &World) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let past = Past::begin(world, 100 * DAY).await;
+        let (past, clock) = Service::begin(world, 100 * DAY).await;
         let issued = past.issue(lasting("org_42", "CI")).await;
-        past.advance(99 * DAY);
+        clock.advance(99 * DAY);
         let text = issued.key.expose();
         past.request(text, "orders:read").await.unwrap();
-        past.end().await;
+        past.stop().await;
         text.to_owned()
     })
 }

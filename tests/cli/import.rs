@@ -6,9 +6,7 @@ use keygate::{Attempt, ForeignFormat, Keygate};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::servers::postgres::PostgresServer;
 use crate::support::{PREFIX, World, snapshot};
-use crate::terminal::Terminal;
 
 const LARAVEL: &str = include_str!("../data/imports/laravel-sanctum.json");
 
@@ -221,60 +219,6 @@ fn a_table_can_come_on_standard_input_and_be_missing() {
     let done = world.run_with(many(2), arguments).json();
     assert_eq!((&done["imported"], &done["known"]), (&2.into(), &0.into()));
     snapshot!("import_no_file", import(&world, []).failed(2).shown());
-}
-
-#[test]
-fn a_signal_ends_it_between_two_rows_and_it_can_be_run_again() {
-    const ROWS: usize = 5_000;
-    let world = shop().with("TERM", "xterm");
-    world.write("tokens.csv", &many(ROWS));
-    let arguments = ["import", "tokens.csv", "--format", "shop", "--owner", "a"];
-    let mut terminal = Terminal::run(&world, arguments);
-    terminal.expect("of 5,000");
-    while keys(&world).is_empty() {}
-    terminal.interrupt();
-    let (code, screen) = terminal.end();
-    assert_eq!(code, 130, "{screen}");
-    assert!(screen.contains("run it again as it is"), "{screen}");
-    let there = keys(&world).len();
-    assert!(0 < there && there < ROWS, "{there}");
-    assert!(
-        screen.contains(&format!("{there} imported, 0 there already")),
-        "{screen}"
-    );
-
-    let rest: String = many(there + 1);
-    world.write("tokens.csv", &rest);
-    let again = import(&world, ["--owner", "a", "--json"]).json();
-    assert_eq!(
-        (&again["imported"], &again["known"]),
-        (&1.into(), &there.into())
-    );
-}
-
-#[test]
-fn many_keys_are_handled_on_postgresql_as_in_a_file() {
-    let Some(server) = PostgresServer::start() else {
-        return;
-    };
-    let world = World::on(&server.url());
-    world.declare(SHOP);
-    for (imported, known) in [(3, 0), (0, 3)] {
-        world.write("tokens.csv", &many(3));
-        let done = import(&world, ["--owner", "org_42", "--json"]).json();
-        assert_eq!(
-            (&done["imported"], &done["known"]),
-            (&imported.into(), &known.into())
-        );
-    }
-    let (text, id) = world.issue(["--owner", "org_42"]);
-    let ran = world.run_with(text, ["scan", "--identify"]).failed(5);
-    assert!(
-        ran.out.contains(&format!("{id}, active, of org_42")),
-        "{}",
-        ran.out
-    );
-    world.run(["pepper", "retire", "1", "--yes"]).failed(2);
 }
 
 /// A format as it is declared, how its hashes are written, and a key that the other system has made.

@@ -71,19 +71,3 @@ fn a_text_that_nobody_could_read_is_said_to_be_lost() {
     let lost = format!("the key {id} was made, and its text is lost");
     assert!(ran.err.contains(&lost), "{}", ran.err);
 }
-
-#[test]
-fn a_key_among_the_arguments_is_refused_and_not_shown() {
-    let world = World::new();
-    let (text, _) = world.issue(["--owner", "org_42"]);
-    let secret = &text[text.len() - 49..];
-    for argument in [
-        text.clone(),
-        format!("--after={text}"),
-        format!("x{text}"),
-        text[..60].into(),
-    ] {
-        let ran = world.run(["list", &argument]).failed(2);
-        assert!(!ran.err.contains(&secret[..20]), "{}", ran.err);
-    }
-}

@@ -1,13 +1,8 @@
 //! Ending a key whose text others could read.
 
+use crate::service::opens;
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
-use crate::traffic::opens;
-
-fn status(world: &World, id: &str) -> String {
-    let shown = world.run(["show", id, "--json"]).json();
-    shown["info"]["status"].as_str().unwrap().into()
-}
 
 #[tokio::test]
 async fn the_key_is_named_and_ended_and_its_text_is_never_shown() {
@@ -28,7 +23,7 @@ async fn the_key_is_named_and_ended_and_its_text_is_never_shown() {
     assert!(!shown.contains(secret));
     snapshot!("leak", shown);
     assert!(!opens(&world, &text, "a").await);
-    let info = world.run(["show", &id, "--json"]).json()["info"].clone();
+    let info = world.info(&id);
     assert_eq!(info["revocation"]["reason"], format!("leaked: {source}"));
     // It has ended, and is noted once more without a question.
     let again = world.run_with(&text, ["leak", "--json"]).json();
@@ -49,7 +44,7 @@ async fn of_a_rotation_only_the_secret_that_has_leaked_is_ended() {
     // What was replaced for good ends nothing.
     let again = world.run_with(&old, ["leak", "--json"]).json();
     assert_eq!(again["outcome"], "unchanged");
-    assert_eq!(status(&world, &id), "active");
+    assert_eq!(world.info(&id)["status"], "active");
 }
 
 #[test]
@@ -58,7 +53,7 @@ fn a_leak_can_be_noted_alone() {
     let (text, id) = world.issue(["--owner", "org_42"]);
     let ran = world.run_with(&text, ["leak", "--keep"]).done();
     assert!(ran.err.contains("nothing was ended"), "{}", ran.err);
-    assert_eq!(status(&world, &id), "active");
+    assert_eq!(world.info(&id)["status"], "active");
 }
 
 #[test]
@@ -83,7 +78,7 @@ fn without_the_right_secret_nobody_is_accused() {
         );
     }
     world.run_with("", ["leak", "--yes"]).failed(2);
-    assert_eq!(status(&world, &id), "active");
+    assert_eq!(world.info(&id)["status"], "active");
 }
 
 #[test]
@@ -97,5 +92,5 @@ fn a_terminal_does_not_show_what_is_typed() {
     let (code, screen) = terminal.expect("[y/N]").type_line("y").end();
     assert_eq!(code, 0, "{screen}");
     assert!(!screen.contains(&text[..20]), "{screen}");
-    assert_eq!(status(&world, &id), "revoked");
+    assert_eq!(world.info(&id)["status"], "revoked");
 }

@@ -53,7 +53,7 @@ fn a_damaged_record_is_told_once_with_the_page_that_it_belongs_to() {
     assert_eq!(first["next"], ids[0]);
     let rest = ["list", "--limit", "1", "--after", &ids[0]];
     let second = world.run(rest.into_iter().chain(["--json"])).json();
-    assert_eq!(second["unreadable"][0]["id"], ids[2]);
+    assert_eq!(second["unreadable"][0]["key_id"], ids[2]);
     assert_eq!(
         (&second["keys"][0]["key_id"], &second["next"]),
         (&ids[1].clone().into(), &serde_json::Value::Null)

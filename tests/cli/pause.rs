@@ -1,8 +1,8 @@
 //! Pausing keys.
 
+use crate::service::opens;
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
-use crate::traffic::opens;
 
 #[tokio::test]
 async fn a_paused_key_opens_nothing_until_it_is_enabled() {

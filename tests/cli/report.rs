@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::past::{DAY, Past, lasting};
+use crate::service::{DAY, Service, lasting};
 use crate::support::{World, snapshot};
 
 fn ids(keys: &Value) -> Vec<&str> {
@@ -13,24 +13,24 @@ fn ids(keys: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn idle_keys_are_told_apart_from_those_that_were_not_watched_for_long_enough() {
     let world = World::new();
-    let past = Past::begin(&world, 100 * DAY).await;
+    let (past, clock) = Service::begin(&world, 100 * DAY).await;
     let idle = past.issue(lasting("org_42", "Night job")).await;
     let used = past.issue(lasting("org_42", "CI")).await;
     past.request(idle.key.expose(), "orders:read")
         .await
         .unwrap();
-    past.advance(99 * DAY);
+    clock.advance(99 * DAY);
     let young = past.issue(lasting("org_43", "Deploy")).await;
     past.request(used.key.expose(), "orders:read")
         .await
         .unwrap();
-    past.end().await;
+    past.stop().await;
     let [idle, young] = [&idle, &young].map(|key| key.info.key_id.as_str());
 
     let shown = world.run(["report", "idle"]).done();
     snapshot!("report_idle", shown.shown_of([idle, young]));
     let told = world.run(["report", "idle", "--json"]).json();
-    assert_eq!(told["keys"][0]["info"]["key_id"], idle);
+    assert_eq!(told["keys"][0]["key_id"], idle);
     assert_eq!(told["keys"].as_array().unwrap().len(), 1);
     assert_eq!(told["keys"][0]["usage"]["requests"], 1);
     assert_eq!(
@@ -69,10 +69,10 @@ fn where_nobody_counts_no_key_is_called_idle() {
 #[tokio::test]
 async fn of_a_key_that_was_never_used_it_is_told_since_when_that_is_known() {
     let world = World::new();
-    let past = Past::begin(&world, 100 * DAY).await;
+    let (past, _) = Service::begin(&world, 100 * DAY).await;
     let early = past.issue(lasting("org_42", "CI")).await;
     let hand = rusqlite::Connection::open(world.path("keys.db")).unwrap();
-    past.end().await;
+    past.stop().await;
     let id = early.info.key_id.as_str();
     let told = world.run(["report", "idle"]).done();
     assert!(told.out.contains("never used"), "{}", told.out);
@@ -86,12 +86,12 @@ async fn of_a_key_that_was_never_used_it_is_told_since_when_that_is_known() {
 #[tokio::test]
 async fn every_key_is_told_once_page_by_page() {
     let world = World::new();
-    let past = Past::begin(&world, 100 * DAY).await;
+    let (past, _) = Service::begin(&world, 100 * DAY).await;
     let mut all = Vec::new();
     for _ in 0..5 {
         all.push(past.issue(lasting("org_42", "")).await.info.key_id);
     }
-    past.end().await;
+    past.stop().await;
     all.sort();
     let (mut told, mut after) = (Vec::<keygate::KeyId>::new(), "000000000000".to_owned());
     for pages in 1.. {
@@ -100,7 +100,7 @@ async fn every_key_is_told_once_page_by_page() {
         ];
         let page = world.run(arguments).json();
         for key in page["keys"].as_array().unwrap() {
-            told.push(key["info"]["key_id"].as_str().unwrap().parse().unwrap());
+            told.push(key["key_id"].as_str().unwrap().parse().unwrap());
         }
         match page["next"].as_str() {
             Some(next) => after = next.to_owned(),
@@ -116,10 +116,10 @@ async fn every_key_is_told_once_page_by_page() {
 #[tokio::test]
 async fn keys_that_may_do_more_than_they_needed_are_told_with_what_they_would_lose() {
     let world = World::new();
-    let past = Past::begin(&world, 100 * DAY).await;
+    let (past, clock) = Service::begin(&world, 100 * DAY).await;
     let more = past.issue(lasting("org_42", "CI")).await;
     let enough = past.issue(lasting("org_42", "Deploy")).await;
-    past.advance(99 * DAY);
+    clock.advance(99 * DAY);
     for (key, scope) in [
         (&more, "orders:read"),
         (&enough, "orders:read"),
@@ -127,7 +127,7 @@ async fn keys_that_may_do_more_than_they_needed_are_told_with_what_they_would_lo
     ] {
         past.request(key.key.expose(), scope).await.unwrap();
     }
-    past.end().await;
+    past.stop().await;
     let id = more.info.key_id.as_str();
     let shown = world.run(["report", "over-privileged"]).done();
     snapshot!("report_over_privileged", shown.shown_of([id]));
@@ -135,7 +135,7 @@ async fn keys_that_may_do_more_than_they_needed_are_told_with_what_they_would_lo
         .run(["report", "over-privileged", "--within", "30d", "--json"])
         .json();
     assert_eq!(told["keys"].as_array().unwrap().len(), 1);
-    assert_eq!(told["keys"][0]["info"]["key_id"], id);
+    assert_eq!(told["keys"][0]["key_id"], id);
     assert_eq!(
         told["keys"][0]["privileges"]["dropped"],
         serde_json::json!(["orders:write"])
@@ -145,13 +145,13 @@ async fn keys_that_may_do_more_than_they_needed_are_told_with_what_they_would_lo
 #[tokio::test]
 async fn secrets_that_are_old_are_told_and_new_ones_of_old_keys_are_not() {
     let world = World::new();
-    let past = Past::begin(&world, 100 * DAY).await;
+    let (past, clock) = Service::begin(&world, 100 * DAY).await;
     let old = past.issue(lasting("org_42", "CI")).await;
     let rotated = past.issue(lasting("org_42", "Deploy")).await;
-    past.advance(50 * DAY);
+    clock.advance(50 * DAY);
     let manager = past.keys.manager();
     let _newer = manager.rotate(&rotated.info.key_id).await.unwrap();
-    past.end().await;
+    past.stop().await;
     let [old, rotated] = [&old, &rotated].map(|key| key.info.key_id.as_str());
     snapshot!(
         "report_old",
@@ -208,12 +208,12 @@ async fn peppers_are_told_with_whose_keys_need_them_and_what_comes_next() {
         world.run(["report", "pepper"]).done().shown()
     );
     world.write("pepper", &format!("2:{}\n1:{first}", *second));
-    let past = Past::begin(&world, DAY).await;
+    let (past, _) = Service::begin(&world, DAY).await;
     for owner in ["org_42", "org_43"] {
         let ended = past.keys.manager().revoke_owner(owner, "").await.unwrap();
         assert!(ended.failed.is_empty());
     }
-    past.end().await;
+    past.stop().await;
     snapshot!(
         "report_pepper_unneeded",
         world.run(["report", "pepper"]).done().shown()

@@ -1,13 +1,8 @@
 //! A new secret for a key, and what becomes of the old one.
 
+use crate::service::{Service, opens};
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
-use crate::traffic::{Service, opens};
-
-fn version(world: &World, id: &str) -> u64 {
-    let shown = world.run(["show", id, "--json"]).json();
-    shown["info"]["version"].as_u64().unwrap()
-}
 
 #[tokio::test]
 async fn the_new_text_is_all_of_standard_output_and_the_old_one_works_for_a_while() {
@@ -57,7 +52,7 @@ fn what_ends_something_at_once_is_asked_about() {
     snapshot!("rotate_not_asked", ran.shown_of([id.as_str()]));
     world.run(["rotate", &id]).done();
     for ends in ["--supersede", "--finish"] {
-        let before = version(&world, &id);
+        let before = world.info(&id)["version"].as_u64().unwrap();
         let ran = world.run(["rotate", &id, ends]).failed(8);
         assert!(ran.out.is_empty());
         for answer in ["n", ""] {
@@ -66,11 +61,11 @@ fn what_ends_something_at_once_is_asked_about() {
             let (code, screen) = terminal.type_line(answer).end();
             assert_eq!(code, 8, "{screen}");
         }
-        assert_eq!(version(&world, &id), before);
+        assert_eq!(world.info(&id)["version"], before);
         let mut terminal = Terminal::run(&world, ["rotate", &id, ends]);
         let (code, screen) = terminal.expect("[y/N]").type_line("y").end();
         assert_eq!(code, 0, "{screen}");
-        assert_eq!(version(&world, &id), before + 1);
+        assert_eq!(world.info(&id)["version"], before + 1);
     }
 }
 

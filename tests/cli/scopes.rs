@@ -2,13 +2,9 @@
 
 use serde_json::json;
 
+use crate::service::Service;
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
-use crate::traffic::Service;
-
-fn scopes(world: &World, id: &str) -> serde_json::Value {
-    world.run(["show", id, "--json"]).json()["info"]["scopes"].clone()
-}
 
 #[tokio::test]
 async fn what_was_needed_is_shown_and_the_rest_can_be_taken_away() {
@@ -28,13 +24,14 @@ async fn what_was_needed_is_shown_and_the_rest_can_be_taken_away() {
     assert_eq!(shown["privileges"]["narrowed"], json!(["orders:read"]));
     assert_eq!(shown["privileges"]["unused"], json!(["keys:read"]));
     assert_eq!(shown["needed"][0]["scope"], "orders:read");
+    assert_eq!(shown["info"]["scopes"], json!(["keys:read", "orders:*"]));
 
     let asked = world.run(["scopes", &id, "--narrow", "90d"]).failed(8);
     snapshot!("scopes_narrow_not_asked", asked.shown_of([id.as_str()]));
     world
         .run(["scopes", &id, "--narrow", "90d", "--yes"])
         .done();
-    assert_eq!(scopes(&world, &id), json!(["orders:read"]));
+    assert_eq!(world.info(&id)["scopes"], json!(["orders:read"]));
 }
 
 #[test]
@@ -46,7 +43,7 @@ fn what_nobody_has_counted_is_not_taken_for_unused() {
     world
         .run(["scopes", &id, "--narrow", "90d", "--yes"])
         .failed(4);
-    assert_eq!(scopes(&world, &id), json!(["a"]));
+    assert_eq!(world.info(&id)["scopes"], json!(["a"]));
 }
 
 #[test]
@@ -57,12 +54,12 @@ fn scopes_are_added_and_dropped_and_dropping_is_asked_about() {
         .run(["scopes", &id, "--add", "keys:read,write"])
         .done();
     let all = json!(["keys:read", "keys:write", "orders:read", "orders:write"]);
-    assert_eq!(scopes(&world, &id), all);
+    assert_eq!(world.info(&id)["scopes"], all);
     for loses in [["--drop", "orders:write"], ["--set", "orders:read"]] {
         let ran = world.run(["scopes", &id].iter().chain(&loses)).failed(8);
         assert!(ran.err.contains("it loses ") && ran.err.contains("orders:write"));
     }
-    assert_eq!(scopes(&world, &id), all);
+    assert_eq!(world.info(&id)["scopes"], all);
     // A wildcard takes nothing away.
     world
         .run(["scopes", &id, "--set", "orders:*", "--set", "keys:*"])
@@ -98,7 +95,7 @@ fn two_operators_undo_nothing_of_each_other() {
     world.run(["scopes", &id, "--add", "c"]).done();
     let (code, screen) = terminal.type_line("y").end();
     assert_eq!(code, 0, "{screen}");
-    assert_eq!(scopes(&world, &id), json!(["a", "c"]));
+    assert_eq!(world.info(&id)["scopes"], json!(["a", "c"]));
 
     // Where more is lost by it, that is asked again.
     let mut terminal = Terminal::run(&world, ["scopes", &id, "--set", "a"]);
@@ -107,7 +104,7 @@ fn two_operators_undo_nothing_of_each_other() {
     terminal.type_line("y").expect("it loses c d. Go on? [y/N]");
     let (code, _) = terminal.type_line("n").end();
     assert_eq!(code, 8);
-    assert_eq!(scopes(&world, &id), json!(["a", "c", "d"]));
+    assert_eq!(world.info(&id)["scopes"], json!(["a", "c", "d"]));
 }
 
 #[test]
@@ -121,10 +118,10 @@ fn a_bundle_stands_for_its_scopes() {
     world.run(["scopes", &id, "--set", "orders:admin"]).done();
     world.run(["scopes", &id, "--add", "keys:read"]).done();
     let all = json!(["keys:read", "orders:read", "orders:write"]);
-    assert_eq!(scopes(&world, &id), all);
+    assert_eq!(world.info(&id)["scopes"], all);
     let misspelt = world.run(["scopes", &id, "--add", "keys:raed"]).failed(2);
     assert!(misspelt.err.contains("keys:read"), "{}", misspelt.err);
     let drop = ["scopes", &id, "--drop", "orders:admin", "--yes"];
     world.run(drop).done();
-    assert_eq!(scopes(&world, &id), json!(["keys:read"]));
+    assert_eq!(world.info(&id)["scopes"], json!(["keys:read"]));
 }

@@ -1,7 +1,7 @@
 //! All of a key, and how it is used.
 
+use crate::service::Service;
 use crate::support::{World, snapshot};
-use crate::traffic::Service;
 
 #[tokio::test]
 async fn a_key_is_shown_with_all_that_it_is_and_how_it_is_used() {

@@ -1,20 +1,19 @@
 //! Ctrl-C and the other signals, at a question and in the middle of a change.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::servers::postgres::PostgresServer;
-use crate::servers::proxy::{Proxy, Trap};
+use crate::held::{CHANGE, HELLO, HeldStore};
 use crate::support::World;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, pair};
 
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
+
+const SAID: &str = "keygate: ending as soon as what is under way is done; again to end it now\n";
 
 /// A program under way, whose remarks are read as they come.
 struct Running {
@@ -52,15 +51,6 @@ impl Running {
     }
 }
 
-/// Waits until the program was caught in the middle.
-fn wait_for(proxy: &Proxy, sprung: usize) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while proxy.sprung() < sprung {
-        assert!(Instant::now() < end, "it does not come to a change");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn keys(world: &World) -> usize {
     let listed = world.run(["list", "--json"]).json();
     listed["keys"].as_array().unwrap().len()
@@ -68,156 +58,140 @@ fn keys(world: &World) -> usize {
 
 #[test]
 fn what_only_reads_ends_at_once() {
-    let Some(server) = PostgresServer::start() else {
+    let Some(store) = HeldStore::start() else {
         return;
     };
-    let world = World::on(&server.url());
-    server.freeze();
     for (signal, code) in SIGNALS {
-        let running = Running::start(&world, &["list"]);
-        // Its own signals are heard before it asks the store, which does not answer.
-        thread::sleep(Duration::from_millis(500));
+        store.hold(HELLO);
+        let running = Running::start(&store.world, &["list"]);
+        store.wait();
         let sent = Instant::now();
         running.signal(signal);
         assert_eq!(running.end(), (code, String::new()));
         assert!(sent.elapsed() < Duration::from_secs(1), "{signal:?}");
+        store.release();
     }
 }
 
 #[test]
 fn a_key_in_the_making_is_handed_over_first_and_given_up_when_asked_again() {
-    const CHANGE: &[u8] = b"READ COMMITTED READ WRITE";
-    const SAID: &str =
-        "keygate: ending as soon as what is under way is done; again to end it now\n";
-    let Some(server) = PostgresServer::start() else {
+    let Some(store) = HeldStore::start() else {
         return;
     };
-    let proxy = Proxy::to(server.port());
-    let url = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
-    let world = World::on(&url);
+    let world = &store.world;
+    let issue_to = |out: &str| {
+        store.hold(CHANGE);
+        let running = Running::start(world, &["issue", "--owner", "org_42", "--out", out]);
+        store.wait();
+        running
+    };
     for (n, (signal, code)) in SIGNALS.into_iter().enumerate() {
-        let issue = ["issue", "--owner", "org_42", "--out"];
-        let held = || {
-            proxy.set(Trap::HoldAnswers, CHANGE);
-            proxy.sprung() + 1
-        };
-
         // The store comes back in time.
         let out = format!("kept-{n}");
-        let sprung = held();
-        let mut running = Running::start(&world, &[&issue[..], &[&out]].concat());
-        wait_for(&proxy, sprung);
+        let mut running = issue_to(&out);
         running.signal(signal);
         assert_eq!(running.remark(), SAID);
-        proxy.unblock();
+        store.release();
         assert_eq!(running.end(), (0, String::new()));
         assert!(keygate::PresentedKey::parse(world.read(&out).trim_end()).is_ok());
 
         // Whoever asks again does not wait for it.
         let out = format!("given-up-{n}");
-        let sprung = held();
-        let mut running = Running::start(&world, &[&issue[..], &[&out]].concat());
-        wait_for(&proxy, sprung);
+        let mut running = issue_to(&out);
         running.signal(signal);
         assert_eq!(running.remark(), SAID);
         running.signal(signal);
         assert_eq!(running.end(), (code, String::new()));
         assert!(!world.path(&out).exists());
-        proxy.unblock();
+        store.release();
     }
 
     // Nobody asks, and the store does not come back: it is given up by itself.
-    let sprung = {
-        proxy.set(Trap::HoldAnswers, CHANGE);
-        proxy.sprung() + 1
-    };
     let started = Instant::now();
-    let running = Running::start(&world, &["issue", "--owner", "org_42", "--out", "key"]);
-    wait_for(&proxy, sprung);
-    let (code, said) = running.end();
+    let (code, said) = issue_to("key").end();
     assert_eq!(code, 6, "{said}");
     assert!(started.elapsed() < Duration::from_secs(15));
     assert!(!world.path("key").exists());
-    proxy.unblock();
-    assert_eq!(keys(&world), SIGNALS.len());
+    store.release();
+    assert_eq!(keys(world), SIGNALS.len());
 }
 
 #[test]
 fn an_import_ends_between_two_rows_and_goes_on_when_it_is_run_again() {
-    let Some(server) = PostgresServer::start() else {
+    let Some(mut store) = HeldStore::start() else {
         return;
     };
-    let proxy = Proxy::to(server.port());
-    let url = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
-    let world = World::on(&url);
-    let settings = world.read("keygate.toml");
-    let format = "[foreign.old]\nhashing = \"sha256\"\nalphabet = \"hex\"\nlength = [40, 40]\n";
-    world.write("keygate.toml", &format!("{settings}{format}"));
+    store.world = store.world.with("TERM", "xterm");
+    let world = &store.world;
+    world.declare("[foreign.old]\nhashing = \"sha256\"\nalphabet = \"hex\"\nlength = [40, 40]\n");
     let rows: String = (1..=3).map(|n| format!("{n:064}\n")).collect();
     world.write("old.csv", &format!("hash\n{rows}"));
-    let import = [
-        "import", "old.csv", "--format", "old", "--owner", "org_42", "--json",
-    ];
+    let import = ["import", "old.csv", "--format", "old", "--owner", "org_42"];
+    let as_json = import.iter().copied().chain(["--json"]).collect::<Vec<_>>();
+    // What a start notes is noted before.
+    world.run(import.iter().chain(&["--dry-run"])).done();
 
-    // The first change of all notes the format; the second is of the first row.
-    world
-        .run([
-            "import",
-            "old.csv",
-            "--format",
-            "old",
-            "--owner",
-            "org_42",
-            "--dry-run",
-        ])
-        .done();
-    proxy.set(Trap::HoldAnswers, b"READ COMMITTED READ WRITE");
-    let mut running = Running::start(&world, &import);
-    wait_for(&proxy, 1);
-    running.signal(Signal::INT);
-    assert_eq!(
-        running.remark(),
-        "keygate: ending as soon as what is under way is done; again to end it now\n"
-    );
-    proxy.unblock();
+    store.hold(CHANGE);
+    let mut terminal = Terminal::run(world, import);
+    store.wait();
+    terminal.expect("importing").expect("0 of 3").interrupt();
+    terminal.expect(SAID.trim_end());
+    store.release();
+    let (code, screen) = terminal.end();
+    assert_eq!(code, 130, "{screen}");
+    assert!(screen.contains("1 imported, 0 there already"), "{screen}");
+    assert!(screen.contains("run it again as it is"), "{screen}");
+    assert_eq!(keys(world), 1);
+
+    store.hold(CHANGE);
+    let mut running = Running::start(world, &as_json);
+    store.wait();
+    running.signal(Signal::TERM);
+    assert_eq!(running.remark(), SAID);
+    store.release();
     let mut told = String::new();
-    running
-        .child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut told)
-        .unwrap();
+    let mut out = running.child.stdout.take().unwrap();
+    out.read_to_string(&mut told).unwrap();
     assert_eq!(running.end(), (130, String::new()));
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(
-        (&told["imported"], &told["interrupted"]),
+        (&told["known"], &told["interrupted"]),
         (&1.into(), &true.into())
     );
-    assert_eq!(keys(&world), 1);
 
-    let told = world.run(import).json();
+    let told = world.run(as_json).json();
     assert_eq!((&told["imported"], &told["known"]), (&2.into(), &1.into()));
-    assert_eq!(keys(&world), 3);
+    assert_eq!(keys(world), 3);
+}
+
+#[test]
+fn of_several_keys_it_is_said_which_were_ended_and_which_were_left() {
+    let Some(store) = HeldStore::start() else {
+        return;
+    };
+    let world = &store.world;
+    let [first, second] = [(); 2].map(|()| world.issue(["--owner", "org_42"]).1);
+    store.hold(CHANGE);
+    let mut terminal = Terminal::run(world, ["revoke", &first, &second]);
+    terminal.expect("[y/N]").type_line("y");
+    store.wait();
+    terminal.interrupt().expect(SAID.trim_end());
+    store.release();
+    let (code, screen) = terminal.end();
+    assert_eq!(code, 130, "{screen}");
+    assert!(screen.contains(&format!("revoked: {first}\n")), "{screen}");
+    let left = format!("left as they were: {second}\n");
+    assert!(screen.contains(&left), "{screen}");
+    let shown = world.run(["show", &second, "--json"]).json();
+    assert_eq!(shown["info"]["status"], "active");
 }
 
 #[test]
 fn a_terminal_that_goes_away_ends_it() {
     let world = World::new();
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap();
-    let theirs = File::options()
-        .read(true)
-        .write(true)
-        .open(name.to_str().unwrap())
-        .unwrap();
+    let (mut screen, theirs) = pair();
     let side = || Stdio::from(theirs.try_clone().unwrap());
+    // In a session of its own, as behind ssh.
     let mut command = Command::new("setsid");
     command.args(["--ctty", env!("CARGO_BIN_EXE_keygate"), "verify"]);
     command
@@ -230,7 +204,6 @@ fn a_terminal_that_goes_away_ends_it() {
         return;
     };
     drop((theirs, command));
-    let mut screen = File::from(ours);
     let (mut seen, mut piece) = (Vec::new(), [0; 256]);
     while !String::from_utf8_lossy(&seen).contains("it is not shown") {
         let len = screen.read(&mut piece).unwrap();

@@ -124,6 +124,7 @@ fn answers(store: &str) -> Vec<String> {
         let ran = world.run_with(filled(step.input), arguments);
         assert_eq!(ran.code, step.code, "{}", ran.shown());
         let answer: Value = serde_json::from_str(&ran.out).unwrap_or_default();
+        has_the_form_of_all(&answer, &typed);
         if !step.makes.is_empty() {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
             let key = (text(&answer["info"]["key_id"]), text(&answer["key"]));
@@ -145,18 +146,34 @@ fn answers(store: &str) -> Vec<String> {
     answers
 }
 
+/// What the documentation promises of every answer.
+fn has_the_form_of_all(answer: &Value, typed: &str) {
+    for (field, part) in [
+        ("keys", "key_id"),
+        ("unreadable", "problem"),
+        ("failed", "problem"),
+    ] {
+        let Some(items) = answer.get(field) else {
+            continue;
+        };
+        let items = items.as_array().unwrap();
+        let has_part = items.iter().all(|item| item[part].is_string());
+        assert!(has_part, "{typed}: {field}: {answer}");
+    }
+    if let Some(info) = answer.get("info") {
+        assert!(
+            info.is_null() || info["key_id"].is_string(),
+            "{typed}: {answer}"
+        );
+    }
+}
+
 /// Keys are in the order of their ids, which are made at random.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Array(mut items) => {
-            if items
-                .iter()
-                .any(|item| item.get("key_id").is_some() || item.get("info").is_some())
-            {
-                items.sort_by_key(|item| {
-                    let info = item.get("info").unwrap_or(item);
-                    (info["owner"].to_string(), info["name"].to_string())
-                });
+            if items.iter().any(|item| item.get("key_id").is_some()) {
+                items.sort_by_key(|item| (item["owner"].to_string(), item["name"].to_string()));
             }
             items.into_iter().map(sorted).collect()
         }

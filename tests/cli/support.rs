@@ -149,6 +149,11 @@ impl World {
         (text(&issued["key"]), text(&issued["info"]["key_id"]))
     }
 
+    /// All that is shown of a key but its use.
+    pub(crate) fn info(&self, id: &str) -> Value {
+        self.run(["show", id, "--json"]).json()["info"].take()
+    }
+
     /// A gate on the SQLite file, as a service has it, to be built.
     pub(crate) async fn gate(&self) -> keygate::Builder {
         keygate::Keygate::builder(PREFIX)
@@ -228,7 +233,7 @@ macro_rules! snapshot {
 pub(crate) use snapshot;
 
 /// What differs from run to run, as long as it is, so that tables stay aligned.
-pub(crate) const FILTERS: [(&str, &str); 6] = [
+pub(crate) const FILTERS: [(&str, &str); 7] = [
     (
         r"\b[a-z][a-z0-9_]*_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\b",
         "[key text]",

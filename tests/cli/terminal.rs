@@ -28,28 +28,19 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Runs the program with its input, output and errors on a terminal of 120 columns.
     pub(crate) fn run<'a>(world: &World, arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
+        let (keyboard, theirs) = pair();
         let size = Winsize {
             ws_row: 40,
             ws_col: 120,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        tcsetwinsize(&ours, size).unwrap();
-        let name = ptsname(&ours, Vec::new()).unwrap();
-        let theirs = File::options()
-            .read(true)
-            .write(true)
-            .open(name.to_str().unwrap())
-            .unwrap();
+        tcsetwinsize(&keyboard, size).unwrap();
         let side = || Stdio::from(theirs.try_clone().unwrap());
         let mut command = world.command(arguments);
         command.stdin(side()).stdout(side()).stderr(side());
         let child = command.spawn().unwrap();
 
-        let keyboard = File::from(ours);
         let mut display = keyboard.try_clone().unwrap();
         let (sender, pieces) = channel();
         // It ends when nobody has the other side open any more: with the program.
@@ -142,6 +133,19 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A terminal: our side, which no program inherits and keeps open, and the other.
+pub(crate) fn pair() -> (File, File) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap());
+    (File::from(ours), theirs.unwrap())
 }
 
 fn shows_what_is_typed(terminal: &File) -> bool {

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::common::with_wrong_secret;
-use crate::past::{DAY, Past, lasting};
+use crate::service::{DAY, Service, lasting};
 use crate::support::{World, snapshot};
 use crate::terminal::Terminal;
 
@@ -41,7 +41,7 @@ fn a_key_that_opens_is_told_with_whose_it_is() {
         (0, &true.into(), &Value::Null)
     );
     assert_eq!(
-        (&said["key"]["owner"], &said["secret"]),
+        (&said["info"]["owner"], &said["secret"]),
         (&"org_42".into(), &"current".into())
     );
 }
@@ -49,7 +49,7 @@ fn a_key_that_opens_is_told_with_whose_it_is() {
 #[tokio::test]
 async fn a_refusal_is_told_with_its_code_and_what_to_do() {
     let world = World::new();
-    let past = Past::begin(&world, 10 * DAY).await;
+    let (past, _) = Service::begin(&world, 10 * DAY).await;
     let manager = past.keys.manager();
     let bound = lasting("org_42", "CI").allowed_ips(["203.0.113.0/24"]);
     let keys = [
@@ -72,7 +72,7 @@ async fn a_refusal_is_told_with_its_code_and_what_to_do() {
         .rotate_with(&keys[3].info.key_id, overlap)
         .await
         .unwrap();
-    past.end().await;
+    past.stop().await;
 
     for (key, name, more, code) in [
         (0, "verify_disabled", &[] as &[&str], "key_disabled"),
@@ -98,7 +98,7 @@ async fn a_refusal_is_told_with_its_code_and_what_to_do() {
         let (exit, said) = asked(&world, text, more);
         assert_eq!((exit, said["code"].as_str()), (5, Some(code)), "{name}");
         assert_eq!(
-            (&said["accepted"], &said["key"]["key_id"]),
+            (&said["accepted"], &said["info"]["key_id"]),
             (&false.into(), &ids[key].into())
         );
         let ran = world
@@ -132,7 +132,7 @@ fn without_the_right_secret_nothing_is_said_of_any_key() {
         snapshot!("verify_nobody", ran.shown());
         let (_, said) = asked(&world, &text, &[]);
         assert_eq!(
-            (&said["key"], &said["secret"]),
+            (&said["info"], &said["secret"]),
             (&Value::Null, &Value::Null)
         );
     }
@@ -208,12 +208,12 @@ fn everything(world: &World) -> Vec<String> {
 #[tokio::test]
 async fn no_trace_is_left_of_any_of_it() {
     let world = World::new();
-    let past = Past::begin(&world, 40 * DAY).await;
+    let (past, _) = Service::begin(&world, 40 * DAY).await;
     let good = past.issue(lasting("org_42", "CI")).await;
     let revoked = past.issue(lasting("org_42", "CI")).await;
     let manager = past.keys.manager();
     manager.revoke(&revoked.info.key_id, "").await.unwrap();
-    past.end().await;
+    past.stop().await;
     // The MACs are under what is now an older pepper.
     let (first, second) = (
         world.read("pepper"),

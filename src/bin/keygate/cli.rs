@@ -36,7 +36,7 @@ pub(crate) struct Options {
     #[arg(hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Where the keys are: a SQLite file, or a URL that begins with postgres:// or redis://. A URL with a
-    /// password belongs into the environment or the file.
+    /// password belongs in the environment or the file.
     #[arg(
         long,
         global = true,
@@ -81,7 +81,7 @@ pub(crate) enum Asked {
     Man(man::Man),
 }
 
-/// What needs the settings.
+/// What needs the settings, by what an operator needs first.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Set a store up: its tables, a pepper, and a file with these settings.
@@ -90,19 +90,13 @@ pub(crate) enum Command {
     Issue(issue::Issue),
     /// List keys, or find some.
     List(list::List),
-    /// Find keys that want something done about them, and the peppers that they need.
-    Report(report::Report),
-    /// Show what was done to keys and with them: who, when and from where.
-    ///
-    /// The newest stands last.
-    Audit(audit::Audit),
+    /// Show all of a key, and how it is used.
+    Show(show::Show),
     /// Say whether a key opens, and whose it is. It leaves no trace.
     ///
     /// The key is read from standard input, and from a terminal without showing it. How often it was used
     /// lately is not known here: no rate limit refuses it.
     Verify(verify::Verify),
-    /// Show all of a key, and how it is used.
-    Show(show::Show),
     /// Give a key a new secret, and show its text: the only time.
     Rotate(rotate::Rotate),
     /// End keys for good.
@@ -111,12 +105,18 @@ pub(crate) enum Command {
     Disable(pause::Disable),
     /// End the pause of keys.
     Enable(pause::Enable),
+    /// End the key whose text was seen where others can read it; the text comes on standard input.
+    Leak(leak::Leak),
     /// Show what a key may do and what of it was needed, or change it.
     Scopes(scopes::Scopes),
     /// Change the name, the end, the networks, the rate limit or the metadata of a key.
     Change(change::ChangeKey),
-    /// End the key whose text was seen where others can read it; the text comes on standard input.
-    Leak(leak::Leak),
+    /// Find keys that want something done about them, and the peppers that they need.
+    Report(report::Report),
+    /// Show what was done to keys and with them: who, when and from where.
+    ///
+    /// The newest stands last.
+    Audit(audit::Audit),
     /// Find keys where none should be: in files, directories and standard input.
     Scan(scan::Scan),
     /// Print rules by which the scanners of others find the keys.

@@ -2,35 +2,28 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use keygate::{BuildError, ManageError, PepperError, StoreError, StoreErrorKind};
 
 use crate::output::plain;
 
-/// How the program ends. The numbers are documented in its help and its manual page, and stay as they are.
+/// How the program ends: what each means stands in [`EXIT_CODES`]. The numbers stay as they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exit {
     Done = 0,
-    /// By what the others do not tell.
     Failed = 1,
-    /// Arguments, the environment or a file that cannot be used.
     Usage = 2,
-    /// There is no such key or owner.
     NotFound = 3,
-    /// The state of the key stands against it.
     Conflict = 4,
-    /// The question was answered by no: the key does not open, or keys were found where none should be.
     Refused = 5,
-    /// The store cannot be used, or did not say whether something was done.
     Store = 6,
-    /// A pepper is missing or wrong.
     Pepper = 7,
-    /// It was not confirmed.
     NotConfirmed = 8,
     HungUp = 129,
     Interrupted = 130,
-    /// Nobody reads the output any more.
     ClosedPipe = 141,
     Terminated = 143,
 }
@@ -89,6 +82,16 @@ impl Failure {
 
     pub(crate) fn usage(problem: impl Into<String>) -> Self {
         Self::new(Exit::Usage, problem)
+    }
+
+    /// A file that somebody has named, and that cannot be read.
+    pub(crate) fn unreadable(path: &Path, error: io::Error) -> Self {
+        Self::usage(format!("{} cannot be read", path.display())).because(error)
+    }
+
+    pub(crate) fn unwritten(path: &Path, error: io::Error) -> Self {
+        let problem = format!("{} cannot be written", path.display());
+        Self::new(Exit::Failed, problem).because(error)
     }
 
     #[must_use]

@@ -5,9 +5,9 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | `cli` | what can be typed |
-//! | `config` | flags, environment and file, and what they open |
-//! | `commands` | one file for each command |
+//! | `cli`, `arguments` | what can be typed, and reading it without showing a secret |
+//! | `config` | flags, environment and file: whether the file is to be trusted, what it opens, and why it cannot |
+//! | `commands` | a file or a folder for each command, and what several of them share |
 //! | `output`, `secret`, `ask` | what is shown, handed over and asked |
 //! | `manual` | what help and manual pages say beside the commands |
 //! | `failure`, `interrupt` | how it ends, by itself and by a signal |

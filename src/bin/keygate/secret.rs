@@ -30,9 +30,7 @@ pub(crate) struct NewFile {
 /// What is shown of a new key as JSON; `key` is its text, where it goes to standard output.
 #[derive(Serialize)]
 struct Shown<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<&'a PathBuf>,
     info: &'a KeyInfo,
 }
@@ -40,9 +38,7 @@ struct Shown<'a> {
 /// The same of a new pepper.
 #[derive(Serialize)]
 struct ShownPepper<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pepper: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<&'a PathBuf>,
 }
 
@@ -63,7 +59,7 @@ impl Handover {
             Some(path) => Self::File(NewFile::create(path)?),
             None if is_void(io::stdout().as_fd()) => {
                 return Err(Failure::usage(
-                    "standard output is closed, or /dev/null, and nobody would have the key: name a file by --out",
+                    "standard output is closed, or /dev/null, and nobody would have the text: name a file by --out",
                 ));
             }
             None => Self::StandardOutput,
@@ -191,10 +187,7 @@ impl NewFile {
             .file
             .write_all(line.as_bytes())
             .and_then(|()| self.file.sync_all());
-        written.map_err(|error| {
-            let problem = format!("{} cannot be written", self.path.display());
-            Failure::new(Exit::Failed, problem).because(error)
-        })
+        written.map_err(|error| Failure::unwritten(&self.path, error))
     }
 
     /// The file stays, at this path.

@@ -11,9 +11,9 @@ use keygate::{Clock as _, KeyManager, SystemClock, Timestamp};
 use serde::Serialize;
 
 use super::Context;
-use super::traits::{parse_id, parse_moment};
+use super::traits::{at_least_one, parse_id, parse_moment};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, Progress, Table, moment, to_the_second};
+use crate::output::{Output, Progress, Table, counted, moment, to_the_second};
 
 /// So far back it goes where nobody says how far.
 const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -43,8 +43,8 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "WHEN", value_parser = parse_when)]
     until: Option<When>,
     /// Show so many of the newest at most.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    limit: u64,
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one())]
+    limit: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -67,16 +67,20 @@ struct Newest {
     events: BTreeMap<(Timestamp, usize), AuditEvent>,
     /// How many older ones there are.
     left_out: usize,
-    /// What is wrong with events that cannot be read.
-    unreadable: Vec<String>,
+    unreadable: Vec<Unreadable>,
+}
+
+/// An event that cannot be read.
+#[derive(Serialize)]
+struct Unreadable {
+    problem: String,
 }
 
 impl Audit {
     pub(crate) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
         let query = self.query(SystemClock.wall())?;
         let manager = context.config.manager().await?;
-        let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let newest = Newest::read(&manager, query.clone(), most, context.output).await?;
+        let newest = Newest::read(&manager, query.clone(), self.limit, context.output).await?;
         if let (true, Some(id)) = (newest.events.is_empty(), &query.key_id) {
             // A mistyped id is not to look like a key that nothing has happened to.
             manager.activity(id).await?;
@@ -134,16 +138,15 @@ impl Newest {
                 self.left_out += 1;
             }
         }
-        let problems = page.unreadable.iter().map(ToString::to_string);
-        self.unreadable.extend(problems);
+        let unreadable = page.unreadable.iter().map(|error| Unreadable {
+            problem: error.to_string(),
+        });
+        self.unreadable.extend(unreadable);
     }
 
     /// A table without columns that tell nothing: the key and its owner where one was asked for, and
     /// addresses where none is known.
     fn drawn(&self, query: &AuditQuery) -> String {
-        if self.events.is_empty() {
-            return String::new();
-        }
         let any_address = self.events.values().any(|event| event.address.is_some());
         let of_one_key = query.key_id.is_some();
         let columns = COLUMNS.iter().filter(|(heading, _)| match *heading {
@@ -169,11 +172,11 @@ impl Newest {
         }
         if self.left_out > 0 {
             output.tell(format_args!(
-                "{} older ones are left out: a higher --limit shows them, or an earlier --until",
-                self.left_out
+                "not shown: {}, raise --limit, or set an earlier --until",
+                counted(self.left_out, "older event")
             ));
         }
-        for problem in &self.unreadable {
+        for Unreadable { problem } in &self.unreadable {
             output.tell(format_args!("an event cannot be read: {problem}"));
         }
     }
@@ -231,7 +234,7 @@ fn change(change: &FieldChange) -> String {
     };
     match before {
         None => format!("{field}: {}", told(after)),
-        Some(before) => format!("{field}: {before} → {}", told(after)),
+        Some(_) => format!("{field}: {} → {}", told(before), told(after)),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use keygate::{Change, Clock as _, IpNet, KeyInfo, SystemClock, Timestamp};
 
 use super::Context;
-use super::revise::{Plan, revise};
+use super::revise::{Plan, all_of, revise};
 use super::traits::Traits;
 use crate::failure::{Exit, Failure};
 use crate::output::moment;
@@ -62,10 +62,9 @@ impl ChangeKey {
             change = change.metadata(self.metadata(key, notes)?);
         }
         let losses = [self.lost_time(key), self.lost_networks(key)];
-        let losses: Vec<String> = losses.into_iter().flatten().collect();
         Ok(Plan {
             change,
-            loss: (!losses.is_empty()).then(|| losses.join(", and ")),
+            loss: all_of(losses.into_iter().flatten()),
         })
     }
 

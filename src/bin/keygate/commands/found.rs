@@ -2,15 +2,6 @@
 
 use keygate::{Clock as _, Found, FoundSecret, SystemClock};
 
-/// As JSON has it.
-pub(crate) fn which(found: &Found) -> &'static str {
-    match found.secret {
-        FoundSecret::Current => "current",
-        FoundSecret::Previous => "previous",
-        _ => "unknown",
-    }
-}
-
 /// Whether the time to change over from this secret is past: it opens nothing, whatever the key's status.
 pub(crate) fn has_ended(found: &Found) -> bool {
     let place = match found.secret {

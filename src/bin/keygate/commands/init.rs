@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keygate::{BuildError, Prefix};
+use keygate::{BuildError, KeyManager, Prefix};
 use serde::Serialize;
 
 use super::Context;
-use crate::config::{Location, of_gate, seen_from};
+use crate::config::{Location, PepperSource, of_gate, seen_from};
 use crate::failure::{Exit, Failure};
 use crate::output::Table;
 use crate::secret::{self, NewFile};
@@ -51,24 +51,9 @@ async fn set_up(context: &Context<'_>) -> Result<Exit, Failure> {
         Some(path) if !path.exists() => Some(new_pepper(path)?),
         _ => None,
     };
-    let built = config.builder_with(&chosen, store)?.build_manager().await;
     let made_pepper = new.is_some();
-    match (built, new) {
-        (Ok(_), new) => drop(new.map(NewFile::keep)),
-        (Err(error @ BuildError::Store(_)), new) => {
-            // It may have been noted in the store.
-            drop(new.map(NewFile::keep));
-            return Err(error.into());
-        }
-        (Err(BuildError::WrongPepper(_)), Some(_)) => {
-            return Err(Failure::new(
-                Exit::Pepper,
-                "keys were made in this store under another pepper: name its file by --pepper-file, or set \
-                 KEYGATE_PEPPER. No pepper was made",
-            ));
-        }
-        (Err(error), _) => return Err(of_gate(error, &chosen)),
-    }
+    let built = config.builder_with(&chosen, store)?.build_manager().await;
+    keep_if_right(built, new, &chosen)?;
 
     let wrote_config = write_settings(config.path(), &prefix, location, chosen.path())?;
     let done = Done {
@@ -98,6 +83,31 @@ fn new_pepper(path: &Path) -> Result<NewFile, Failure> {
     let mut file = NewFile::create(path.into())?;
     file.write(&text)?;
     Ok(file)
+}
+
+/// Keeps a new pepper, if it is the right one for the store.
+fn keep_if_right(
+    built: Result<KeyManager, BuildError>,
+    new: Option<NewFile>,
+    chosen: &PepperSource,
+) -> Result<(), Failure> {
+    match (built, new) {
+        (Ok(_), new) => {
+            drop(new.map(NewFile::keep));
+            Ok(())
+        }
+        (Err(error @ BuildError::Store(_)), new) => {
+            // It may have been noted in the store.
+            drop(new.map(NewFile::keep));
+            Err(error.into())
+        }
+        (Err(BuildError::WrongPepper(_)), Some(_)) => Err(Failure::new(
+            Exit::Pepper,
+            "keys were made in this store under another pepper: name its file by --pepper-file, or set \
+             KEYGATE_PEPPER. No pepper was made",
+        )),
+        (Err(error), _) => Err(of_gate(error, chosen)),
+    }
 }
 
 /// Writes what was said to a file of settings that is not there yet; whether it was written.

@@ -14,7 +14,7 @@ use super::keys::described;
 use super::revoke::refused;
 use crate::ask;
 use crate::failure::{Exit, Failure};
-use crate::output::key_rows;
+use crate::output::{key_rows, which};
 
 #[derive(Args)]
 #[command(
@@ -104,10 +104,7 @@ async fn tell(
     };
     let shown = Shown {
         info,
-        secret: match report.secret {
-            FoundSecret::Current => "current",
-            _ => "previous",
-        },
+        secret: which(report.secret),
         outcome: match report.outcome {
             LeakOutcome::Disabled => "disabled",
             LeakOutcome::OldSecretEnded => "old_secret_ended",

@@ -1,7 +1,6 @@
 //! The manual pages.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory as _, ValueHint};
@@ -43,15 +42,11 @@ impl Man {
 
 impl Written {
     fn to(directory: &Path, pages: Vec<Page>) -> Result<Self, Failure> {
-        let unwritten = |path: &Path, error: io::Error| {
-            let problem = format!("{} cannot be written", path.display());
-            Failure::new(Exit::Failed, problem).because(error)
-        };
-        fs::create_dir_all(directory).map_err(|error| unwritten(directory, error))?;
+        fs::create_dir_all(directory).map_err(|error| Failure::unwritten(directory, error))?;
         let mut written = Self { pages: Vec::new() };
         for page in pages {
             let path = directory.join(page.file_name);
-            fs::write(&path, page.text).map_err(|error| unwritten(&path, error))?;
+            fs::write(&path, page.text).map_err(|error| Failure::unwritten(&path, error))?;
             written.pages.push(path);
         }
         Ok(written)

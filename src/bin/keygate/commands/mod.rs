@@ -20,6 +20,7 @@ pub(crate) mod rotate;
 pub(crate) mod rules;
 pub(crate) mod scan;
 pub(crate) mod scopes;
+mod selection;
 pub(crate) mod show;
 mod traits;
 mod usage;
@@ -54,23 +55,23 @@ pub(crate) async fn run(cli: Cli, interrupts: &Interrupts) -> Result<Exit, Failu
         interrupts,
     };
     match command {
-        Command::Audit(audit) => audit.run(context).await,
-        Command::Change(change) => change.run(context).await,
-        Command::Disable(disable) => disable.run(context).await,
-        Command::Enable(enable) => enable.run(context).await,
-        Command::Import(import) => import.run(context).await,
         Command::Init(init) => init.run(context).await,
         Command::Issue(issue) => issue.run(context).await,
-        Command::Leak(leak) => leak.run(context).await,
         Command::List(list) => list.run(context).await,
-        Command::Pepper(peppers) => peppers.run(context).await,
-        Command::Report(report) => report.run(context).await,
-        Command::Revoke(revoke) => revoke.run(context).await,
-        Command::Rotate(rotate) => rotate.run(context).await,
-        Command::Rules(rules) => rules.run(context).await,
-        Command::Scan(scan) => scan.run(context).await,
-        Command::Scopes(scopes) => scopes.run(context).await,
         Command::Show(show) => show.run(context).await,
         Command::Verify(verify) => verify.run(context).await,
+        Command::Rotate(rotate) => rotate.run(context).await,
+        Command::Revoke(revoke) => revoke.run(context).await,
+        Command::Disable(disable) => disable.run(context).await,
+        Command::Enable(enable) => enable.run(context).await,
+        Command::Leak(leak) => leak.run(context).await,
+        Command::Scopes(scopes) => scopes.run(context).await,
+        Command::Change(change) => change.run(context).await,
+        Command::Report(report) => report.run(context).await,
+        Command::Audit(audit) => audit.run(context).await,
+        Command::Scan(scan) => scan.run(context).await,
+        Command::Rules(rules) => rules.run(context).await,
+        Command::Pepper(peppers) => peppers.run(context).await,
+        Command::Import(import) => import.run(context).await,
     }
 }

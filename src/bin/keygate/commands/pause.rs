@@ -53,11 +53,7 @@ async fn each(
 ) -> Result<Exit, Failure> {
     let paused = async {
         let outcome = keys::one_by_one(context, keys, act).await;
-        let drawn = || match outcome.keys.is_empty() {
-            true => String::new(),
-            false => key_table(&outcome.keys),
-        };
-        let told = context.output.answer(&outcome, drawn);
+        let told = context.output.answer(&outcome, || key_table(&outcome.keys));
         let exit = outcome.exit(done, |key| key.key_id)?;
         told.map(|()| exit)
     };

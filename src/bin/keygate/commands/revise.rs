@@ -8,7 +8,7 @@ use super::keys::described;
 use super::traits::parse_id;
 use crate::ask;
 use crate::failure::{Exit, Failure};
-use crate::output::key_rows;
+use crate::output::{Output, key_rows};
 
 /// How often it gives way to others; each time another one has changed the key.
 const ATTEMPTS: usize = 16;
@@ -20,8 +20,9 @@ pub(crate) struct Plan {
     pub(crate) loss: Option<String>,
 }
 
+/// A key after what was to be done to it.
 #[derive(Serialize)]
-struct Revised {
+pub(crate) struct Revised {
     info: KeyInfo,
     /// `false`: it was so before.
     changed: bool,
@@ -52,8 +53,12 @@ pub(crate) async fn revise(
                 Err(ManageError::Conflict(Conflict::ChangedMeanwhile)) => return Ok(None),
                 info => info?,
             };
-            let changed = info.version != key.info.version;
-            tell(context, Revised { info, changed }).map(Some)
+            let revised = Revised::of(&key.info, info);
+            revised.show(context.output)?;
+            if !revised.changed {
+                context.output.tell("nothing was changed: it was so before");
+            }
+            Ok::<_, Failure>(Some(Exit::Done))
         };
         if let Some(exit) = context.interrupts.closed(revised).await? {
             return Ok(exit);
@@ -62,11 +67,24 @@ pub(crate) async fn revise(
     Err(ManageError::from(Conflict::Busy).into())
 }
 
-fn tell(context: &Context<'_>, revised: Revised) -> Result<Exit, Failure> {
-    let rows = || key_rows(&revised.info).draw();
-    context.output.answer(&revised, rows)?;
-    if !revised.changed {
-        context.output.tell("nothing was changed: it was so before");
+impl Revised {
+    pub(crate) fn of(before: &KeyInfo, info: KeyInfo) -> Self {
+        let changed = info.version != before.version;
+        Self { info, changed }
     }
-    Ok(Exit::Done)
+
+    pub(crate) fn changed(&self) -> bool {
+        self.changed
+    }
+
+    pub(crate) fn show(&self, output: Output) -> Result<(), Failure> {
+        output.answer(self, || key_rows(&self.info).draw())
+    }
+}
+
+/// What is lost, in one sentence, if anything is.
+pub(crate) fn all_of(losses: impl IntoIterator<Item = String>) -> Option<String> {
+    losses
+        .into_iter()
+        .reduce(|losses, loss| format!("{losses}, and {loss}"))
 }

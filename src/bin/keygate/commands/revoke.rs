@@ -1,5 +1,6 @@
 //! Ending keys for good.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
@@ -8,9 +9,10 @@ use serde::Serialize;
 
 use super::Context;
 use super::keys::{self, Failed, Outcome};
+use super::selection::each_page;
 use crate::ask;
 use crate::failure::{Exit, Failure};
-use crate::output::{Table, moment, plain};
+use crate::output::{Output, Table, counted, moment, plain};
 
 #[derive(Args)]
 #[command(
@@ -47,6 +49,7 @@ struct Shown<'a> {
 
 #[derive(Serialize)]
 struct Ended {
+    #[serde(flatten)]
     info: KeyInfo,
     /// `false`: it was revoked before.
     changed: bool,
@@ -104,14 +107,15 @@ impl Revoke {
         manager: &KeyManager,
         owner: &str,
     ) -> Result<Exit, Failure> {
-        let (all, open) = count(manager, owner).await?;
+        let (all, active) = count(manager, owner, context.output).await?;
         if all == 0 {
             let problem = format!("there is no key of the owner {owner:?}: see keygate list");
             return Err(Failure::new(Exit::NotFound, problem));
         }
         let question = format!(
-            "Revoke all keys of {} for good: {all}, of which {open} open now?",
-            plain(owner)
+            "Revoke all keys of {} for good: {}, {active} active?",
+            plain(owner),
+            counted(all, "key")
         );
         ask::confirm(&question, self.yes).await?;
         let revoked = async {
@@ -144,20 +148,22 @@ impl Revoke {
     }
 }
 
-/// How many keys an owner has, also such as cannot be read, and how many of them open.
-async fn count(manager: &KeyManager, owner: &str) -> Result<(usize, usize), Failure> {
-    let (mut all, mut open) = (0, 0);
-    let mut filter = Filter::new().limit(Filter::MAX_LIMIT).owner(owner);
-    loop {
-        let page = manager.list(filter.clone()).await?;
+/// How many keys an owner has, also such as cannot be read, and how many of them are active.
+async fn count(
+    manager: &KeyManager,
+    owner: &str,
+    output: Output,
+) -> Result<(usize, usize), Failure> {
+    let (mut all, mut active) = (0, 0);
+    let filter = Filter::new().limit(Filter::MAX_LIMIT).owner(owner);
+    let counted = each_page(manager, filter, output, |page| {
         all += page.keys.len() + page.unreadable.len();
-        let opens = |key: &&KeyInfo| key.status == KeyStatus::Active;
-        open += page.keys.iter().filter(opens).count();
-        match page.next {
-            Some(next) => filter = filter.after(next),
-            None => return Ok((all, open)),
-        }
-    }
+        let is_active = |key: &&KeyInfo| key.status == KeyStatus::Active;
+        active += page.keys.iter().filter(is_active).count();
+        ControlFlow::Continue(())
+    });
+    counted.await?;
+    Ok((all, active))
 }
 
 /// Within which time what was ended is refused.
@@ -180,10 +186,7 @@ fn drawn(keys: &[Ended]) -> String {
             &revoked.unwrap_or_else(|| "now".into()),
         ]);
     }
-    match keys.is_empty() {
-        true => String::new(),
-        false => table.draw(),
-    }
+    table.draw()
 }
 
 impl From<Revoked> for Ended {

@@ -4,18 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use keygate::{
-    Clock as _, KeyActivity, KeyInfo, KeyManager, ManageError, Rotation, Safety, SystemClock,
-};
-use serde::Serialize;
+use keygate::{Clock as _, KeyActivity, KeyManager, ManageError, Rotation, Safety, SystemClock};
 
 use super::Context;
 use super::keys::{described, named};
+use super::revise::{Revised, all_of};
 use super::scopes::narrowed;
 use super::traits::parse_id;
 use crate::ask;
 use crate::failure::{Exit, Failure};
-use crate::output::{key_rows, moment, since, until};
+use crate::output::{moment, since, until};
 use crate::secret::Handover;
 
 #[derive(Args)]
@@ -45,13 +43,6 @@ pub(crate) struct Rotate {
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
-}
-
-#[derive(Serialize)]
-struct Finished {
-    info: KeyInfo,
-    /// `false`: no rotation was under way.
-    changed: bool,
 }
 
 impl Rotate {
@@ -107,8 +98,7 @@ impl Rotate {
             Some(window) => narrowed(key, window)?.loss,
             None => None,
         };
-        let losses: Vec<String> = ends.into_iter().chain(narrowed).collect();
-        Ok((!losses.is_empty()).then(|| losses.join(", and ")))
+        Ok(all_of(ends.into_iter().chain(narrowed)))
     }
 
     async fn finish(
@@ -126,11 +116,9 @@ impl Rotate {
         }
         let finished = async {
             let info = manager.finish_rotation(&key.info.key_id).await?;
-            let changed = info.version != key.info.version;
-            let finished = Finished { info, changed };
-            let rows = || key_rows(&finished.info).draw();
-            context.output.answer(&finished, rows)?;
-            context.output.tell(match changed {
+            let finished = Revised::of(&key.info, info);
+            finished.show(context.output)?;
+            context.output.tell(match finished.changed() {
                 true => "the old secret has ended",
                 false => "no rotation is under way: nothing was changed",
             });

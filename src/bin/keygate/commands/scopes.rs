@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use keygate::store::ScopeUsage;
 use keygate::{
-    Catalogue, Change, Conflict, KeyActivity, ManageError, Privileges, Scope, ScopeSet, Unproved,
+    Catalogue, Change, Conflict, KeyActivity, KeyInfo, ManageError, Privileges, Scope, ScopeSet,
+    Unproved,
 };
 use serde::Serialize;
 
@@ -48,10 +49,7 @@ pub(crate) struct Scopes {
 
 #[derive(Serialize)]
 struct Shown<'a> {
-    key_id: &'a keygate::KeyId,
-    owner: &'a str,
-    name: &'a str,
-    granted: &'a ScopeSet,
+    info: &'a KeyInfo,
     /// What was ever needed, and when last.
     needed: &'a [ScopeUsage],
     /// What it lacked where a rule only reports that.
@@ -96,10 +94,7 @@ impl Scopes {
         let judged = key.privileges(self.within);
         let usage = key.usage.as_ref();
         let shown = Shown {
-            key_id: &key.info.key_id,
-            owner: &key.info.owner,
-            name: &key.info.name,
-            granted: &key.info.scopes,
+            info: &key.info,
             needed: usage.map_or(&[], |usage| &usage.scopes),
             lacked: usage.map_or(&[], |usage| &usage.lacked),
             within_seconds: self.within.as_secs(),
@@ -168,12 +163,8 @@ fn edited(granted: &ScopeSet, add: &ScopeSet, drop: &ScopeSet) -> Result<ScopeSe
 }
 
 fn drawn(key: &KeyActivity) -> String {
-    let needs = needs(key);
-    if needs.is_empty() {
-        return String::new();
-    }
     let mut table = Table::new(&["scope", "needed"]);
-    for (scope, needed) in needs {
+    for (scope, needed) in needs(key) {
         if needed.is_empty() {
             table.row([scope, "never"]);
         }

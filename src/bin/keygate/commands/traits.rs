@@ -1,6 +1,9 @@
-//! What a key has, as it is typed where one is made or changed.
+//! What a key has, as it is typed where one is made or changed, and how ids and numbers are.
+
+use std::time::Duration;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use keygate::{Change, NewKey, RateLimit, Timestamp};
 
 use crate::failure::Failure;
@@ -14,7 +17,7 @@ pub(crate) struct Traits {
     /// When it ends, counted from now: 90d, 12h.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     #[arg(conflicts_with_all = ["expires_at", "never_expires"])]
-    pub(crate) expires_in: Option<std::time::Duration>,
+    pub(crate) expires_in: Option<Duration>,
     /// When it ends: 2027-01-31, or 2027-01-31T12:00:00Z.
     #[arg(long, value_name = "MOMENT", value_parser = parse_moment, conflicts_with = "never_expires")]
     pub(crate) expires_at: Option<Timestamp>,
@@ -107,6 +110,11 @@ fn parse_note(text: &str) -> Result<(String, String), String> {
     let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let (name, value) = parts.ok_or("write a name, = and a value, such as ticket=OPS-17")?;
     Ok((name.into(), value.into()))
+}
+
+/// How many of something are shown.
+pub(crate) fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// A key's id, also where it was typed with the prefix before it. Clap would show what it refuses.

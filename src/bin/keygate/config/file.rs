@@ -95,14 +95,14 @@ impl File {
             Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Empty => {
                 return Ok(Self::default());
             }
-            Err(error) => return Err(trust::unreadable(path, error)),
+            Err(error) => return Err(Failure::unreadable(path, error)),
         };
         if !named {
             trust::check(path, &file)?;
         }
         let mut text = String::new();
         file.read_to_string(&mut text)
-            .map_err(|error| trust::unreadable(path, error))?;
+            .map_err(|error| Failure::unreadable(path, error))?;
         let read: Result<Self, _> = toml::from_str(&text);
         let mut read = read.map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start));

@@ -53,74 +53,63 @@ impl Location {
         }
     }
 
-    /// Opens it as it is: what is not there is not made, and what is old stays so.
-    pub(super) async fn open(&self, settings: &File) -> Result<Arc<dyn KeyStore>, Failure> {
-        match self {
-            Self::Sqlite(path) => match SqliteStore::open_existing(path).await {
-                Ok(store) => Ok(Arc::new(store)),
-                Err(error) => Err(trouble::of_sqlite(error)),
-            },
-            Self::Postgres(url) => self.postgres(url, settings, false).await,
-            Self::Redis(url) => self.redis(url, settings).await,
-        }
-    }
-
-    /// Opens it, and makes or brings up to date what is missing.
-    pub(super) async fn set_up(&self, settings: &File) -> Result<Arc<dyn KeyStore>, Failure> {
-        match self {
-            Self::Sqlite(path) => match SqliteStore::open(path).await {
-                Ok(store) => Ok(Arc::new(store)),
-                Err(error) => Err(trouble::of_sqlite(error)),
-            },
-            Self::Postgres(url) => self.postgres(url, settings, true).await,
-            Self::Redis(url) => self.redis(url, settings).await,
-        }
-    }
-
-    async fn postgres(
+    /// Opens it, and makes or brings up to date what is missing if `migrate` says so. Else what is not there
+    /// is not made, and what is old stays so.
+    pub(super) async fn open(
         &self,
-        url: &str,
         settings: &File,
         migrate: bool,
     ) -> Result<Arc<dyn KeyStore>, Failure> {
-        let settings = &settings.postgres;
-        let told = |error| trouble::of_postgres(error, url);
-        let pool = PostgresStore::pool(url).map_err(told)?;
-        let mut builder = PostgresStore::builder(pool).migrate(migrate);
-        if let Some(schema) = &settings.schema {
-            builder = builder.schema(schema);
+        match self {
+            Self::Sqlite(path) => {
+                let opened = match migrate {
+                    true => SqliteStore::open(path).await,
+                    false => SqliteStore::open_existing(path).await,
+                };
+                Ok(Arc::new(opened.map_err(trouble::of_sqlite)?))
+            }
+            Self::Postgres(url) => postgres(url, settings, migrate).await,
+            Self::Redis(url) => redis(url, settings).await,
         }
-        if let Some(prefix) = &settings.table_prefix {
-            builder = builder.table_prefix(prefix);
-        }
-        if settings.through_transaction_pooler {
-            builder = builder.through_transaction_pooler();
-        }
-        Ok(Arc::new(builder.open().await.map_err(told)?))
     }
+}
 
-    async fn redis(&self, url: &str, settings: &File) -> Result<Arc<dyn KeyStore>, Failure> {
-        let settings = &settings.redis;
-        let mut builder = RedisStore::builder(url);
-        if let Some(namespace) = &settings.namespace {
-            builder = builder.namespace(namespace);
-        }
-        if let Some(path) = &settings.root_certificate {
-            let pem = fs::read(path).map_err(|error| {
-                Failure::usage(format!("{} cannot be read", path.display())).because(error)
-            })?;
-            builder = builder.root_certificate(pem);
-        }
-        if settings.assume_durable {
-            builder = builder.assume_durable();
-        }
-        if settings.assume_master {
-            builder = builder.assume_master();
-        }
-        Ok(Arc::new(
-            builder.connect().await.map_err(trouble::of_redis)?,
-        ))
+async fn postgres(url: &str, settings: &File, migrate: bool) -> Result<Arc<dyn KeyStore>, Failure> {
+    let settings = &settings.postgres;
+    let told = |error| trouble::of_postgres(error, url);
+    let pool = PostgresStore::pool(url).map_err(told)?;
+    let mut builder = PostgresStore::builder(pool).migrate(migrate);
+    if let Some(schema) = &settings.schema {
+        builder = builder.schema(schema);
     }
+    if let Some(prefix) = &settings.table_prefix {
+        builder = builder.table_prefix(prefix);
+    }
+    if settings.through_transaction_pooler {
+        builder = builder.through_transaction_pooler();
+    }
+    Ok(Arc::new(builder.open().await.map_err(told)?))
+}
+
+async fn redis(url: &str, settings: &File) -> Result<Arc<dyn KeyStore>, Failure> {
+    let settings = &settings.redis;
+    let mut builder = RedisStore::builder(url);
+    if let Some(namespace) = &settings.namespace {
+        builder = builder.namespace(namespace);
+    }
+    if let Some(path) = &settings.root_certificate {
+        let pem = fs::read(path).map_err(|error| Failure::unreadable(path, error))?;
+        builder = builder.root_certificate(pem);
+    }
+    if settings.assume_durable {
+        builder = builder.assume_durable();
+    }
+    if settings.assume_master {
+        builder = builder.assume_master();
+    }
+    Ok(Arc::new(
+        builder.connect().await.map_err(trouble::of_redis)?,
+    ))
 }
 
 /// Whether it can only be meant as a file. An error about a file that is not there shows its name, and a URL

@@ -10,6 +10,7 @@ mod trust;
 
 pub(crate) use file::seen_from;
 pub(crate) use location::Location;
+pub(crate) use peppers::PepperSource;
 pub(crate) use trouble::of_gate;
 
 use std::path::{Path, PathBuf};
@@ -17,12 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keygate::leak::Scanner;
-use keygate::{Builder, Catalogue, KeyManager, KeyStore, Keygate, OnLeak, Policy};
+use keygate::{Builder, Catalogue, KeyManager, KeyStore, Keygate, OnLeak};
 
 use crate::cli::Options;
 use crate::failure::Failure;
 use file::{File, Missing, beside};
-use peppers::PepperSource;
 
 /// The file that is looked for where none is named.
 pub(crate) const FILE: &str = "keygate.toml";
@@ -31,10 +31,8 @@ pub(crate) const FILE: &str = "keygate.toml";
 pub(crate) struct Config {
     store: Option<Location>,
     prefix: Option<String>,
-    accept_prefixes: Vec<String>,
     peppers: Option<PepperSource>,
     user: Option<String>,
-    policy: Policy,
     /// As it is to be named in a file, or was.
     path: PathBuf,
     file: File,
@@ -64,10 +62,8 @@ impl Config {
                 None => file.store(&path)?,
             },
             prefix: options.prefix.or_else(|| file.prefix.clone()),
-            accept_prefixes: file.accept_prefixes.clone(),
             peppers: PepperSource::find(options.pepper_file, file.pepper_file(&path))?,
             user: options.user.filter(|user| !user.is_empty()).or_else(login),
-            policy: file.policy(),
             path,
             file,
         })
@@ -119,7 +115,7 @@ impl Config {
 
     /// All prefixes, the one of new keys first.
     pub(crate) fn prefixes(&self) -> Result<impl Iterator<Item = &str>, Failure> {
-        let others = self.accept_prefixes.iter().map(String::as_str);
+        let others = self.file.accept_prefixes.iter().map(String::as_str);
         Ok(std::iter::once(self.prefix()?).chain(others))
     }
 
@@ -166,12 +162,12 @@ impl Config {
 
     /// The store, as the service has left it.
     pub(crate) async fn store(&self) -> Result<Arc<dyn KeyStore>, Failure> {
-        self.location()?.open(&self.file).await
+        self.location()?.open(&self.file, false).await
     }
 
     /// The store, made and brought up to date.
     pub(crate) async fn set_up(&self) -> Result<Arc<dyn KeyStore>, Failure> {
-        self.location()?.set_up(&self.file).await
+        self.location()?.open(&self.file, true).await
     }
 
     /// A gate on `store`, with these peppers, not built yet.
@@ -183,9 +179,9 @@ impl Config {
         let mut builder = Keygate::builder(self.prefix()?)
             .peppers(peppers.read()?)
             .as_tool()
-            .policy(self.policy)
+            .policy(self.file.policy())
             .store(store);
-        for prefix in &self.accept_prefixes {
+        for prefix in &self.file.accept_prefixes {
             builder = builder.accept_prefix(prefix);
         }
         if let Some(catalogue) = self.catalogue()? {
@@ -208,15 +204,10 @@ impl Config {
         let builder = self.builder_with(peppers, self.store().await?)?;
         let built = builder.only_in_use().on_leak(policy).build_manager().await;
         let manager = built.map_err(|error| of_gate(error, peppers))?;
-        Ok(self.named(manager))
-    }
-
-    /// The same manager, which names that person in the audit log.
-    pub(crate) fn named(&self, manager: KeyManager) -> KeyManager {
-        match &self.user {
+        Ok(match &self.user {
             Some(user) => manager.as_user(user),
             None => manager,
-        }
+        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! Whether a file of settings that nobody has named may be read.
 
 use std::fs::{self, File, Metadata};
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -15,7 +14,7 @@ pub(super) fn check(path: &Path, file: &File) -> Result<(), Failure> {
     let about = file
         .metadata()
         .and_then(|about| Ok((about, fs::symlink_metadata(path)?)));
-    let (file, link) = about.map_err(|error| unreadable(path, error))?;
+    let (file, link) = about.map_err(|error| Failure::unreadable(path, error))?;
     let Some(flaw) = flaw(&file).or_else(|| flaw_of_owner(&link)) else {
         return Ok(());
     };
@@ -24,10 +23,6 @@ pub(super) fn check(path: &Path, file: &File) -> Result<(), Failure> {
         "{shown} in this directory {flaw}, and is not read unasked: it could name another store. If it is \
          yours, mend that, or name it: --config {shown}"
     )))
-}
-
-pub(super) fn unreadable(path: &Path, error: io::Error) -> Failure {
-    Failure::usage(format!("{} cannot be read", path.display())).because(error)
 }
 
 fn flaw(file: &Metadata) -> Option<String> {

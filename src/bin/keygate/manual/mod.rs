@@ -21,7 +21,7 @@ enum Body {
     Lines(&'static str),
 }
 
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     Section {
         title: "Settings file",
         body: Body::Lines(include_str!("settings.toml")),
@@ -54,6 +54,27 @@ const SECTIONS: [Section; 5] = [
                 "pepper",
                 "the peppers, where init makes them: 2:BASE64 1:BASE64, the active one first",
             ),
+        ]),
+    },
+    Section {
+        title: "JSON",
+        body: Body::Terms(&[
+            ("keys", "several keys, each with what else is said of it"),
+            ("info", "the key, where the answer is about one"),
+            ("key, pepper", "a new text; null where --out has it"),
+            (
+                "changed",
+                "false where it was so before, or nothing was to be done",
+            ),
+            (
+                "unreadable, failed",
+                "what could not be read or done: a list, each with its problem",
+            ),
+            (
+                "next",
+                "what --after takes for the next page; null at the end",
+            ),
+            ("*_at, *_since", "times, as 2027-01-31T12:00:00.000Z"),
         ]),
     },
     Section {

@@ -1,6 +1,6 @@
 //! Keys as people see them.
 
-use keygate::{Clock as _, KeyInfo, KeyStatus, RateLimit, SystemClock};
+use keygate::{Clock as _, FoundSecret, KeyInfo, KeyStatus, RateLimit, SystemClock};
 
 use super::{Table, day, moment, since, until};
 
@@ -13,6 +13,15 @@ pub(crate) fn status(status: KeyStatus) -> &'static str {
         KeyStatus::Expired => "expired",
         KeyStatus::Revoked => "revoked",
         KeyStatus::RotationOverdue => "rotation_overdue",
+        _ => "unknown",
+    }
+}
+
+/// Which secret of a key a text holds, as JSON has it.
+pub(crate) fn which(secret: FoundSecret) -> &'static str {
+    match secret {
+        FoundSecret::Current => "current",
+        FoundSecret::Previous => "previous",
         _ => "unknown",
     }
 }

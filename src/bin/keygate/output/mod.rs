@@ -6,7 +6,7 @@ mod progress;
 mod table;
 mod text;
 
-pub(crate) use key::{key_rows, key_table, status};
+pub(crate) use key::{key_rows, key_table, status, which};
 pub(crate) use moment::{day, moment, since, span, to_the_second, typed, until};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;

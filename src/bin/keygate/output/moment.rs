@@ -59,10 +59,10 @@ pub(crate) fn span(time: Duration) -> String {
 
 /// A time as it can be typed: `90d`.
 pub(crate) fn typed(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds % 86_400 {
-        0 => format!("{}d", seconds / 86_400),
-        _ => format!("{seconds}s"),
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match UNITS.iter().find(|(unit, _)| millis % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", millis / unit),
+        None => format!("{millis}ms"),
     }
 }
 
@@ -83,7 +83,14 @@ mod tests {
         assert_eq!(since(now, now), "0 s ago");
         assert_eq!(span(Duration::from_millis(90 * 86_400_000 - 5)), "90 d");
         assert_eq!(span(Duration::MAX), "213503982335 d");
-        assert_eq!(typed(Duration::from_secs(90 * 86_400)), "90d");
-        assert_eq!(typed(Duration::from_secs(90)), "90s");
+        for (time, expected) in [
+            (Duration::from_secs(90 * 86_400), "90d"),
+            (Duration::from_secs(36 * 3_600), "36h"),
+            (Duration::from_secs(90), "90s"),
+            (Duration::from_millis(1_500), "1500ms"),
+        ] {
+            assert_eq!(typed(time), expected);
+            assert_eq!(humantime::parse_duration(expected), Ok(time));
+        }
     }
 }

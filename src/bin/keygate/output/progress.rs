@@ -29,9 +29,9 @@ impl Progress {
     }
 
     /// Of work in `total` steps.
-    pub(crate) fn bar(output: Output, total: u64, what: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn bar(output: Output, total: usize, what: impl Into<Cow<'static, str>>) -> Self {
         let template = "{msg} [{bar:30}] {human_pos} of {human_len}, {eta} left";
-        Self::of(Some(total), output, what, template)
+        Self::of(u64::try_from(total).ok(), output, what, template)
     }
 
     /// So many steps more are done.

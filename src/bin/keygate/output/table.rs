@@ -67,8 +67,11 @@ impl Table {
         Some(at_most(most).collect())
     }
 
-    /// The table, with a line end.
+    /// The table, with a line end; nothing where it has no row.
     pub(crate) fn draw(mut self) -> String {
+        if self.drawn.is_empty() {
+            return String::new();
+        }
         let least = self.least().unwrap_or_default();
         for (column, least) in self.drawn.column_iter_mut().zip(least) {
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));

@@ -41,7 +41,7 @@ pub(super) fn escaped(json: &str) -> String {
 }
 
 /// `1 file`, `2 files`.
-pub(crate) fn counted(n: u64, what: &str) -> String {
+pub(crate) fn counted(n: usize, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
         _ => format!("{n} {what}s"),

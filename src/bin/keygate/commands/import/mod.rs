@@ -69,9 +69,9 @@ enum HashEncoding {
 #[derive(Default, Serialize)]
 struct Done {
     rows: usize,
-    imported: u64,
+    imported: usize,
     /// They were imported before.
-    known: u64,
+    known: usize,
     dry_run: bool,
     /// A signal has ended it before the last row.
     interrupted: bool,
@@ -118,8 +118,8 @@ impl Import {
             return rows::read("standard input", io::stdin().lock(), &defaults, check);
         }
         let name = self.file.display().to_string();
-        let file = File::open(&self.file)
-            .map_err(|error| Failure::usage(format!("{name} cannot be read")).because(error))?;
+        let file =
+            File::open(&self.file).map_err(|error| Failure::unreadable(&self.file, error))?;
         rows::read(&name, file, &defaults, check)
     }
 }
@@ -132,8 +132,7 @@ async fn import(
     rows: Vec<Row>,
     done: &mut Done,
 ) -> Result<(), Failure> {
-    let total = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    let progress = Progress::bar(context.output, total, "importing");
+    let progress = Progress::bar(context.output, rows.len(), "importing");
     for Row { line, hash, new } in rows {
         if context.interrupts.is_pending() {
             done.interrupted = true;
@@ -159,9 +158,8 @@ async fn import(
 
 impl Done {
     fn tell(&self, output: Output) -> Result<Exit, Failure> {
-        let rows = u64::try_from(self.rows).unwrap_or(u64::MAX);
         output.answer(self, || match self.dry_run {
-            true => format!("{} can be imported\n", counted(rows, "row")),
+            true => format!("{} can be imported\n", counted(self.rows, "row")),
             false => format!("{}\n", self.counts()),
         })?;
         if self.interrupted {

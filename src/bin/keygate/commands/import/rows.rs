@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
-use keygate::{KeyId, ManageError, NewKey, StoredHash, StoredHashError};
+use keygate::{KeyId, ManageError, NewKey, StoredHash, StoredHashError, Timestamp};
 
 use super::columns::{Column, columns};
 use crate::arguments::masked;
@@ -118,17 +118,7 @@ fn row(
             }
         }
     }
-    match (end, never) {
-        (Some(_), Some(true)) => return Err("it has expires_at, and never expires".into()),
-        (None, None) => {}
-        (end, never) => {
-            traits.expires_in = traits
-                .expires_in
-                .filter(|_| end.is_none() && never != Some(true));
-            traits.expires_at = end.or(traits.expires_at.filter(|_| never != Some(true)));
-            traits.never_expires = never.unwrap_or(traits.never_expires && end.is_none());
-        }
-    }
+    let traits = ending(traits, end, never)?;
     let hash = hash.ok_or("it has no hash")?;
     let owner = owner.ok_or("it has no owner: write it into the column owner, or give --owner")?;
     let mut new = traits.of_new(NewKey::for_owner(owner)).scopes(scopes);
@@ -143,6 +133,21 @@ fn row(
         },
         new,
     })
+}
+
+/// What a row says of its end takes the place of what the flags say.
+fn ending(
+    mut traits: Traits,
+    end: Option<Timestamp>,
+    never: Option<bool>,
+) -> Result<Traits, String> {
+    match (end, never) {
+        (Some(_), Some(true)) => return Err("it has expires_at, and never expires".into()),
+        (Some(_), _) | (_, Some(true)) => (traits.expires_in, traits.expires_at) = (None, end),
+        (None, _) => {}
+    }
+    traits.never_expires = never.unwrap_or(traits.never_expires && end.is_none());
+    Ok(traits)
 }
 
 fn words(cell: &str) -> Vec<String> {

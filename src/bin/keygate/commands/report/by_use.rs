@@ -1,11 +1,12 @@
 //! What the reports have in common that judge keys by how they are used.
 
+use keygate::store::KeyUsage;
 use keygate::{
-    ActivityList, Filter, KeyActivity, KeyId, KeyManager, ManageError, Timestamp, Unproved,
+    ActivityList, Filter, KeyActivity, KeyId, KeyInfo, KeyManager, ManageError, Timestamp, Unproved,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::commands::list::{Selection, Unreadable, tell_rest};
+use crate::commands::selection::{Selection, Unreadable, tell_rest};
 use crate::failure::Failure;
 use crate::output::{Output, Progress, Table, moment};
 
@@ -32,6 +33,25 @@ struct Doubt {
     provable_at: Option<Timestamp>,
 }
 
+/// One of several keys: how it is used stands beside what it is.
+pub(super) fn flat<S: Serializer>(key: &KeyActivity, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Flat<'a> {
+        #[serde(flatten)]
+        info: &'a KeyInfo,
+        usage: &'a Option<KeyUsage>,
+        counted_since: Option<Timestamp>,
+        as_of: Timestamp,
+    }
+    let flat = Flat {
+        info: &key.info,
+        usage: &key.usage,
+        counted_since: key.counted_since,
+        as_of: key.as_of,
+    };
+    flat.serialize(serializer)
+}
+
 /// Reads what `report` says of as many keys as are to be shown; `doubt` tells why it may say nothing of one.
 pub(super) async fn read(
     selection: &Selection,
@@ -47,7 +67,7 @@ pub(super) async fn read(
         unreadable: Vec::new(),
         next: None,
     };
-    let (mut filter, mut left) = (selection.filter()?, selection.most());
+    let (mut filter, mut left) = (selection.filter()?, selection.limit);
     loop {
         let page = report(filter.clone().limit(left.min(Filter::MAX_LIMIT))).await?;
         let taken = page.keys.len() + page.unproved.len();
@@ -103,9 +123,8 @@ impl<K: Serialize> ByUse<K> {
         advice: &str,
     ) -> Result<(), Failure> {
         output.answer(self, || {
-            let keys = (!self.keys.is_empty()).then(|| draw(&self.keys));
-            let unproved = (!self.unproved.is_empty()).then(|| drawn(&self.unproved));
-            let parts: Vec<String> = keys.into_iter().chain(unproved).collect();
+            let mut parts = vec![draw(&self.keys), drawn(&self.unproved)];
+            parts.retain(|part| !part.is_empty());
             parts.join("\n")
         })?;
         match (self.keys.is_empty(), self.unproved.is_empty()) {
@@ -126,6 +145,9 @@ impl<K: Serialize> ByUse<K> {
 }
 
 fn drawn(doubts: &[Doubt]) -> String {
+    if doubts.is_empty() {
+        return String::new();
+    }
     let mut table = Table::new(&[
         "key id",
         "owner",

@@ -1,19 +1,20 @@
 //! Keys that end soon.
 
+use std::time::Duration;
+
 use clap::Args;
 use keygate::{Clock as _, KeyInfo, SystemClock};
 
-use super::Span;
 use crate::commands::Context;
-use crate::commands::list::Selection;
+use crate::commands::selection::Selection;
 use crate::failure::{Exit, Failure};
 use crate::output::{Table, moment, status, until};
 
 #[derive(Args)]
 pub(super) struct Expiring {
     /// Within what time they end.
-    #[arg(long, value_name = "TIME", default_value = "30d")]
-    within: Span,
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = humantime::parse_duration)]
+    within: Duration,
     #[command(flatten)]
     selection: Selection,
 }
@@ -21,7 +22,7 @@ pub(super) struct Expiring {
 impl Expiring {
     pub(super) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
         let manager = context.config.manager().await?;
-        let filter = self.selection.filter()?.expiring_within(self.within.time);
+        let filter = self.selection.filter()?.expiring_within(self.within);
         let found = self
             .selection
             .read(&manager, filter, |_| true, context.output);

@@ -1,12 +1,14 @@
 //! Keys that nobody uses.
 
+use std::time::Duration;
+
 use clap::Args;
 use keygate::{KeyActivity, Safety, Timestamp};
 use serde::Serialize;
 
-use super::{Span, by_use};
+use super::by_use::{self, flat};
 use crate::commands::Context;
-use crate::commands::list::Selection;
+use crate::commands::selection::Selection;
 use crate::commands::usage::last_use;
 use crate::failure::{Exit, Failure};
 use crate::output::{Table, day, since, status};
@@ -14,15 +16,15 @@ use crate::output::{Table, day, since, status};
 #[derive(Args)]
 pub(super) struct Idle {
     /// How long nobody has used them, at least. For a monthly job that is more than a month.
-    #[arg(long = "for", value_name = "TIME", default_value = "90d")]
-    idle_for: Span,
+    #[arg(long = "for", value_name = "TIME", default_value = "90d", value_parser = humantime::parse_duration)]
+    idle_for: Duration,
     #[command(flatten)]
     selection: Selection,
 }
 
 #[derive(Serialize)]
 struct IdleKey {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "flat")]
     activity: KeyActivity,
     idle_since: Option<Timestamp>,
 }
@@ -34,8 +36,8 @@ impl Idle {
             &self.selection,
             &manager,
             context.output,
-            async |filter| manager.idle(filter, self.idle_for.time).await,
-            |key| match key.safe_to_revoke(self.idle_for.time) {
+            async |filter| manager.idle(filter, self.idle_for).await,
+            |key| match key.safe_to_revoke(self.idle_for) {
                 Safety::Unproved(why) => Some(why),
                 _ => None,
             },

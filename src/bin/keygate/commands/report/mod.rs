@@ -7,10 +7,6 @@ mod old;
 mod over_privileged;
 mod pepper;
 
-use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 
 use super::Context;
@@ -55,30 +51,5 @@ impl Report {
             About::Expiring(expiring) => expiring.run(context).await,
             About::Pepper(pepper) => pepper.run(context).await,
         }
-    }
-}
-
-/// A time, which is shown as it was typed.
-#[derive(Clone)]
-struct Span {
-    text: String,
-    time: Duration,
-}
-
-impl FromStr for Span {
-    type Err = humantime::DurationError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let time = humantime::parse_duration(text)?;
-        Ok(Self {
-            text: text.into(),
-            time,
-        })
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }

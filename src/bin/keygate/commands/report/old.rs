@@ -1,19 +1,20 @@
 //! Keys whose secret is old.
 
+use std::time::Duration;
+
 use clap::Args;
 use keygate::{Clock as _, KeyInfo, SystemClock};
 
-use super::Span;
 use crate::commands::Context;
-use crate::commands::list::Selection;
+use crate::commands::selection::Selection;
 use crate::failure::{Exit, Failure};
 use crate::output::{Table, day, since, status, until};
 
 #[derive(Args)]
 pub(super) struct Old {
     /// How long ago the newest secret of them was made, at least.
-    #[arg(long, value_name = "TIME", default_value = "90d")]
-    age: Span,
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = humantime::parse_duration)]
+    age: Duration,
     #[command(flatten)]
     selection: Selection,
 }
@@ -21,7 +22,7 @@ pub(super) struct Old {
 impl Old {
     pub(super) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
         let manager = context.config.manager().await?;
-        let filter = self.selection.filter()?.secret_older_than(self.age.time);
+        let filter = self.selection.filter()?.secret_older_than(self.age);
         let found = self
             .selection
             .read(&manager, filter, |_| true, context.output);

@@ -1,27 +1,29 @@
 //! Keys that may do more than they needed.
 
+use std::time::Duration;
+
 use clap::Args;
 use keygate::{KeyActivity, Privileges};
 use serde::Serialize;
 
-use super::{Span, by_use};
+use super::by_use::{self, flat};
 use crate::commands::Context;
-use crate::commands::list::Selection;
+use crate::commands::selection::Selection;
 use crate::failure::{Exit, Failure};
-use crate::output::Table;
+use crate::output::{Table, typed};
 
 #[derive(Args)]
 pub(super) struct OverPrivileged {
     /// What was needed within this time is needed.
-    #[arg(long, value_name = "TIME", default_value = "90d")]
-    within: Span,
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = humantime::parse_duration)]
+    within: Duration,
     #[command(flatten)]
     selection: Selection,
 }
 
 #[derive(Serialize)]
 struct PrivilegedKey {
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "flat")]
     activity: KeyActivity,
     privileges: Option<Privileges>,
 }
@@ -29,7 +31,7 @@ struct PrivilegedKey {
 impl OverPrivileged {
     pub(super) async fn run(self, context: Context<'_>) -> Result<Exit, Failure> {
         let manager = context.config.manager().await?;
-        let window = self.within.time;
+        let window = self.within;
         let found = by_use::read(
             &self.selection,
             &manager,
@@ -43,7 +45,7 @@ impl OverPrivileged {
         });
         let advice = format!(
             "To take from one what it did not need: keygate scopes KEY_ID --narrow {}",
-            self.within
+            typed(window)
         );
         found.show(context.output, drawn, &advice)?;
         Ok(Exit::Done)

@@ -18,7 +18,7 @@ pub(super) struct Pepper {}
 struct Peppers {
     peppers: Vec<OnePepper>,
     /// How many records cannot be read, and may need any pepper.
-    unreadable: usize,
+    unreadable_keys: usize,
 }
 
 #[derive(Serialize)]
@@ -75,7 +75,7 @@ impl Peppers {
         };
         Self {
             peppers: all.into_iter().map(one).collect(),
-            unreadable: found.unreadable,
+            unreadable_keys: found.unreadable,
         }
     }
 
@@ -108,7 +108,7 @@ impl Peppers {
                     "pepper {id} is not among the peppers here, and where it is not its keys do not open: add it \
                      behind the active one"
                 )),
-                (State::VerifyOnly, 0) if *id < active && self.unreadable == 0 => {
+                (State::VerifyOnly, 0) if *id < active && self.unreadable_keys == 0 => {
                     output.tell(format_args!(
                         "no key needs pepper {id} any more: where no instance has it as the active one, keygate \
                          pepper retire {id}"
@@ -124,10 +124,10 @@ impl Peppers {
                 (State::Active | State::VerifyOnly, _) => {}
             }
         }
-        if self.unreadable > 0 {
+        if self.unreadable_keys > 0 {
             output.tell(format_args!(
                 "{} cannot be read, and may need any of them: keygate list says which",
-                counted(self.unreadable as u64, "record")
+                counted(self.unreadable_keys, "record")
             ));
         }
     }

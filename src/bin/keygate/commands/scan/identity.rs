@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::window::Located;
-use crate::commands::found::{has_ended, in_words, which};
+use crate::commands::found::{has_ended, in_words};
 use crate::failure::Failure;
-use crate::output::{plain, status};
+use crate::output::{plain, status, which};
 
 /// So many are remembered: a key that leaks mostly does so again and again.
 const REMEMBERED: usize = 10_000;
@@ -68,7 +68,7 @@ impl Identifier {
     async fn ask(&self, text: &Zeroizing<String>) -> Result<Identity, Failure> {
         match self.manager.find(text).await {
             Ok(Some(found)) => Ok(Identity::Key {
-                secret: which(&found),
+                secret: which(found.secret),
                 secret_ended: has_ended(&found),
                 key_id: found.info.key_id.to_string(),
                 status: status(found.info.status),

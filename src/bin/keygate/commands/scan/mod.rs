@@ -4,7 +4,6 @@ mod identity;
 mod reading;
 mod window;
 
-use std::cell::Cell;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
@@ -37,7 +36,7 @@ pub(crate) struct Scan {
     identify: bool,
     /// Show so many at most; the others are counted.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
-    limit: u64,
+    limit: usize,
 }
 
 const NOTES: &str = "\
@@ -52,7 +51,7 @@ struct Finding {
     line: Option<u64>,
     offset: usize,
     hint: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `null`: nobody has asked for it.
     identity: Option<Identity>,
 }
 
@@ -67,11 +66,11 @@ struct Unreadable {
 struct Scanned {
     findings: Vec<Finding>,
     /// Also of those that were not shown.
-    found: u64,
+    found: usize,
     /// The files that were read to their end.
-    files: u64,
+    files: usize,
     unreadable: Vec<Unreadable>,
-    unreadable_files: u64,
+    unreadable_files: usize,
 }
 
 impl Scan {
@@ -86,12 +85,7 @@ impl Scan {
             false => None,
         };
         let (sender, mut receiver) = mpsc::channel(WAITING);
-        let reading = Reading {
-            scanner,
-            with_text: self.identify,
-            seen: sender,
-            untold: Cell::new(0),
-        };
+        let reading = Reading::new(scanner, self.identify, sender);
         let paths = self.paths(context.output);
         let reading = spawn_blocking(move || reading.run(&paths));
         let mut shown = Shown::new(context.output, self.limit);
@@ -119,12 +113,12 @@ impl Scan {
 struct Shown {
     output: Output,
     progress: Progress,
-    limit: u64,
+    limit: usize,
     scanned: Scanned,
 }
 
 impl Shown {
-    fn new(output: Output, limit: u64) -> Self {
+    fn new(output: Output, limit: usize) -> Self {
         Self {
             output,
             progress: Progress::spinner(output, "MiB scanned"),

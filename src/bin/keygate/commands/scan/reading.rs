@@ -37,15 +37,24 @@ pub(super) enum Seen {
 struct Gone;
 
 pub(super) struct Reading {
-    pub(super) scanner: Scanner,
+    scanner: Scanner,
     /// Whether the texts of keys are wanted.
-    pub(super) with_text: bool,
-    pub(super) seen: Sender<Seen>,
+    with_text: bool,
+    seen: Sender<Seen>,
     /// Bytes that are not told yet.
-    pub(super) untold: Cell<usize>,
+    untold: Cell<usize>,
 }
 
 impl Reading {
+    pub(super) fn new(scanner: Scanner, with_text: bool, seen: Sender<Seen>) -> Self {
+        Self {
+            scanner,
+            with_text,
+            seen,
+            untold: Cell::new(0),
+        }
+    }
+
     /// Scans all of them, one after the other.
     pub(super) fn run(self, paths: &[PathBuf]) {
         for path in paths {

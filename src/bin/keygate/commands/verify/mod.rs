@@ -11,11 +11,11 @@ use keygate::{Attempt, Error, Found, KeyInfo, Keygate, ManageError, Refusal, Rej
 use serde::Serialize;
 
 use super::Context;
-use super::found::{has_ended, in_words, which};
+use super::found::{has_ended, in_words};
 use crate::ask;
 use crate::config::of_gate;
 use crate::failure::{Exit, Failure};
-use crate::output::key_rows;
+use crate::output::{key_rows, which};
 use untraced::Untraced;
 
 #[derive(Args)]
@@ -34,7 +34,7 @@ struct Verdict<'a> {
     accepted: bool,
     /// Of the catalogue of refusals; `null`: it is accepted.
     code: Option<&'static str>,
-    key: Option<&'a KeyInfo>,
+    info: Option<&'a KeyInfo>,
     secret: Option<&'static str>,
     /// Whether that one opens nothing any more, whatever the key's status.
     secret_ended: Option<bool>,
@@ -85,8 +85,8 @@ impl Verify {
         let verdict = Verdict {
             accepted: refusal.is_none(),
             code: refusal.as_ref().map(Rejection::code),
-            key: found.map(|found| &found.info),
-            secret: found.map(which),
+            info: found.map(|found| &found.info),
+            secret: found.map(|found| which(found.secret)),
             secret_ended: found.map(has_ended),
         };
         context.output.answer(&verdict, || {
@@ -112,7 +112,7 @@ impl Verify {
 
 impl Verdict<'_> {
     fn rows(&self) -> Option<String> {
-        let mut rows = key_rows(self.key?);
+        let mut rows = key_rows(self.info?);
         if let Some(secret) = self.secret {
             let secret = in_words(secret, self.secret_ended == Some(true));
             rows.row(["presented", &format!("its {secret}")]);
