@@ -168,8 +168,12 @@ fn needing(keys: usize, owners: &[String], unreadable: usize) -> String {
             more => format!(" and {more} more"),
         };
         let owners = named.join(", ");
+        let (keys, have) = match keys {
+            1 => ("1 key".to_owned(), "has"),
+            keys => (format!("{keys} keys"), "have"),
+        };
         parts.push(format!(
-            "{keys} keys of {owners}{more} are to be used, rotated or revoked first"
+            "{keys} of {owners}{more} {have} to be used, rotated or revoked first"
         ));
     }
     if unreadable > 0 {

@@ -67,6 +67,8 @@ impl KeyManager {
     /// key under it: they get their new MAC as they are used, or are to be rotated or revoked. What has
     /// ended under it is answered `key_invalid` from then on. Its id is not to be given to another pepper.
     ///
+    /// `false`: it was never active on this store, and nothing was noted. Perhaps another id was meant.
+    ///
     /// Where the store keeps no settings this only looks for keys, and nothing holds instances
     /// up that lack a pepper.
     ///
@@ -74,7 +76,7 @@ impl KeyManager {
     /// [`ManageError::PepperInUse`] while keys need it, or may: records that cannot be read are to be mended
     /// or removed first. [`ManageError::Invalid`] for the pepper that is active here, and on behalf of a
     /// caller; [`ManageError::Store`].
-    pub async fn retire_pepper(&self, id: PepperId) -> Result<(), ManageError> {
+    pub async fn retire_pepper(&self, id: PepperId) -> Result<bool, ManageError> {
         self.check_is_host()?;
         if self.shared.peppers.current().peppers().active_id() == id {
             let problem = format!("pepper {id} is active: make another one active first");
@@ -92,7 +94,7 @@ impl KeyManager {
         }
         match self.shared.store.abilities().settings {
             Some(settings) => Ok(retire(settings, id).await?),
-            None => Ok(()),
+            None => Ok(true),
         }
     }
 

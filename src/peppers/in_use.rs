@@ -42,12 +42,12 @@ pub(super) async fn add(settings: &dyn Settings, id: PepperId) -> Result<bool, S
     Ok(!noted.await?.retired.contains(&id))
 }
 
-/// Notes that no key needs `id` any more.
-pub(crate) async fn retire(settings: &dyn Settings, id: PepperId) -> Result<(), StoreError> {
+/// Notes that no key needs `id` any more; `false`: it was never active.
+pub(crate) async fn retire(settings: &dyn Settings, id: PepperId) -> Result<bool, StoreError> {
     let noted = change(settings, |noted| {
         noted.in_use.remove(&id) && noted.retired.insert(id)
     });
-    noted.await.map(drop)
+    Ok(noted.await?.retired.contains(&id))
 }
 
 async fn change(

@@ -41,6 +41,8 @@ async fn events_are_told_in_the_order_in_which_they_happened() {
 
     let shown = world.run(["audit"]).done();
     snapshot!("audit", shown.shown_of([id.as_str()]));
+    let of_one = world.run(["audit", "--key", &id]).done();
+    assert!(!of_one.out.contains("OWNER"), "{}", of_one.out);
     let log = world.run(["audit", "--json"]).json();
     assert_eq!(actions(&log), ["issued", "refused", "changed", "revoked"]);
     assert_eq!(log["events"][0]["actor"]["user"], "ada");
@@ -146,6 +148,8 @@ async fn events_are_chosen_by_key_owner_action_kind_and_time() {
         "audit_nothing",
         world.run(["audit", "--owner", "org_42"]).done().shown()
     );
+    let mistyped = world.run(["audit", "--key", "4KX9vQ2mB7tZ"]).failed(3);
+    assert!(mistyped.out.is_empty(), "{}", mistyped.out);
     for wrong in [
         ["--action", "reissued"],
         ["--kind", "all"],

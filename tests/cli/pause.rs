@@ -39,7 +39,11 @@ fn a_revoked_key_is_neither_and_hinders_no_other() {
         "{}",
         ran.err
     );
-    world.run(["enable", revoked]).failed(4);
+    let alone = world.run(["enable", revoked]).failed(4);
+    assert_eq!(
+        alone.err,
+        format!("keygate: {revoked}: the key is revoked: issue another\n")
+    );
     // Also where nobody reads the rest.
     let unread = world.run_unread(["disable", revoked, other, "--yes"]);
     assert!(unread.failed(4).err.contains("revoked: issue another"));

@@ -75,6 +75,9 @@ fn a_pepper_that_no_key_needs_is_retired_once_confirmed() {
     world.write("pepper", &ring);
     let json = world.run(["pepper", "retire", "1", "-y", "--json"]).json();
     assert_eq!(json, serde_json::json!({ "retired": 1 }));
+    // A slip of the pen is not taken for it.
+    let unknown = world.run(["pepper", "retire", "11", "--yes"]).failed(7);
+    snapshot!("pepper_retire_unknown", unknown.shown());
 }
 
 #[test]
@@ -94,6 +97,8 @@ fn a_pepper_that_is_needed_stays() {
     world.issue(["--owner", "org_42"]);
     let retire = |id| world.run(["pepper", "retire", id, "--yes"]);
     retire("1").failed(2);
+    let unasked = world.run(["pepper", "retire", "1"]).failed(2);
+    assert!(unasked.err.contains("is active"), "{}", unasked.err);
     changed(&world);
     snapshot!("pepper_retire_needed", retire("1").failed(4).shown());
     retire("2").failed(2);

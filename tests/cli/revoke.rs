@@ -83,16 +83,21 @@ fn all_keys_of_an_owner_are_ended_and_those_that_cannot_be_are_listed() {
     spoil(&world, &second);
     let ran = world
         .run(["revoke", "--owner", "org_42", "--yes"])
-        .failed(1);
+        .failed(6);
     snapshot!("revoke_owner", ran.shown_of([second.as_str()]));
     assert_eq!(world.info(&third)["status"], "revoked");
+    let again = world
+        .run(["revoke", "--owner", "org_42", "--yes"])
+        .failed(6);
+    assert!(!again.err.contains("refused everywhere"), "{}", again.err);
     let others = world.run(["list", "--owner", "org_43", "--json"]).json();
     assert_eq!(others["keys"][0]["status"], "active");
 
     world
         .run(["revoke", "--owner", "org_44", "--yes"])
         .failed(3);
-    world.run(["revoke"]).failed(2);
+    let neither = world.run(["revoke"]).failed(2);
+    assert!(neither.err.contains("--owner <OWNER>"), "{}", neither.err);
     world.run(["revoke", &third, "--owner", "org_42"]).failed(2);
 }
 

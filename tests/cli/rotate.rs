@@ -70,6 +70,16 @@ fn what_ends_something_at_once_is_asked_about() {
 }
 
 #[test]
+fn who_rotates_twice_is_told_how_to_go_on() {
+    let world = World::new();
+    let (_, id) = world.issue(["--owner", "org_42"]);
+    world.run(["rotate", &id]).done();
+    let ran = world.run(["rotate", &id]).failed(4);
+    let told = format!("keygate rotate {id} --finish ends the older one");
+    assert!(ran.err.contains(&told), "{}", ran.err);
+}
+
+#[test]
 fn a_service_that_ends_old_secrets_at_once_has_it_asked_about_too() {
     let world = World::declaring("[policy]\ndefault_overlap = \"0s\"\n");
     let (_, id) = world.issue(["--owner", "org_42"]);

@@ -132,6 +132,13 @@ async fn an_old_secret_and_a_revoked_key_are_told_as_such() {
     assert_eq!(identity(0)["secret"], "previous");
     assert_eq!(identity(1)["secret"], "current");
     assert_eq!(identity(2)["status"], "revoked");
+    assert_eq!(identity(0)["secret_ended"], false);
+    manager.finish_rotation(&id.parse().unwrap()).await.unwrap();
+    for arguments in [&["scan", "--identify"] as &[&str], &["verify"]] {
+        let ran = world.run_with(&old, arguments);
+        let told = "previous secret, which has ended";
+        assert!(ran.code == 5 && ran.out.contains(told), "{}", ran.out);
+    }
 }
 
 #[test]

@@ -239,7 +239,7 @@ macro_rules! snapshot {
 pub(crate) use snapshot;
 
 /// What differs from run to run, as long as it is, so that tables stay aligned.
-pub(crate) const FILTERS: [(&str, &str); 6] = [
+pub(crate) const FILTERS: [(&str, &str); 7] = [
     (
         r"\b[a-z][a-z0-9_]*_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}\b",
         "[key text]",
@@ -249,6 +249,7 @@ pub(crate) const FILTERS: [(&str, &str); 6] = [
         "2026-01-02T03:04:05.678Z",
     ),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2026-01-02 03:04 UTC"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-01-02 03:04:05"),
     (r"\b20\d\d-\d\d-\d\d\b", "2026-01-02"),
     (r"\b\d s ago", "0 s ago"),
     (r"(SQLite|pepper) [0-9A-Za-z+/]{43}=", "$1 [base64]"),

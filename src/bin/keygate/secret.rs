@@ -83,7 +83,7 @@ impl Handover {
                 print(&Zeroizing::new(document(&shown)?)).map_err(lost)
             }
             Self::StandardOutput => {
-                output.tell_table(&key_rows(info));
+                output.tell_table(key_rows(info));
                 output.tell("This is the only time that the key is shown:");
                 print(&Zeroizing::new(format!("{text}\n"))).map_err(lost)
             }

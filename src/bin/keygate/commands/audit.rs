@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Context;
 use super::traits::{at_least_one, parse_id, parse_moment};
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, Progress, Table, counted, moment};
+use crate::output::{Output, Progress, Table, counted, moment, to_the_second};
 
 /// So far back it goes where nobody says how far.
 const SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -81,7 +81,11 @@ impl Audit {
         let query = self.query(SystemClock.wall())?;
         let manager = context.config.manager().await?;
         let newest = Newest::read(&manager, query.clone(), self.limit, context.output).await?;
-        context.output.answer(&newest, || newest.drawn())?;
+        if let (true, Some(id)) = (newest.events.is_empty(), &query.key_id) {
+            // A mistyped id is not to look like a key that nothing has happened to.
+            manager.activity(id).await?;
+        }
+        context.output.answer(&newest, || newest.drawn(&query))?;
         newest.tell_rest(&query, context.output);
         Ok(Exit::without(newest.unreadable.len()))
     }
@@ -140,20 +144,21 @@ impl Newest {
         self.unreadable.extend(unreadable);
     }
 
-    fn drawn(&self) -> String {
-        let mut table = Table::new(&["when", "action", "key", "owner", "by", "from", "what"]);
+    /// A table without columns that tell nothing: the key and its owner where one was asked for, and
+    /// addresses where none is known.
+    fn drawn(&self, query: &AuditQuery) -> String {
+        let any_address = self.events.values().any(|event| event.address.is_some());
+        let of_one_key = query.key_id.is_some();
+        let columns = COLUMNS.iter().filter(|(heading, _)| match *heading {
+            "key" | "owner" => !of_one_key,
+            "from" => any_address,
+            _ => true,
+        });
+        let columns: Vec<&(&str, Told)> = columns.collect();
+        let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
+        let mut table = Table::new(&headings);
         for event in self.events.values() {
-            let key = event.key_id.map(|id| id.to_string());
-            let address = event.address.map(|address| address.to_string());
-            table.row([
-                &event.at.to_string(),
-                event.action.as_str(),
-                &key.unwrap_or_default(),
-                event.owner.as_deref().unwrap_or_default(),
-                &actor(&event.actor),
-                &address.unwrap_or_default(),
-                &what(event),
-            ]);
+            table.row(columns.iter().map(|(_, told)| told(event)));
         }
         table.draw()
     }
@@ -184,6 +189,22 @@ fn serialized<S: serde::Serializer>(
     serializer.collect_seq(events.values())
 }
 
+type Told = fn(&AuditEvent) -> String;
+
+const COLUMNS: [(&str, Told); 7] = [
+    ("when (UTC)", |event| to_the_second(event.at)),
+    ("action", |event| event.action.as_str().into()),
+    ("key", |event| told(event.key_id)),
+    ("owner", |event| told(event.owner.as_deref())),
+    ("by", |event| actor(&event.actor)),
+    ("from", |event| told(event.address)),
+    ("what", what),
+];
+
+fn told(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
 fn actor(actor: &Actor) -> String {
     match actor {
         Actor::Host => "the service".into(),
@@ -207,10 +228,13 @@ fn change(change: &FieldChange) -> String {
         before,
         after,
     } = change;
-    let told = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+    let told = |value: &Option<String>| match value {
+        None => "nothing".to_owned(),
+        Some(text) => text.parse().map_or_else(|_| text.clone(), to_the_second),
+    };
     match before {
         None => format!("{field}: {}", told(after)),
-        Some(before) => format!("{field}: {before} → {}", told(after)),
+        Some(_) => format!("{field}: {} → {}", told(before), told(after)),
     }
 }
 

@@ -48,19 +48,24 @@ pub(crate) async fn find(
     Ok(keys)
 }
 
-/// A key as somebody knows it, without what a terminal would act on: `4KX9vQ2mB7tZ "CI" of org_42, last used 3 d ago`.
-pub(crate) fn described(key: &KeyActivity) -> String {
+/// A key as somebody knows it, without what a terminal would act on: `4KX9vQ2mB7tZ "CI" of org_42`.
+pub(crate) fn named(key: &KeyInfo) -> String {
     let KeyInfo {
         key_id,
         name,
         owner,
         ..
-    } = &key.info;
+    } = key;
     let name = match name.is_empty() {
         true => String::new(),
         false => format!("\"{}\" ", plain(name)),
     };
-    format!("{key_id} {name}of {}, {}", plain(owner), last_use(key))
+    format!("{key_id} {name}of {}", plain(owner))
+}
+
+/// The same, and how it is used: `4KX9vQ2mB7tZ "CI" of org_42, last used 3 d ago`.
+pub(crate) fn described(key: &KeyActivity) -> String {
+    format!("{}, {}", named(&key.info), last_use(key))
 }
 
 /// What is asked about keys: `Disable: 4KX9vQ2mB7tZ of org_42, never used?`, or the same of several.
@@ -104,14 +109,15 @@ impl<T> Outcome<T> {
         if self.failed.is_empty() && self.left.is_empty() {
             return Ok(Exit::Done);
         }
+        if let ([failed], [], []) = (&*self.failed, &*self.keys, &*self.left) {
+            return Err(failed.alone());
+        }
         let listed = |ids: Vec<String>| match ids.is_empty() {
             true => "none".to_owned(),
             false => ids.join(" "),
         };
-        let first = self.failed.first();
-        let exit = first.map_or(Exit::Interrupted, |failed| failed.exit);
         let ids = self.keys.iter().map(|key| id(key).to_string()).collect();
-        let failure = not_all(exit, &self.failed, done).line(format!("{done}: {}", listed(ids)));
+        let failure = not_all(&self.failed, done).line(format!("{done}: {}", listed(ids)));
         let left: Vec<String> = self.left.iter().map(KeyId::to_string).collect();
         Err(match left.is_empty() {
             true => failure,
@@ -120,8 +126,10 @@ impl<T> Outcome<T> {
     }
 }
 
-/// Says with which keys it was not done, and why.
-pub(crate) fn not_all(exit: Exit, failed: &[Failed], done: &str) -> Failure {
+/// Says with which keys it was not done, and why. Where it failed with none, it was interrupted.
+pub(crate) fn not_all(failed: &[Failed], done: &str) -> Failure {
+    let first = failed.first();
+    let exit = first.map_or(Exit::Interrupted, |failed| failed.exit);
     let failure = Failure::new(exit, format!("not all keys are {done}"));
     failed.iter().fold(failure, |failure, failed| {
         failure.line(format!("{}: {}", failed.key_id, failed.problem))
@@ -136,5 +144,9 @@ impl Failed {
             problem: in_a_line(&failure),
             exit: failure.exit(),
         }
+    }
+
+    fn alone(&self) -> Failure {
+        Failure::new(self.exit, format!("{}: {}", self.key_id, self.problem))
     }
 }

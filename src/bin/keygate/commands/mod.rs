@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod completions;
+mod found;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod issue;

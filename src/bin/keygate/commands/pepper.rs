@@ -77,10 +77,19 @@ impl Retire {
     async fn run(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let manager = context.config.manager().await?;
         let id = PepperId(self.id);
-        let question = format!("Retire pepper {id}, for good?");
-        ask::confirm(&question, self.yes).await?;
+        // The active one is refused below, and nobody has to be asked for that.
+        if context.config.peppers()?.read()?.active_id() != id {
+            let question = format!("Retire pepper {id}, for good?");
+            ask::confirm(&question, self.yes).await?;
+        }
         let retired = async {
-            manager.retire_pepper(id).await?;
+            if !manager.retire_pepper(id).await? {
+                let problem = format!(
+                    "pepper {id} was never active in this store, and was not retired: keygate report pepper lists \
+                     those that keys need"
+                );
+                return Err(Failure::new(Exit::Pepper, problem));
+            }
             context.output.answer(&Retired { retired: id }, || {
                 format!("pepper {id} is retired\n")
             })

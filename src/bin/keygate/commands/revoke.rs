@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use keygate::{Filter, KeyInfo, KeyManager, KeyStatus, Revoked};
 use serde::Serialize;
 
@@ -15,13 +15,13 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Output, Table, counted, moment, plain};
 
 #[derive(Args)]
+#[command(
+    override_usage = "keygate revoke [OPTIONS] <KEY_ID>...\n       keygate revoke [OPTIONS] --owner <OWNER>"
+)]
+#[command(group = ArgGroup::new("which").required(true).args(["keys", "owner"]))]
 pub(crate) struct Revoke {
     /// The ids of the keys.
-    #[arg(
-        value_name = "KEY_ID",
-        required_unless_present = "owner",
-        conflicts_with = "owner"
-    )]
+    #[arg(value_name = "KEY_ID")]
     keys: Vec<String>,
     /// All keys of this owner, also those that are issued meanwhile.
     #[arg(long)]
@@ -135,10 +135,13 @@ impl Revoke {
                 rows.row(["revoked", &outcome.revoked.to_string()]);
                 rows.draw()
             });
-            context.output.tell(refused(within));
+            // Where all failed, nothing is refused by it.
+            if outcome.revoked > 0 || failed.is_empty() {
+                context.output.tell(refused(within));
+            }
             match failed.is_empty() {
                 true => told.map(|()| Exit::Done),
-                false => Err(keys::not_all(Exit::Failed, &failed, "revoked")),
+                false => Err(keys::not_all(&failed, "revoked")),
             }
         };
         context.interrupts.closed(revoked).await

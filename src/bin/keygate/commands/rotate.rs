@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use keygate::{Clock as _, KeyActivity, KeyManager, Rotation, Safety, SystemClock};
+use keygate::{Clock as _, KeyActivity, KeyManager, ManageError, Rotation, Safety, SystemClock};
 
 use super::Context;
-use super::keys::described;
+use super::keys::{described, named};
 use super::revise::{Revised, all_of};
 use super::scopes::narrowed;
 use super::traits::parse_id;
@@ -75,14 +75,7 @@ impl Rotate {
                 true => manager.supersede_of_version(id, key.info.version).await,
                 false => manager.rotate_with(id, how).await,
             };
-            let issued = issued.map_err(|error| {
-                unmade(error, || {
-                    format!(
-                        "Nobody has the text of the new secret, if it was made: keygate show {id} tells, and keygate \
-                         rotate {id} --supersede makes another in its place"
-                    )
-                })
-            })?;
+            let issued = issued.map_err(|error| not_rotated(error, &key))?;
             handover.key(&issued, context.output)?;
             context.output.tell(match issued.previous_ends_at() {
                 Some(end) if end > SystemClock.wall() => {
@@ -121,7 +114,10 @@ impl Rotate {
         key: &KeyActivity,
     ) -> Result<Exit, Failure> {
         if let Some(use_of_old) = use_of_old(key) {
-            let question = format!("End the old secret of {}: {use_of_old}?", described(key));
+            let question = format!(
+                "The old secret of {}{use_of_old}. End it now?",
+                named(&key.info)
+            );
             ask::confirm(&question, self.yes).await?;
         }
         let finished = async {
@@ -143,8 +139,25 @@ impl Rotate {
 fn use_of_old(key: &KeyActivity) -> Option<String> {
     Some(match key.safe_to_end_old_secret(Duration::MAX)? {
         Safety::InUse { last_used_at, .. } => {
-            format!("it was last used {}", since(last_used_at, key.as_of))
+            format!(" was last used {}", since(last_used_at, key.as_of))
         }
-        _ => "no use of it was seen".into(),
+        _ => ": no use of it was counted".into(),
     })
+}
+
+/// Why there is no new secret, and how the two that are live already are told from each other.
+fn not_rotated(error: ManageError, key: &KeyActivity) -> Failure {
+    let id = &key.info.key_id;
+    let is_of_two = matches!(error, ManageError::Conflict(_)) && use_of_old(key).is_some();
+    match is_of_two {
+        true => Failure::from(error).line(format!(
+            "keygate rotate {id} --finish ends the older one, and --supersede replaces the newer one"
+        )),
+        false => unmade(error, || {
+            format!(
+                "Nobody has the text of the new secret, if it was made: keygate show {id} tells, and keygate rotate \
+                 {id} --supersede makes another in its place"
+            )
+        }),
+    }
 }

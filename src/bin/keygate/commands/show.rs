@@ -48,9 +48,15 @@ impl Show {
         context.output.answer(&shown, || {
             let mut rows = key_rows(&key.info);
             add_usage(&mut rows, &key);
-            rows.row(["safe to revoke", &verdict(safety, &key)]);
+            let to_revoke = verdict(safety, &key);
+            rows.row(["safe to revoke", &to_revoke]);
             if let Some(old) = old {
-                rows.row(["safe to finish", &verdict(old, &key)]);
+                let to_finish = verdict(old, &key);
+                let to_finish = match to_finish == to_revoke && matches!(old, Safety::Unproved(_)) {
+                    true => "not known, for the same reason".into(),
+                    false => to_finish,
+                };
+                rows.row(["safe to finish", &to_finish]);
             }
             rows.draw()
         })?;

@@ -52,6 +52,7 @@ impl PepperSource {
                 Exit::Pepper,
                 format!("{self} holds no peppers that can be used"),
             )
+            .line("Where keys were made already, put back the peppers that they were made with: new ones open none of them")
             .because(error),
         })
     }

@@ -16,6 +16,13 @@ pub(super) fn of_sqlite(error: SqliteOpenError) -> Failure {
             "{} does not name a file: name the one that holds the keys",
             path.display()
         )),
+        SqliteOpenError::Missing { path } => Failure::new(
+            Exit::Store,
+            format!(
+                "there is no file {}: name the one that holds the keys, or make it: keygate init",
+                path.display()
+            ),
+        ),
         SqliteOpenError::Outdated {
             path, schema: 0, ..
         } => Failure::new(

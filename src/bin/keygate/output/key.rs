@@ -70,7 +70,9 @@ pub(crate) fn key_rows(key: &KeyInfo) -> Table {
     if let Some(disabled) = key.disabled_at {
         table.row(["disabled", &at(disabled)]);
     }
-    if let Some(revocation) = &key.revocation {
+    // A canary is kept as a key that was revoked when it was made.
+    let revocation = key.revocation.as_ref();
+    if let Some(revocation) = revocation.filter(|_| key.status != KeyStatus::Canary) {
         table.row([
             "revoked",
             &format!("{}: {}", at(revocation.at), revocation.reason),

@@ -7,7 +7,7 @@ mod table;
 mod text;
 
 pub(crate) use key::{key_rows, key_table, rate_limit, status, which};
-pub(crate) use moment::{day, moment, since, span, typed, until};
+pub(crate) use moment::{day, moment, since, span, to_the_second, typed, until};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 use text::escaped;
@@ -55,7 +55,7 @@ impl Output {
     }
 
     /// Tells people beside the answer what stands in a table.
-    pub(crate) fn tell_table(self, table: &Table) {
+    pub(crate) fn tell_table(self, table: Table) {
         if !self.json {
             note_lines(&table.draw());
         }

@@ -19,6 +19,13 @@ pub(crate) fn moment(at: Timestamp) -> String {
     minutes.map_or(text, |minutes| format!("{minutes} UTC"))
 }
 
+/// `2026-12-10 14:03:05`, where it is said that it is UTC.
+pub(crate) fn to_the_second(at: Timestamp) -> String {
+    let text = at.to_string();
+    let seconds = text.get(..19).map(|seconds| seconds.replace('T', " "));
+    seconds.unwrap_or(text)
+}
+
 /// `2026-12-10`.
 pub(crate) fn day(at: Timestamp) -> String {
     let text = at.to_string();
@@ -68,6 +75,7 @@ mod tests {
         let now: Timestamp = "2026-12-10T14:03:05Z".parse().unwrap();
         let later = now.checked_add(Duration::from_secs(36 * 3_600)).unwrap();
         assert_eq!(moment(now), "2026-12-10 14:03 UTC");
+        assert_eq!(to_the_second(now), "2026-12-10 14:03:05");
         assert_eq!(day(now), "2026-12-10");
         assert_eq!(until(later, now), "in 36 h");
         assert_eq!(since(now, later), "36 h ago");

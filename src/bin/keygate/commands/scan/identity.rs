@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::window::Located;
+use crate::commands::found::{has_ended, in_words};
 use crate::failure::Failure;
 use crate::output::{plain, status, which};
 
@@ -25,6 +26,8 @@ pub(super) enum Identity {
         owner: String,
         name: String,
         secret: &'static str,
+        /// It opens nothing, whatever the key's status.
+        secret_ended: bool,
     },
     /// None, or not with this secret.
     Unknown,
@@ -65,11 +68,12 @@ impl Identifier {
     async fn ask(&self, text: &Zeroizing<String>) -> Result<Identity, Failure> {
         match self.manager.find(text).await {
             Ok(Some(found)) => Ok(Identity::Key {
+                secret: which(found.secret),
+                secret_ended: has_ended(&found),
                 key_id: found.info.key_id.to_string(),
                 status: status(found.info.status),
                 owner: found.info.owner,
                 name: found.info.name,
-                secret: which(found.secret),
             }),
             // Also where it has a prefix that the settings do not have.
             Ok(None) | Err(ManageError::Invalid(_)) => Ok(Identity::Unknown),
@@ -90,13 +94,14 @@ impl fmt::Display for Identity {
                 owner,
                 name,
                 secret,
+                secret_ended,
             } => {
                 let (owner, name) = (plain(owner), plain(name));
                 write!(f, "{key_id}, {status}, of {owner}, ")?;
                 if !name.is_empty() {
                     write!(f, "{name:?}, ")?;
                 }
-                write!(f, "{secret} secret")
+                f.write_str(&in_words(secret, *secret_ended))
             }
             Self::Unknown => f.write_str("no key of this store"),
             Self::Unjudged { problem } => f.write_str(&plain(problem)),

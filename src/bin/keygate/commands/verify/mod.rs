@@ -11,6 +11,7 @@ use keygate::{Attempt, Error, Found, KeyInfo, Keygate, ManageError, Refusal, Rej
 use serde::Serialize;
 
 use super::Context;
+use super::found::{has_ended, in_words};
 use crate::ask;
 use crate::config::of_gate;
 use crate::failure::{Exit, Failure};
@@ -35,6 +36,8 @@ struct Verdict<'a> {
     code: Option<&'static str>,
     info: Option<&'a KeyInfo>,
     secret: Option<&'static str>,
+    /// Whether that one opens nothing any more, whatever the key's status.
+    secret_ended: Option<bool>,
 }
 
 impl Verify {
@@ -84,6 +87,7 @@ impl Verify {
             code: refusal.as_ref().map(Rejection::code),
             info: found.map(|found| &found.info),
             secret: found.map(|found| which(found.secret)),
+            secret_ended: found.map(has_ended),
         };
         context.output.answer(&verdict, || {
             let said = match &refusal {
@@ -110,7 +114,8 @@ impl Verdict<'_> {
     fn rows(&self) -> Option<String> {
         let mut rows = key_rows(self.info?);
         if let Some(secret) = self.secret {
-            rows.row(["presented", &format!("its {secret} secret")]);
+            let secret = in_words(secret, self.secret_ended == Some(true));
+            rows.row(["presented", &format!("its {secret}")]);
         }
         Some(rows.draw())
     }
