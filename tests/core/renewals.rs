@@ -436,7 +436,7 @@ async fn a_pepper_that_may_be_needed_is_not_retired() {
             .to_string()
     };
     assert!(refusal(2).await.contains("pepper 2 is active"));
-    assert!(refusal(1).await.contains("1 keys of a are to be used"));
+    assert!(refusal(1).await.contains("1 key of a has to be used"));
     manager.revoke(&t.id, "").await.unwrap();
     t.world.store.corrupt(t.id);
     assert!(refusal(1).await.contains("1 records cannot be read"));
