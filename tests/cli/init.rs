@@ -20,6 +20,15 @@ fn a_store_is_set_up_once_and_what_is_there_stays_as_it_is() {
 }
 
 #[test]
+fn settings_that_name_another_store_are_left_and_told_of() {
+    let world = World::new();
+    let before = world.read("keygate.toml");
+    let ran = world.run(["init", "--store", "other.db"]).done();
+    snapshot!("init_another", ran.shown());
+    assert_eq!(world.read("keygate.toml"), before);
+}
+
+#[test]
 fn a_store_with_keys_gets_no_second_pepper() {
     let world = World::new();
     std::fs::remove_file(world.path("pepper")).unwrap();

@@ -119,6 +119,9 @@ fn prefix_and_user_are_taken_from_the_nearest_place() {
         prefix_of(&world, &["--prefix", "acme_dev", "--user", "linus"]),
         "acme_dev"
     );
+    // As a job has it, with no name.
+    let mut command = world.command(["issue", "--owner", "org_42", "--user", ""]);
+    assert!(command.env_remove("USER").status().unwrap().success());
 
     let hand = rusqlite::Connection::open(world.path("keys.db")).unwrap();
     let mut who = hand
@@ -126,7 +129,8 @@ fn prefix_and_user_are_taken_from_the_nearest_place() {
         .unwrap();
     let who = who.query_map([], |row| row.get::<_, String>(0)).unwrap();
     let who: Vec<String> = who.map(Result::unwrap).collect();
-    assert_eq!(who, ["ada", "grace", "linus"]);
+    let number = format!("uid {}", rustix::process::getuid().as_raw());
+    assert_eq!(who, ["ada", "grace", "linus", &number]);
 }
 
 #[test]

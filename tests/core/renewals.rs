@@ -454,7 +454,10 @@ async fn a_pepper_that_may_be_needed_is_not_retired() {
     let settings: &dyn Settings = t.world.store.inner().abilities().settings.unwrap();
     let listed = async || settings.read("keygate/peppers").await.unwrap().unwrap();
     assert_eq!(listed().await, b"1 2");
-    manager.retire_pepper(PepperId(1)).await.unwrap();
+    assert!(manager.retire_pepper(PepperId(1)).await.unwrap());
     assert_eq!(listed().await, b"2 -1");
-    manager.retire_pepper(PepperId(1)).await.unwrap();
+    // Again, it changes nothing; and one that was never active is not there to be retired.
+    assert!(manager.retire_pepper(PepperId(1)).await.unwrap());
+    assert!(!manager.retire_pepper(PepperId(7)).await.unwrap());
+    assert_eq!(listed().await, b"2 -1");
 }

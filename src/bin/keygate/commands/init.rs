@@ -64,6 +64,12 @@ async fn set_up(context: &Context<'_>) -> Result<Exit, Failure> {
         wrote_config,
     };
     context.output.answer(&done, || done.drawn())?;
+    if !wrote_config && config.is_unlike_file()? {
+        let shown = config.path().display();
+        context.output.tell(format_args!(
+            "{shown} names another store or another prefix, and was left as it is: without these flags, that is used"
+        ));
+    }
     if made_pepper {
         context.output.tell(
             "Keep the pepper apart from the database and its backups, and have a copy in a safe place: without it no \

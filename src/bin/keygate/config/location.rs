@@ -11,6 +11,7 @@ use super::trouble;
 use crate::failure::Failure;
 
 /// A store, by its name. A URL is never shown: it may hold a password.
+#[derive(PartialEq)]
 pub(crate) enum Location {
     Sqlite(PathBuf),
     Postgres(String),

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use keygate::leak::Scanner;
 use keygate::{Builder, Catalogue, KeyManager, KeyStore, Keygate, OnLeak};
+use rustix::process::getuid;
 
 use crate::cli::Options;
 use crate::failure::Failure;
@@ -32,7 +33,7 @@ pub(crate) struct Config {
     store: Option<Location>,
     prefix: Option<String>,
     peppers: Option<PepperSource>,
-    user: Option<String>,
+    user: String,
     /// As it is to be named in a file, or was.
     path: PathBuf,
     file: File,
@@ -63,7 +64,10 @@ impl Config {
             },
             prefix: options.prefix.or_else(|| file.prefix.clone()),
             peppers: PepperSource::find(options.pepper_file, file.pepper_file(&path))?,
-            user: options.user.filter(|user| !user.is_empty()).or_else(login),
+            user: options
+                .user
+                .filter(|user| !user.is_empty())
+                .unwrap_or_else(login),
             path,
             file,
         })
@@ -82,6 +86,13 @@ impl Config {
     /// The file of settings, as it was named.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the file of settings names another store or another prefix than what holds now.
+    pub(crate) fn is_unlike_file(&self) -> Result<bool, Failure> {
+        let store = self.file.store(&self.path)?;
+        let prefix = &self.file.prefix;
+        Ok(store.is_some() && store != self.store || prefix.is_some() && *prefix != self.prefix)
     }
 
     /// Where the peppers are; where nobody has said it, a file of this name beside the settings.
@@ -204,17 +215,16 @@ impl Config {
         let builder = self.builder_with(peppers, self.store().await?)?;
         let built = builder.only_in_use().on_leak(policy).build_manager().await;
         let manager = built.map_err(|error| of_gate(error, peppers))?;
-        Ok(match &self.user {
-            Some(user) => manager.as_user(user),
-            None => manager,
-        })
+        Ok(manager.as_user(&self.user))
     }
 }
 
-/// The name with which somebody has logged in, also behind sudo.
-fn login() -> Option<String> {
+/// The name with which somebody has logged in, also behind sudo; where there is none, as in a job, the
+/// number.
+fn login() -> String {
     let named = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
-    ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named)
+    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named);
+    name.unwrap_or_else(|| format!("uid {}", getuid().as_raw()))
 }
 
 fn unset(what: &str, flag: &str, variable: &str, setting: &str) -> Failure {
